@@ -1,0 +1,268 @@
+"""The ground floor: the frozen values that travel from a log line to a route, and the errors.
+
+Times are epoch seconds (UTC) as floats, durations are seconds; `None` as an end means for ever.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal, NamedTuple, TypeAlias
+
+Instant: TypeAlias = float
+Seconds: TypeAlias = float
+Origin: TypeAlias = Literal["log", "manual", "import", "cluster"]
+
+BITS = {4: 32, 6: 128}
+
+
+class ZmbanError(Exception):
+    """Any fault that zmban expects; the text is one sentence for the person who must act."""
+
+
+class ConfigError(ZmbanError):
+    """The administrator must change a file, an option or a command line."""
+
+
+class SourceError(ZmbanError):
+    """A log cannot be read just now; the supervisor tries again."""
+
+
+class KernelError(ZmbanError):
+    """The kernel refused; the supervisor tries again, or the administrator grants a capability."""
+
+
+class StoreError(ZmbanError):
+    """The database cannot be used as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong in the configuration: where, what, and the cure in the same sentence.
+
+    `jail` is the jail that suffers (None: no single one); a `warning` does not stop it.
+    """
+
+    file: str
+    line: int
+    message: str
+    jail: str | None = None
+    warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}"
+
+
+class Network(NamedTuple):
+    """An IPv4 or IPv6 network; a single address is one of full length.
+
+    A tuple, because a million of them are compared, hashed and sorted: `version` is 4 or 6, `value`
+    the network address as an integer with no host bit set, `length` the prefix length.
+    """
+
+    version: int
+    value: int
+    length: int
+
+    @classmethod
+    def parse(cls, text: str) -> Network:
+        """Read `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; strict, so `999.1.1.1` and host bits are
+        ValueError. An IPv4-mapped IPv6 address is the IPv4 address."""
+        return _parse(text)
+
+    @classmethod
+    def unit(cls, text: str, ipv4_prefix: int = 32, ipv6_prefix: int = 64) -> Network:
+        """The network that is banned for one attacking address: the address itself, or an IPv6 prefix."""
+        address = _parse(text)
+        prefix = ipv4_prefix if address.version == 4 else ipv6_prefix
+        return address if address.length <= prefix else address.supernet(prefix)
+
+    def supernet(self, length: int) -> Network:
+        """The network of this shorter `length` around this one."""
+        shift = BITS[self.version] - length
+        return Network(self.version, (self.value >> shift) << shift, length)
+
+    def covers(self, other: Network) -> bool:
+        """Whether every address of `other` lies in this network."""
+        if self.version != other.version or self.length > other.length:
+            return False
+        return (self.value ^ other.value) >> (BITS[self.version] - self.length) == 0
+
+    @property
+    def packed(self) -> bytes:
+        """The network address in network byte order: 4 or 16 bytes."""
+        return self.value.to_bytes(BITS[self.version] // 8, "big")
+
+    @property
+    def addresses(self) -> int:
+        """How many addresses it holds."""
+        return int(1 << (BITS[self.version] - self.length))
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one address."""
+        return self.length == BITS[self.version]
+
+    @property
+    def address(self) -> str:
+        """The network address as canonical text, without the length."""
+        return str(ipaddress.ip_address(self.packed))
+
+    def __str__(self) -> str:
+        return f"{self.address}/{self.length}"
+
+
+@lru_cache(maxsize=65536)
+def _parse(text: str) -> Network:
+    parsed = ipaddress.ip_network(text.strip().strip("[]"))
+    if isinstance(parsed, ipaddress.IPv6Network):
+        mapped = parsed.network_address.ipv4_mapped
+        if mapped is not None and parsed.prefixlen >= 96:
+            return Network(4, int(mapped), parsed.prefixlen - 96)
+        return Network(6, int(parsed.network_address), parsed.prefixlen)
+    return Network(4, int(parsed.network_address), parsed.prefixlen)
+
+
+class PrefixSet:
+    """Networks of any length; a question costs one lookup per length that occurs, however many there are."""
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self._networks: set[Network] = set()
+        self._lengths: Counter[tuple[int, int]] = Counter()
+        for network in networks:
+            self.add(network)
+
+    def add(self, network: Network) -> None:
+        """Add it; twice is once."""
+        if network not in self._networks:
+            self._networks.add(network)
+            self._lengths[network.version, network.length] += 1
+
+    def discard(self, network: Network) -> None:
+        """Take it out if it is in."""
+        if network in self._networks:
+            self._networks.discard(network)
+            self._lengths[network.version, network.length] -= 1
+            if not self._lengths[network.version, network.length]:
+                del self._lengths[network.version, network.length]
+
+    def covering(self, network: Network) -> Network | None:
+        """The most specific member that covers all of `network`."""
+        lengths = [n for v, n in self._lengths if v == network.version and n <= network.length]
+        for length in sorted(lengths, reverse=True):
+            wider = network.supernet(length)
+            if wider in self._networks:
+                return wider
+        return None
+
+    def inside(self, network: Network) -> list[Network]:
+        """The members that lie inside `network` (itself included), in no order."""
+        if len(self._lengths) == 0:
+            return []
+        return [n for n in self._networks if network.covers(n)]
+
+    def __iter__(self) -> Iterator[Network]:
+        return iter(self._networks)
+
+    def __len__(self) -> int:
+        return len(self._networks)
+
+    def __contains__(self, network: object) -> bool:
+        return network in self._networks
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole lines of one log, read in one go.
+
+    `data` ends with a newline; `position` is where to go on when this block is done; `live` is False
+    while a backlog is read.
+    """
+
+    data: bytes
+    position: Position
+    live: bool
+    read_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a log was read: of the file with this inode and these first bytes, up to `offset`."""
+
+    path: str
+    inode: int
+    offset: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A line that a failregex of a jail matched. `host` is whom it blames, None if nobody; `at` is the
+    line's own time, None if it carries none."""
+
+    jail: str
+    host: str | None
+    at: Instant | None
+    line: str
+    groups: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failure that counts against a network in a jail's window."""
+
+    jail: str
+    network: Network
+    at: Instant
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A network is refused from `at` until `until` (None: for ever) for one jail."""
+
+    network: Network
+    jail: str
+    at: Instant
+    until: Instant | None
+    origin: Origin
+    reason: str = ""
+    failures: int = 0
+    evidence: tuple[str, ...] = ()
+    count: int = 1
+    dry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """A standing ban of the same jail ends later than it did."""
+
+    ban: Ban
+
+
+@dataclass(frozen=True, slots=True)
+class Unban:
+    """A ban of one jail ended: its time was over, or a person lifted it."""
+
+    network: Network
+    jail: str
+    at: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Somebody would have been banned or counted, and was not; `reason` is a word of contract.md."""
+
+    host: str
+    jail: str
+    at: Instant
+    reason: str
+    client: str | None = None
+    line: str = ""
+
+
+Event: TypeAlias = Failure | Ban | Extended | Unban | Refused

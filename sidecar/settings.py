@@ -1,0 +1,134 @@
+"""zmban.toml and the environment, typed and frozen: what Fail2Ban's files have no word for.
+
+Every key is also an environment variable ZMBAN_SECTION_KEY (lists separated by commas), which wins.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sidecar.model import ConfigError, Network
+
+
+def _network(value: object) -> Network:
+    if isinstance(value, Network):
+        return value
+    return Network.parse(str(value))
+
+
+def _listed(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _address(value: object) -> object:
+    """`host:port`, `[v6]:port`; an empty text is none."""
+    text = str(value or "")
+    host, colon, port = text.rpartition(":")
+    if text and not (colon and host and port.isdecimal() and int(port) < 65536):
+        raise ValueError(f"{text!r} is no HOST:PORT")
+    return text
+
+
+Networks = Annotated[
+    tuple[Annotated[Network, BeforeValidator(_network)], ...],
+    BeforeValidator(_listed),
+]
+Address = Annotated[str, BeforeValidator(_address)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrustSettings(_Section):
+    """Whose word is believed, and who is never banned."""
+
+    proxies: Networks = ()
+    own: Networks = ()
+    gateways: Networks = ()
+    nodes: Networks = ()
+    admins: Networks = ()
+    networks: Networks = ()
+
+
+class KernelSettings(_Section):
+    """The routing table that refuses. `preference` is the place of our rule: before main (32766)."""
+
+    table: int | Literal["main"] = 2520
+    preference: int = 252
+    on_stop: Literal["keep", "flush"] = "keep"
+
+
+class ServeSettings(_Section):
+    """Where metrics and health are answered; `metrics` is one more address for scraping only."""
+
+    listen: Address = "127.0.0.1:9177"
+    metrics: Address = ""
+
+
+class Settings(BaseSettings):
+    """All of it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ZMBAN_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        enable_decoding=False,  # lists are separated by commas here, not JSON
+        frozen=True,
+        extra="forbid",
+    )
+
+    trust: TrustSettings = TrustSettings()
+    kernel: KernelSettings = KernelSettings()
+    serve: ServeSettings = ServeSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the files, which arrive as arguments."""
+        return env_settings, init_settings
+
+
+def load(directories: list[Path]) -> Settings:
+    """Read `zmban.toml` of each directory, a later one over an earlier one, then the environment.
+
+    Raises ConfigError naming the file or variable, the key and what is wrong with it.
+    """
+    merged: dict[str, Any] = {}
+    places: dict[tuple[str, ...], str] = {}
+    for directory in directories:
+        path = directory / "zmban.toml"
+        if not path.is_file():
+            continue
+        try:
+            parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+        for section, keys in parsed.items():
+            if not isinstance(keys, dict):
+                raise ConfigError(f"{path}: {section} stands outside a [section]")
+            merged.setdefault(section, {}).update(keys)
+            places |= {(section, key): str(path) for key in keys}
+            places[section,] = str(path)
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(e["loc"], e["msg"], places) for e in error.errors())) from error
+
+
+def _sentence(location: tuple[int | str, ...], message: str, places: dict[tuple[str, ...], str]) -> str:
+    names = tuple(str(part) for part in location)
+    variable = "ZMBAN_" + "_".join(names[:2]).upper()
+    place = places.get(names[:2]) or places.get(names[:1]) or f"environment {variable}"
+    return f"{place}: [{names[0]}] {'.'.join(names[1:])}: {message}"
