@@ -1,0 +1,79 @@
+"""What `check` finds around the configuration: logs that are missing, a Fail2Ban that still runs."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sidecar.app.configuration import Loaded
+from sidecar.detect import literals, prefilter
+from sidecar.model import Fault
+
+_FAIL2BAN_SOCKET = Path("/var/run/fail2ban/fail2ban.sock")
+
+
+def surroundings(loaded: Loaded) -> list[Fault]:
+    """Faults and warnings that only this host can tell, as opposed to the files alone."""
+    faults = [*_logs(loaded), *_slow(loaded)]
+    other = running_fail2ban()
+    if other:
+        faults.append(
+            Fault(
+                other,
+                1,
+                "a Fail2Ban runs beside zmban and bans by its own count; systemctl disable --now fail2ban",
+                warning=True,
+            )
+        )
+    if not loaded.jails.jails and not loaded.jails.faults:
+        places = ", ".join(str(d) for d in loaded.files.directories) or "any directory"
+        faults.append(Fault(places, 1, "no jail is enabled; write enabled = true into one of jail.d"))
+    return faults
+
+
+def running_fail2ban() -> str | None:
+    """The process of a Fail2Ban server or its socket, if one is seen from here."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(word.rpartition(b"/")[2] == b"fail2ban-server" for word in words[:2]):
+            return str(entry)
+    return str(_FAIL2BAN_SOCKET) if _FAIL2BAN_SOCKET.is_socket() else None
+
+
+def _logs(loaded: Loaded) -> Iterator[Fault]:
+    for jail in loaded.jails.jails.values():
+        option = loaded.jails.place(jail.name, "logpath")
+        for log in jail.logpath:
+            paths = glob.glob(log.glob)
+            if not paths:
+                message = (
+                    f"{log.glob} is not there; it is read as soon as it appears (is its directory mounted?)"
+                )
+                yield Fault(*option, message, jail.name, warning=True)
+            for path in paths:
+                if not os.access(path, os.R_OK):
+                    message = (
+                        f"{path} may not be read; give zmban the group of the file or CAP_DAC_READ_SEARCH"
+                    )
+                    yield Fault(*option, message, jail.name)
+
+
+def _slow(loaded: Loaded) -> Iterator[Fault]:
+    for jail in loaded.jails.jails.values():
+        if prefilter.requirements(jail.filter) is None:
+            slow = [p for p in jail.filter.failregex if literals.required(p.regex) is None]
+            first = slow[0] if slow else jail.filter.failregex[0]
+            yield Fault(
+                first.file,
+                first.line,
+                "no literal text that every match contains: each line of the log is matched, which is slow",
+                jail.name,
+                warning=True,
+            )

@@ -1,0 +1,165 @@
+"""All jails over their logs from first to last line, by the logs' own clock: no kernel, no state, no host."""
+
+from __future__ import annotations
+
+import glob
+import heapq
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import tzinfo
+from pathlib import Path
+
+from sidecar.app.judge import Judge
+from sidecar.bans.guard import Guard
+from sidecar.bans.table import BanTable
+from sidecar.detect.grammar import Trust
+from sidecar.detect.scanner import Scanner, Tally
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Network, Refused, SourceError, Unban
+
+_BLOCK = 4 << 20
+
+Told = tuple[Instant, Match | Refused]
+
+
+def blocks(path: str) -> Iterator[bytes]:
+    """A file in blocks of whole lines; the last line is completed by a newline if it has none."""
+    rest = b""
+    try:
+        with Path(path).open("rb") as file:
+            while data := file.read(_BLOCK):
+                cut = data.rfind(b"\n") + 1
+                if not cut:
+                    rest += data
+                    continue
+                yield rest + data[:cut]
+                rest = data[cut:]
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+    if rest:
+        yield rest + b"\n"
+
+
+class Replay:
+    """One run; iterate `events()` once, then read `summary()`."""
+
+    def __init__(
+        self,
+        jails: Mapping[str, JailSpec],
+        guard: Guard,
+        trust: Trust,
+        zone: tzinfo,
+        now: Instant,
+    ) -> None:
+        self._jails, self._zone, self._now = jails, zone, now
+        self._trust = trust
+        self._progress: Callable[[int], None] = lambda _: None
+        self._table = BanTable()
+        self._judge = Judge(jails.values(), guard, self._table)
+        self._counts = dict.fromkeys(("matches", "failures", "bans", "refused"), 0)
+        self._tallies: list[Tally] = []
+        self._seconds = 0.0
+
+    def on_progress(self, advance: Callable[[int], None]) -> None:
+        """Call `advance` with the size of each block that was read."""
+        self._progress = advance
+
+    def logs(self, given: Mapping[str, Sequence[str]]) -> dict[str, list[JailSpec]]:
+        """Which file is read for which jails: the paths given for a jail, else its own logpath."""
+        by_path: dict[str, list[JailSpec]] = {}
+        for jail in self._jails.values():
+            paths = given.get(jail.name) or [p for log in jail.logpath for p in sorted(glob.glob(log.glob))]
+            for path in paths:
+                by_path.setdefault(path, []).append(jail)
+        return by_path
+
+    def events(self, by_path: Mapping[str, Sequence[JailSpec]]) -> Iterator[Event]:
+        """Every decision in order of time. Failures are counted and not told."""
+        begun = time.perf_counter()
+        clock = 0.0
+        # Each log runs by its own clock; merged, they are one stream in order of time.
+        for at, told in heapq.merge(*(self._told(p, jails) for p, jails in by_path.items()), key=_at):
+            clock = max(clock, at)
+            yield from self._tell(self._table.expire(clock))
+            if isinstance(told, Refused):
+                yield from self._tell([told])
+            else:
+                self._counts["matches"] += 1
+                yield from self._tell(self._judge.judge(told, at, at))
+        self._seconds = time.perf_counter() - begun
+
+    def _told(self, path: str, jails: Sequence[JailSpec]) -> Iterator[Told]:
+        scanner = Scanner(path, jails, self._zone, self._trust)
+        self._tallies.append(scanner.tally)
+        latest = 0.0
+        for data in blocks(path):
+            for told in scanner.scan(data, self._now):
+                at = latest if told.at is None else told.at
+                # A merge needs order; a late line is told in its place, and still counts at its own time.
+                latest = max(latest, at)
+                yield at, told
+            self._progress(len(data))
+
+    def _tell(self, events: Sequence[Event] | Iterator[Event]) -> Iterator[Event]:
+        for event in events:
+            if isinstance(event, Failure):
+                self._counts["failures"] += 1
+                continue
+            self._counts["bans"] += isinstance(event, Ban)
+            self._counts["refused"] += isinstance(event, Refused)
+            yield event
+
+    def summary(self) -> dict[str, int | float]:
+        """The figures of the run; `seconds` is scanning only, without reading the configuration."""
+        lines = sum(t.lines for t in self._tallies)
+        return {
+            "lines": lines,
+            "bytes": sum(t.bytes for t in self._tallies),
+            **self._counts,
+            "seconds": round(self._seconds, 6),
+            "lines_per_second": round(lines / self._seconds) if self._seconds else 0,
+        }
+
+
+def _at(told: Told) -> Instant:
+    return told[0]
+
+
+def record(event: Event) -> dict[str, object]:
+    """An event as the object that contract.md names for `replay --jsonl`."""
+    match event:
+        case Ban() | Extended(ban=Ban()):
+            ban = event if isinstance(event, Ban) else event.ban
+            return {
+                "event": "ban" if isinstance(event, Ban) else "extend",
+                "at": ban.at,
+                "network": str(ban.network),
+                "jail": ban.jail,
+                "until": ban.until,
+                "failures": ban.failures,
+                "evidence": list(ban.evidence),
+                **({"dry": True} if ban.dry else {}),
+            }
+        case Unban():
+            return {"event": "unban", "at": event.at, "network": str(event.network), "jail": event.jail} | {
+                "reason": event.reason
+            }
+        case Refused():
+            return {
+                "event": "refused",
+                "at": event.at,
+                "network": _network(event.host),
+                "jail": event.jail,
+                "reason": event.reason,
+                "client": event.client,
+                "evidence": [event.line],
+            }
+        case Failure():
+            return {"event": "failure", "at": event.at, "network": str(event.network), "jail": event.jail}
+
+
+def _network(host: str) -> str | None:
+    try:
+        return str(Network.parse(host))
+    except ValueError:
+        return host or None

@@ -1,0 +1,57 @@
+"""Whom no ban may touch: own addresses, gateways, what the administrator trusts, and what is no host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sidecar.model import Network, PrefixSet
+
+# Never a client that a route could refuse, or refusing it would break the host's own network.
+_RESERVED = PrefixSet(
+    Network.parse(text)
+    for text in (
+        "0.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::",
+        "::1",
+        "fe80::/10",
+        "ff00::/8",
+    )
+)
+# The widest networks that may be banned, by version.
+WIDEST = {4: 16, 6: 32}
+
+
+class Guard:
+    """Answers for one network: may it be banned? `protected` maps a reason to the networks under it."""
+
+    def __init__(self, protected: Mapping[str, Iterable[Network]]) -> None:
+        self._protected = {reason: PrefixSet(networks) for reason, networks in protected.items()}
+
+    def refuse(self, network: Network, ignored: PrefixSet | None = None) -> str | None:
+        """The reason (a word of `refused_total`) why this network must not be banned, or None.
+
+        A network inside a protected one is refused; so is one wider than the limit. A wider network
+        that merely *contains* a protected one may be banned: throw routes keep that one reachable.
+        """
+        if _RESERVED.covering(network) is not None:
+            return "reserved"
+        for reason, networks in self._protected.items():
+            if networks.covering(network) is not None:
+                return reason
+        if ignored is not None and ignored.covering(network) is not None:
+            return "ignored"
+        if network.length < WIDEST[network.version]:
+            return "too-wide"
+        return None
+
+    def touches(self, network: Network) -> bool:
+        """Whether a protected network lies inside this one."""
+        return any(networks.inside(network) for networks in self._protected.values())
+
+    def throws(self) -> set[Network]:
+        """What must stay reachable under any ban, for the kernel."""
+        return {n for networks in self._protected.values() for n in networks}

@@ -1,0 +1,103 @@
+"""Who is banned: reasons per network; a network is refused as long as one reason stands."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sidecar.model import BITS, Ban, Extended, Instant, Network, Unban
+
+
+class BanTable:
+    """The bans, each keyed by (network, jail). Changes return the events that tell of them.
+
+    `active` counts the bans of each jail.
+    """
+
+    def __init__(self, bans: Iterable[Ban] = ()) -> None:
+        self._bans: dict[Network, dict[str, Ban]] = {}
+        self._ends: list[tuple[Instant, Network, str]] = []
+        self.active: Counter[str] = Counter()
+        for ban in bans:
+            self._put(ban)
+
+    def _put(self, ban: Ban) -> None:
+        reasons = self._bans.setdefault(ban.network, {})
+        self.active[ban.jail] += ban.jail not in reasons
+        reasons[ban.jail] = ban
+        if ban.until is not None:
+            heapq.heappush(self._ends, (ban.until, ban.network, ban.jail))
+
+    def ban(self, ban: Ban) -> Ban | Extended | None:
+        """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer."""
+        standing = self._bans.get(ban.network, {}).get(ban.jail)
+        if standing is None or (standing.dry and not ban.dry):
+            self._put(ban)
+            return ban
+        if standing.until is None or (ban.until is not None and ban.until <= standing.until):
+            return None
+        longer = replace(standing, until=ban.until, failures=standing.failures + ban.failures)
+        self._put(longer)
+        return Extended(longer)
+
+    def lift(self, network: Network, now: Instant, reason: str, jail: str | None = None) -> list[Unban]:
+        """End the bans of exactly this network, of one jail or of all."""
+        reasons = self._bans.get(network, {})
+        lifted = [name for name in reasons if jail is None or name == jail]
+        for name in lifted:
+            del reasons[name]
+            self.active[name] -= 1
+        if not reasons:
+            self._bans.pop(network, None)
+        return [Unban(network, name, now, reason) for name in lifted]
+
+    def expire(self, now: Instant) -> list[Unban]:
+        """End every ban whose time is over, in order of their ends."""
+        ended: list[Unban] = []
+        while self._ends and self._ends[0][0] <= now:
+            until, network, jail = heapq.heappop(self._ends)
+            ban = self._bans.get(network, {}).get(jail)
+            # Extended or lifted since: another entry of the heap, or none, speaks for it.
+            if ban is not None and ban.until == until:
+                ended += self.lift(network, until, "expired", jail)
+        return ended
+
+    def next_end(self) -> Instant | None:
+        """When the next ban ends (or ended, if it was extended since); None if none ever does."""
+        return self._ends[0][0] if self._ends else None
+
+    def refused(self) -> Iterator[Network]:
+        """Every network that the kernel should refuse: those with a reason that is no dry run."""
+        for network, reasons in self._bans.items():
+            if any(not ban.dry for ban in reasons.values()):
+                yield network
+
+    def stands(self, network: Network) -> bool:
+        """Whether exactly this network should be refused by the kernel."""
+        return any(not ban.dry for ban in self._bans.get(network, {}).values())
+
+    def of(self, network: Network, jail: str) -> Ban | None:
+        """The ban of exactly this network for one jail."""
+        return self._bans.get(network, {}).get(jail)
+
+    def over(self, network: Network) -> list[Ban]:
+        """The bans that cover a network, the most specific first."""
+        found: list[Ban] = []
+        for length in range(network.length, -1, -1):
+            found += self._bans.get(network.supernet(length), {}).values()
+        return found
+
+    def inside(self, network: Network) -> list[Network]:
+        """The banned networks inside `network`, itself included."""
+        if network.length == BITS[network.version]:
+            return [network] if network in self._bans else []
+        return [n for n in self._bans if network.covers(n)]
+
+    def __iter__(self) -> Iterator[Ban]:
+        for reasons in self._bans.values():
+            yield from reasons.values()
+
+    def __len__(self) -> int:
+        return len(self._bans)

@@ -1,0 +1,97 @@
+"""Commands of `zmban`: read the command line, call the app, print for people or for programs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from sidecar import __version__
+from sidecar.model import ConfigError, KernelError, SourceError, StoreError, ZmbanError
+
+# sysexits.h: what a shell script can tell apart.
+USAGE, DATA, UNAVAILABLE, NO_PERMISSION, CONFIG = 64, 65, 69, 77, 78
+
+# Each command lives in one file and is imported only when it is called: start-up stays short.
+_COMMANDS = {
+    "run": "sidecar.cli.run",
+    "check": "sidecar.cli.check",
+    "regex": "sidecar.cli.regex",
+    "replay": "sidecar.cli.replay",
+    "ban": "sidecar.cli.control",
+    "unban": "sidecar.cli.control",
+    "allow": "sidecar.cli.control",
+    "disallow": "sidecar.cli.control",
+    "status": "sidecar.cli.status",
+    "bans": "sidecar.cli.bans",
+    "flush": "sidecar.cli.emergency",
+    "resume": "sidecar.cli.emergency",
+    "discover": "sidecar.cli.discover",
+}
+
+
+class UnavailableError(ZmbanError):
+    """No service answers, and this command needs one."""
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(module), cmd_name)
+        return command
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--config",
+    "config",
+    multiple=True,
+    metavar="DIR",
+    help="Configuration directory; repeat it, a later one overrides. "
+    "Default: /usr/share/zmban, /etc/fail2ban, /etc/zmban, those that exist.",
+)
+@click.version_option(__version__, prog_name="zmban")
+@click.pass_context
+def zmban(ctx: click.Context, config: tuple[str, ...]) -> None:
+    """Reads Zimbra's logs, works out who attacks, and makes the host's routing table refuse them."""
+    ctx.obj = config
+
+
+def _code(error: ZmbanError) -> int:
+    if isinstance(error, ConfigError):
+        return CONFIG
+    if isinstance(error, KernelError):
+        return getattr(error, "exit_code", UNAVAILABLE)
+    if isinstance(error, SourceError | StoreError):
+        return DATA
+    return UNAVAILABLE
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The entry point; exits with a code of sysexits.h."""
+    try:
+        # Without standalone mode, an exit code that a command asked for is returned.
+        sys.exit(zmban.main(args=arguments, prog_name="zmban", standalone_mode=False) or 0)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(USAGE)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(DATA)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except ZmbanError as error:
+        click.echo(f"zmban: {error}", err=True)
+        sys.exit(_code(error))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,5 @@
+"""`python -m sidecar.cli` is `zmban`."""
+
+from sidecar.cli import main
+
+main()

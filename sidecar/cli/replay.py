@@ -1,0 +1,98 @@
+"""`zmban replay`: what the jails would have done over their logs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from sidecar.app import configuration
+from sidecar.app.replay import Replay, record
+from sidecar.bans.guard import Guard
+from sidecar.cli.output import emit, json_options, moment, printable, progress
+from sidecar.detect.grammar import Trust
+
+
+def _logs(values: tuple[str, ...]) -> dict[str, list[str]]:
+    given: dict[str, list[str]] = {}
+    for value in values:
+        jail, equals, path = value.partition("=")
+        if not equals or not path:
+            raise click.UsageError(f"--log {value!r}: write --log JAIL=PATH")
+        if not Path(path).is_file():
+            raise click.UsageError(f"--log {value!r}: {path} is no file")
+        given.setdefault(jail, []).append(path)
+    return given
+
+
+@click.command()
+@click.option("--now", type=float, metavar="EPOCH", help="The time that dates without a year are read at.")
+@click.option("--timezone", metavar="TZ", help="Zone of dates that name none (IANA name).")
+@click.option(
+    "--log", "logs", multiple=True, metavar="JAIL=PATH", help="Read this file for a jail; repeat it."
+)
+@json_options
+@click.pass_obj
+def replay(
+    config: tuple[str, ...],
+    now: float | None,
+    timezone: str | None,
+    logs: tuple[str, ...],
+    as_json: bool,
+    jsonl: bool,
+) -> None:
+    """Run all enabled jails over their logs from first to last line, by the logs' own clock.
+
+    Writes nothing, bans nobody, and never looks at the host it runs on. With --log, only the jails
+    named there run.
+    """
+    loaded = configuration.load(config)
+    given = _logs(logs)
+    unknown = set(given) - set(loaded.jails.jails)
+    if unknown:
+        raise click.UsageError(f"no enabled jail {', '.join(sorted(unknown))}; see zmban check")
+    jails = {name: jail for name, jail in loaded.jails.jails.items() if not given or name in given}
+    for fault in loaded.jails.faults:
+        if not fault.warning:
+            click.echo(str(fault), err=True)
+    run = Replay(
+        jails,
+        Guard(configuration.protected(loaded.settings)),
+        Trust(loaded.settings.trust.proxies),
+        configuration.zone(timezone) if timezone else configuration.host_zone(),
+        time.time() if now is None else now,
+    )
+    _print(run, run.logs(given), as_json=as_json, jsonl=jsonl)
+
+
+def _print(run: Replay, by_path: dict[str, list], *, as_json: bool, jsonl: bool) -> None:  # type: ignore[type-arg]
+    with progress(sum(Path(p).stat().st_size for p in by_path)) as advance:
+        run.on_progress(advance)
+        records = (record(event) for event in run.events(by_path))
+        if as_json or jsonl:
+            emit(_with_summary(run, records), jsonl=jsonl)
+            return
+        for one in records:
+            _line(one)
+    total = run.summary()
+    click.echo(
+        f"{total['lines']} lines, {total['matches']} matches, {total['failures']} failures, "
+        f"{total['bans']} bans, {total['refused']} refused in {total['seconds']:.2f} s "
+        f"({total['lines_per_second']} lines/s)"
+    )
+
+
+def _with_summary(run: Replay, records):  # type: ignore[no-untyped-def]
+    yield from records
+    yield {"event": "summary", **run.summary()}
+
+
+def _line(one: dict[str, object]) -> None:
+    at = moment(one["at"])  # type: ignore[arg-type]
+    jail, network = one["jail"], printable(str(one["network"]))
+    if one["event"] in ("ban", "extend"):
+        until = moment(one["until"])  # type: ignore[arg-type]
+        click.echo(f"{at}  {one['event']:7} {network:24} {jail}  {one['failures']} failures, until {until}")
+    else:
+        click.echo(f"{at}  {one['event']:7} {network:24} {jail}  {one.get('reason', '')}")

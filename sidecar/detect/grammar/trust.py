@@ -1,0 +1,32 @@
+"""Which element of a list of forwarded addresses is the client: the right-most that is no proxy of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidecar.model import Network, PrefixSet
+
+
+class Trust:
+    """The proxies whose word about a client's address is believed. Loopback always is."""
+
+    def __init__(self, proxies: Iterable[Network]) -> None:
+        self._proxies = PrefixSet([*proxies, Network.parse("127.0.0.0/8"), Network.parse("::1")])
+
+    def is_proxy(self, text: str) -> bool:
+        """Whether this address is a trusted proxy; text that is no address is none."""
+        try:
+            return self._proxies.covering(Network.parse(text)) is not None
+        except ValueError:
+            return False
+
+    def client(self, elements: Iterable[str]) -> str | None:
+        """Walk from the right past trusted proxies. None where an element on the way is no address."""
+        for element in reversed([e.strip() for e in elements]):
+            try:
+                Network.parse(element)
+            except ValueError:
+                return None
+            if not self.is_proxy(element):
+                return element
+        return None

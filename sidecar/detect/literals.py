@@ -1,0 +1,125 @@
+"""Which literals any match of a regex must contain: the ground of the prefilter.
+
+A match is found in the line *without its date*, the prefilter scans the line *with* it. A date begins
+and ends at a word boundary, so it can only stand between two characters of a literal that are both no
+word characters; literals are cut there, and each piece stands unbroken in the raw line.
+"""
+
+from __future__ import annotations
+
+import re
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any, NamedTuple
+
+
+class Literal(NamedTuple):
+    """Text that must occur; `caseless` compares ASCII letters without case."""
+
+    text: str
+    caseless: bool
+
+
+# One requirement: at least one of these literals occurs. A regex gives several requirements.
+Requirement = frozenset[Literal]
+_WORD = re.compile(r"\w", re.ASCII)
+_MOST_ALTERNATIVES = 64
+
+
+def required(pattern: re.Pattern[str]) -> Requirement | None:
+    """The strongest requirement of a regex (its shortest literal the longest), None if it has none."""
+    parsed = _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
+    found = _Walk().requirements(parsed, bool(pattern.flags & re.IGNORECASE))
+    usable = [r for r in found if r and len(r) <= _MOST_ALTERNATIVES]
+    return max(usable, key=_strength, default=None)
+
+
+def _strength(requirement: Requirement) -> tuple[int, int]:
+    return min(len(literal.text) for literal in requirement), -len(requirement)
+
+
+class _Walk:
+    """Walks the parsed form of a regex and gathers runs of characters that every match contains."""
+
+    def __init__(self) -> None:
+        self.found: list[Requirement] = []
+        self.run = ""
+        self.caseless = False
+
+    def requirements(self, parsed: Any, caseless: bool) -> list[Requirement]:
+        self.sequence(parsed, caseless)
+        self.close()
+        return self.found
+
+    def close(self) -> None:
+        """End the run of characters: what follows need not stand right behind it."""
+        for piece in _unbroken(self.run):
+            self.found.append(frozenset({Literal(piece, self.caseless)}))
+        self.run = ""
+
+    def character(self, code: int, caseless: bool) -> None:
+        text = chr(code)
+        # Case folding beyond ASCII (and of k, s: Kelvin sign, long s) changes the bytes of a character.
+        awkward = caseless and (not text.isascii() or text in "kKsSiI")
+        if awkward or text == "\n" or caseless != self.caseless:
+            self.close()
+            self.caseless = caseless
+        if not awkward and text != "\n":
+            self.run += text
+
+    def sequence(self, parsed: Any, caseless: bool) -> None:
+        for code, argument in parsed:
+            self.item(code, argument, caseless)
+
+    def item(self, code: Any, argument: Any, caseless: bool) -> None:
+        if code is op.LITERAL:
+            self.character(argument, caseless)
+        elif code is op.IN and len(argument) == 1 and argument[0][0] is op.LITERAL:
+            self.character(argument[0][1], caseless)
+        elif code is op.SUBPATTERN:
+            _, added, removed, inner = argument
+            within = (caseless or bool(added & re.IGNORECASE)) and not removed & re.IGNORECASE
+            self.sequence(inner, within)
+        elif code is op.ATOMIC_GROUP:
+            self.sequence(argument, caseless)
+        elif code in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
+            self.repeat(argument, caseless)
+        elif code is op.BRANCH:
+            self.branch(argument[1], caseless)
+        elif code is op.AT:
+            pass  # an anchor takes no room: its neighbours stay neighbours
+        elif code in (op.ASSERT, op.ASSERT_NOT):
+            pass  # looks, and takes no room
+        else:
+            self.close()
+
+    def repeat(self, argument: Any, caseless: bool) -> None:
+        least, most, inner = argument
+        if least == most == 1:
+            self.sequence(inner, caseless)
+            return
+        self.close()
+        if least >= 1:
+            self.sequence(inner, caseless)
+            self.close()
+
+    def branch(self, branches: Any, caseless: bool) -> None:
+        self.close()
+        alternatives: set[Literal] = set()
+        for inner in branches:
+            best = max(_Walk().requirements(inner, caseless), key=_strength, default=None)
+            if best is None:
+                return
+            alternatives |= best
+        self.found.append(frozenset(alternatives))
+
+
+def _unbroken(run: str) -> list[str]:
+    """Cut a literal wherever a date could stand inside it: between two non-word characters."""
+    pieces, piece = [], ""
+    for character in run:
+        if piece and not _WORD.match(piece[-1]) and not _WORD.match(character):
+            pieces.append(piece)
+            piece = ""
+        piece += character
+    return [p for p in [*pieces, piece] if p]

@@ -1,0 +1,81 @@
+"""One scan over a block finds the few lines that any regex could match; only those are looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import hyperscan
+
+from sidecar.detect.literals import Requirement, required
+from sidecar.fail2ban.filters import FilterSpec
+
+
+def requirements(spec: FilterSpec) -> list[Requirement] | None:
+    """What a line must contain to interest a filter: one of these. None: no literal can tell.
+
+    Where a prefregex is stronger than a failregex under it, it stands for that failregex.
+    """
+    found: list[Requirement] = []
+    head = required(spec.prefregex.regex) if spec.prefregex else None
+    for pattern in spec.failregex:
+        own = required(pattern.regex)
+        best = max((r for r in (own, head) if r), key=lambda r: min(len(x.text) for x in r), default=None)
+        if best is None:
+            return None
+        found.append(best)
+    return found
+
+
+class Prefilter:
+    """The literals of all filters that read one log, as one Hyperscan database.
+
+    A filter without a usable literal makes every line a candidate (`complete` is True then).
+    """
+
+    def __init__(self, specs: Iterable[FilterSpec], encoding: str = "utf-8") -> None:
+        literals: dict[bytes, int] = {}
+        self.complete = False
+        for spec in specs:
+            for requirement in (wanted := requirements(spec)) or ():
+                for literal in requirement:
+                    flags = hyperscan.HS_FLAG_CASELESS if literal.caseless else 0
+                    literals[re.escape(literal.text).encode(encoding)] = flags
+            self.complete = self.complete or wanted is None
+        self._ends: list[int] = []
+        self._database = self._compile(literals)
+
+    def _compile(self, literals: dict[bytes, int]) -> hyperscan.Database | None:
+        if not literals or self.complete:
+            return None
+        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        database.compile(
+            expressions=list(literals),
+            ids=list(range(len(literals))),
+            elements=len(literals),
+            flags=list(literals.values()),
+        )
+        return database
+
+    def _found(self, _id: int, _start: int, end: int, _flags: int, _context: object) -> None:
+        self._ends.append(end)
+
+    def candidates(self, data: bytes) -> list[bytes]:
+        """The candidate lines of a block of whole lines, in order, without their newlines."""
+        if self.complete:
+            return [line for line in data.split(b"\n") if line]
+        if self._database is None:
+            return []
+        self._ends.clear()
+        self._database.scan(data, match_event_handler=self._found)
+        lines: list[bytes] = []
+        behind = 0
+        for end in self._ends:
+            if end <= behind:
+                continue
+            # `end` lies behind the literal's last byte, which is no newline.
+            start = data.rfind(b"\n", 0, end) + 1
+            stop = data.find(b"\n", end)
+            behind = len(data) if stop < 0 else stop
+            lines.append(data[start:behind])
+        return lines

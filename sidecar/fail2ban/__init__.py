@@ -1,0 +1,1 @@
+"""Fail2Ban's files: text in, JailSpec and FilterSpec out."""

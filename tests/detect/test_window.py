@@ -1,0 +1,77 @@
+"""The exact sliding window."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.detect.window import Window
+from sidecar.model import Network
+
+WHO = Network.parse("203.0.113.7")
+
+
+@pytest.mark.parametrize(
+    ("times", "counts"),
+    [
+        ([0, 100, 200, 300, 700], [1, 2, 3, 4, 3]),
+        ([0, 590, 601, 602, 603], [1, 2, 2, 3, 4]),
+        ([0, 599, 1198, 1797, 2396], [1, 2, 2, 2, 2]),
+        ([0, 300, 600, 900, 1200, 1500], [1, 2, 2, 2, 2, 2]),
+        ([1000, 500, 0, 1100], [1, 1, 1, 2]),
+    ],
+)
+def test_a_window_counts_exactly(times: list[float], counts: list[int]) -> None:
+    for index, expected in enumerate(counts):
+        reached = []
+        for maxretry in range(1, 6):
+            window = Window(600, maxretry, 5)
+            verdicts = [window.add(WHO, t, "") for t in times[: index + 1]]
+            if verdicts[-1] is not None and all(v is None for v in verdicts[:-1]):
+                reached.append(maxretry)
+        assert all(maxretry <= expected for maxretry in reached)
+        assert reached == [] or max(reached) == expected
+
+
+def test_maxretry_gives_the_failures_and_forgets_the_network() -> None:
+    window = Window(60, 3, 2)
+    assert window.add(WHO, 1, "a") is None
+    assert window.add(WHO, 2, "b") is None
+    seen = window.add(WHO, 3, "c")
+    assert seen is not None
+    assert [(s.at, s.line) for s in seen] == [(1, "a"), (2, "b"), (3, "c")]
+    assert window.count(WHO) == 0
+
+
+def test_only_the_last_lines_are_kept() -> None:
+    window = Window(60, 9, 2)
+    for second in range(5):
+        window.add(WHO, second, f"line {second}")
+    seen = [s.line for s in window._seen[WHO]]
+    assert seen == ["", "", "", "line 3", "line 4"]
+
+
+def test_forgetting_a_network_forgets_the_addresses_inside_it() -> None:
+    window = Window(60, 9, 2)
+    window.add(WHO, 1, "")
+    window.add(Network.parse("198.51.100.1"), 1, "")
+    assert window.forget(Network.parse("203.0.113.0/24"))
+    assert list(window) == [Network.parse("198.51.100.1")]
+
+
+def test_pruning_drops_those_who_stopped() -> None:
+    window = Window(60, 9, 2)
+    window.add(WHO, 1, "")
+    window.prune(60)
+    assert len(window) == 1
+    window.prune(61)
+    assert len(window) == 0
+
+
+@given(st.lists(st.integers(0, 2000), max_size=40), st.integers(1, 6))
+def test_a_ban_means_that_so_many_failures_lie_within_findtime(times: list[int], maxretry: int) -> None:
+    window = Window(300, maxretry, 0)
+    for moment in times:
+        seen = window.add(WHO, moment, "x")
+        if seen is not None:
+            assert len(seen) >= maxretry
+            assert all(moment - 300 < s.at <= moment for s in seen)

@@ -1,0 +1,84 @@
+"""When a line happened."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.fail2ban.dates import DateDetector, fixed_offset
+from sidecar.model import ConfigError
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()
+
+
+def at(*moment: int) -> float:
+    return datetime(*moment, tzinfo=UTC).timestamp()  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "rest"),
+    [
+        ("Feb  5 10:00:06 mail postfix/smtpd[1]: x", at(2026, 2, 5, 10, 0, 6), " mail postfix/smtpd[1]: x"),
+        ("2026-02-28T11:58:36.591Z host x", at(2026, 2, 28, 11, 58, 36) + 0.591, " host x"),
+        ("2024-10-31T12:38:21.817327+02:00 host x", at(2024, 10, 31, 10, 38, 21) + 0.817327, " host x"),
+        ("2026-01-05 10:00:01,250 WARN  [q]", at(2026, 1, 5, 10, 0, 1) + 0.25, " WARN  [q]"),
+        ("2026/01/05 10:00:03 [info] 1#1:", at(2026, 1, 5, 10, 0, 3), " [info] 1#1:"),
+        (
+            '203.0.113.7:4 - - [05/Jan/2026:10:00:11 +0000]  "GET',
+            at(2026, 1, 5, 10, 0, 11),
+            '203.0.113.7:4 - - []  "GET',
+        ),
+        ("1767607211 x", 1767607211.0, " x"),
+    ],
+)
+def test_every_form_of_zimbras_logs_is_dated_and_cut(line: str, expected: float, rest: str) -> None:
+    moment, text = DateDetector(UTC).cut(line, NOW)
+    assert moment == pytest.approx(expected)
+    assert text == rest
+
+
+def test_a_date_without_a_year_takes_the_latest_year_that_is_not_over_a_day_ahead() -> None:
+    detector = DateDetector(UTC)
+    assert detector.cut("Dec 31 23:00:00 h", NOW)[0] == at(2025, 12, 31, 23)
+    assert detector.cut("Mar  2 11:00:00 h", NOW)[0] == at(2026, 3, 2, 11)
+    assert detector.cut("Mar  3 13:00:00 h", NOW)[0] == at(2025, 3, 3, 13)
+    assert detector.cut("Feb 29 00:00:00 h", NOW)[0] == at(2024, 2, 29)
+
+
+def test_a_date_without_a_zone_is_read_in_the_zone_of_the_log() -> None:
+    moment, _ = DateDetector(ZoneInfo("Asia/Kolkata")).cut("2026-01-05 10:00:00,000 x", NOW)
+    assert moment == at(2026, 1, 5, 4, 30)
+
+
+def test_a_line_without_a_date_keeps_its_text() -> None:
+    assert DateDetector(UTC).cut("\tat com.zimbra.x(Y.java:1)", NOW) == (None, "\tat com.zimbra.x(Y.java:1)")
+
+
+def test_a_date_in_the_middle_of_a_client_s_text_is_not_taken_before_the_line_s_own() -> None:
+    moment, _ = DateDetector(UTC).cut("Feb  5 10:00:06 h x 2020-01-01 00:00:00 y", NOW)
+    assert moment == at(2026, 2, 5, 10, 0, 6)
+
+
+def test_an_own_datepattern_replaces_the_list() -> None:
+    detector = DateDetector(UTC, ["^%d.%m.%Y %H:%M:%S"])
+    assert detector.cut("05.02.2026 10:00:06 x", NOW) == (at(2026, 2, 5, 10, 0, 6), " x")
+    assert detector.cut("Feb  5 10:00:06 x", NOW)[0] is None
+
+
+def test_a_datepattern_with_an_unknown_token_is_refused() -> None:
+    with pytest.raises(ConfigError, match="%Q"):
+        DateDetector(UTC, ["%Q"])
+
+
+def test_fixed_offsets_are_read_and_names_are_not() -> None:
+    assert fixed_offset("UTC+0530").utcoffset(None) == fixed_offset("+05:30").utcoffset(None)
+    with pytest.raises(ValueError):
+        fixed_offset("Europe/Zurich")
+
+
+@given(st.text(max_size=80))
+def test_no_line_breaks_the_detector(line: str) -> None:
+    moment, text = DateDetector(UTC).cut(line, NOW)
+    assert moment is None or len(text) <= len(line)
