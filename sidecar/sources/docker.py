@@ -1,0 +1,99 @@
+"""What Docker knows of Zimbra on this host: its containers, their log volumes, networks and gateways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sidecar.model import Network, SourceError
+
+SOCKET = Path("/var/run/docker.sock")
+# Where Zimbra's logs lie inside its containers.
+LOG_DIRECTORIES = ("/opt/zimbra/log", "/var/log")
+
+
+@dataclass(frozen=True, slots=True)
+class ZimbraContainer:
+    """One container of Zimbra. `logs` maps a log directory to its place on the host, None if it is in no
+    volume; `addresses` are its own, in `networks`, whose `gateways` lie on this host."""
+
+    name: str
+    image: str
+    logs: Mapping[str, str | None]
+    networks: tuple[Network, ...]
+    gateways: tuple[Network, ...]
+    addresses: tuple[Network, ...]
+    host_network: bool
+
+
+def zimbra_containers() -> list[ZimbraContainer]:
+    """Ask the Docker engine. SourceError where it does not answer or may not be asked."""
+    import docker
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        client = docker.from_env(timeout=10)
+        try:
+            containers = [c.attrs for c in client.containers.list()]
+            networks = {str(n.id): n.attrs for n in client.networks.list()}
+        finally:
+            client.close()
+    except (DockerException, RequestException, OSError) as error:
+        raise SourceError(f"Docker cannot be asked: {error}") from error
+    return [describe(attributes, networks) for attributes in containers if is_zimbra(attributes)]
+
+
+def is_zimbra(attributes: Mapping[str, Any]) -> bool:
+    """Whether a container looks like Zimbra: by its image, or by a volume on /opt/zimbra."""
+    image = str(attributes["Config"]["Image"]).lower()
+    if "zmban" in image:
+        return False
+    mounts = [str(m.get("Destination", "")) for m in attributes.get("Mounts", [])]
+    volumes = [*mounts, *(attributes["Config"].get("Volumes") or {})]
+    return "zimbra" in image or any(v == "/opt/zimbra" or v.startswith("/opt/zimbra/") for v in volumes)
+
+
+def describe(attributes: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]]) -> ZimbraContainer:
+    """The container's attributes, as Docker's API gives them, in our words."""
+    subnets: list[Network] = []
+    gateways: list[Network] = []
+    addresses: list[Network] = []
+    for joined in attributes["NetworkSettings"]["Networks"].values():
+        network = networks.get(joined.get("NetworkID", ""), {})
+        for pool in network.get("IPAM", {}).get("Config") or []:
+            subnets += _parsed([pool.get("Subnet")])
+            gateways += _parsed([pool.get("Gateway")])
+        addresses += _parsed([joined.get("IPAddress"), joined.get("GlobalIPv6Address")])
+        gateways += _parsed([joined.get("Gateway"), joined.get("IPv6Gateway")])
+    mounts = {str(m["Destination"]).rstrip("/"): str(m["Source"]) for m in attributes.get("Mounts", [])}
+    return ZimbraContainer(
+        name=str(attributes["Name"]).lstrip("/"),
+        image=str(attributes["Config"]["Image"]),
+        logs={directory: _on_host(directory, mounts) for directory in LOG_DIRECTORIES},
+        networks=tuple(dict.fromkeys(subnets)),
+        gateways=tuple(dict.fromkeys(gateways)),
+        addresses=tuple(dict.fromkeys(addresses)),
+        host_network="host" in attributes["NetworkSettings"]["Networks"],
+    )
+
+
+def _on_host(directory: str, mounts: Mapping[str, str]) -> str | None:
+    """Where a directory of the container lies on the host: by the mount that holds it, the nearest first."""
+    for place in sorted(mounts, key=len, reverse=True):
+        if directory == place or directory.startswith(f"{place}/"):
+            return mounts[place] + directory[len(place) :]
+    return None
+
+
+def _parsed(texts: Iterable[object]) -> list[Network]:
+    networks = []
+    for text in texts:
+        if text:
+            try:
+                networks.append(Network.parse(str(text)))
+            except ValueError:
+                continue
+    return networks

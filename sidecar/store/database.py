@@ -1,0 +1,194 @@
+"""The SQLite file: opened, migrated, read whole at start, and written in transactions."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from sidecar.model import Ban, Extended, Failure, Instant, Network, Position, StoreError, Unban
+
+FILE = "zmban.sqlite3"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A network that a person allowed for a time: never banned until then."""
+
+    network: Network
+    at: Instant
+    until: Instant | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The failures of everything inside a network no longer count, in one jail or (None) in all."""
+
+    network: Network
+    jail: str | None
+
+
+Change = Failure | Ban | Extended | Unban | Forgotten | Position | Allowed
+
+
+def _key(network: Network) -> bytes:
+    return bytes((network.version, network.length)) + network.packed
+
+
+def _network(key: bytes) -> Network:
+    return Network(key[0], int.from_bytes(key[2:], "big"), key[1])
+
+
+class Database:
+    """One connection. Not for two threads at a time; the service writes from one."""
+
+    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+        self.path = directory / FILE
+        try:
+            if read_only:
+                self._db = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
+            else:
+                directory.mkdir(parents=True, exist_ok=True)
+                self._db = sqlite3.connect(self.path, check_same_thread=False)
+                self.path.chmod(0o600)
+            self._db.isolation_level = None
+            # In WAL mode a crash of the process loses nothing; a crash of the host loses at most the
+            # last transactions whole, and their lines are read again from the older position.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._migrate(read_only)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self.path}: {error}; move the file aside to begin a new one") from error
+
+    def _migrate(self, read_only: bool) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise StoreError(
+                f"{self.path} was written by a later version of zmban; use that, or move it aside"
+            )
+        if version == 0 and not read_only:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            script = resources.files("sidecar.store").joinpath("schema.sql").read_text(encoding="utf-8")
+            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={VERSION}; COMMIT;")
+
+    def close(self) -> None:
+        """Close it; what was committed stays."""
+        self._db.close()
+
+    def bytes(self) -> int:
+        """Size of the file with its write-ahead log."""
+        files = (self.path, self.path.with_name(f"{FILE}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def write(self, changes: Iterable[Change]) -> None:
+        """Write changes in order, as one transaction: all of them or none. StoreError on a full disk."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for change in changes:
+                self._write(change)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise StoreError(f"{self.path}: {error}") from error
+
+    def _write(self, change: Change) -> None:
+        execute = self._db.execute
+        match change:
+            case Failure():
+                row: Sequence[object] = (change.jail, _key(change.network), change.at, change.line)
+                execute("INSERT INTO failures VALUES (?,?,?,?)", row)
+            case Ban() | Extended():
+                self._write_ban(change if isinstance(change, Ban) else change.ban)
+            case Unban():
+                self._write_unban(change)
+            case Forgotten():
+                self._forget(change)
+            case Position():
+                row = (change.path, change.inode, change.offset, change.head)
+                execute("INSERT OR REPLACE INTO positions VALUES (?,?,?,?)", row)
+            case Allowed():
+                row = (_key(change.network), change.at, change.until, change.reason)
+                execute("INSERT OR REPLACE INTO allowed VALUES (?,?,?,?)", row)
+
+    def _write_ban(self, ban: Ban) -> None:
+        key = _key(ban.network)
+        self._db.execute(
+            "INSERT OR REPLACE INTO bans VALUES (?,?,?,?,?,?,?,?,?,?)",
+            (
+                key,
+                ban.jail,
+                ban.at,
+                ban.until,
+                ban.origin,
+                ban.reason,
+                ban.failures,
+                ban.count,
+                ban.dry,
+                json.dumps(ban.evidence, ensure_ascii=False),
+            ),
+        )
+        # The failures that led here are the ban's evidence now, and count no more.
+        self._db.execute("DELETE FROM failures WHERE network=? AND jail=?", (key, ban.jail))
+
+    def _write_unban(self, unban: Unban) -> None:
+        key = (_key(unban.network), unban.jail)
+        self._db.execute(
+            "INSERT INTO history SELECT network,jail,at,until,?,?,origin,reason,failures,count FROM bans"
+            " WHERE network=? AND jail=? AND dry=0",
+            (unban.at, unban.reason, *key),
+        )
+        self._db.execute("DELETE FROM bans WHERE network=? AND jail=?", key)
+
+    def _forget(self, change: Forgotten) -> None:
+        keys = self._db.execute("SELECT DISTINCT network FROM failures").fetchall()
+        inside = [(key,) for (key,) in keys if change.network.covers(_network(key))]
+        for row in inside:
+            if change.jail is None:
+                self._db.execute("DELETE FROM failures WHERE network=?", row)
+            else:
+                self._db.execute("DELETE FROM failures WHERE network=? AND jail=?", (*row, change.jail))
+
+    def prune(self, oldest: dict[str, Instant]) -> None:
+        """Drop failures older than their jail's window, and those of jails that are gone."""
+        self._db.execute("BEGIN IMMEDIATE")
+        for jail, at in oldest.items():
+            self._db.execute("DELETE FROM failures WHERE jail=? AND at<=?", (jail, at))
+        self._db.execute("COMMIT")
+
+    def bans(self) -> Iterator[Ban]:
+        """Every ban that was not lifted or expired when it was last written."""
+        for row in self._db.execute(
+            "SELECT network,jail,at,until,origin,reason,failures,evidence,count,dry FROM bans"
+        ):
+            key, jail, at, until, origin, reason, failures, evidence, count, dry = row
+            yield Ban(
+                _network(key), jail, at, until, origin, reason, failures, tuple(json.loads(evidence)), count,
+                bool(dry),
+            )  # fmt: skip
+
+    def times_banned(self, network: Network, jail: str) -> int:
+        """How often this network was banned by this jail before."""
+        row = self._db.execute(
+            "SELECT COALESCE(MAX(count),0) FROM history WHERE network=? AND jail=?", (_key(network), jail)
+        )
+        return int(row.fetchone()[0])
+
+    def failures(self) -> Iterator[Failure]:
+        """Every failure that counted when it was written, oldest first."""
+        for jail, key, at, line in self._db.execute("SELECT jail,network,at,line FROM failures ORDER BY at"):
+            yield Failure(jail, _network(key), at, line)
+
+    def positions(self) -> dict[str, Position]:
+        """How far each log was read."""
+        rows = self._db.execute("SELECT path,inode,offset,head FROM positions")
+        return {path: Position(path, inode, offset, head) for path, inode, offset, head in rows}
+
+    def allowed(self) -> list[Allowed]:
+        """The networks that a person allowed, those that ended included."""
+        rows = self._db.execute("SELECT network,at,until,reason FROM allowed")
+        return [Allowed(_network(key), at, until, reason) for key, at, until, reason in rows]

@@ -1,0 +1,83 @@
+"""What outlives a restart."""
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.model import Ban, Extended, Failure, Network, Position, StoreError, Unban
+from sidecar.store.database import FILE, Allowed, Database, Forgotten
+
+WHO = Network.parse("203.0.113.7")
+SIX = Network.parse("2001:db8::/64")
+BAN = Ban(WHO, "a", 1.0, None, "log", "why", 2, ("line ü", "two"), 3)
+
+
+def test_everything_is_read_as_it_was_written(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    failure = Failure("a", SIX, 2.5, "line")
+    position = Position("/x", 7, 2**40, b"head")
+    allowed = Allowed(SIX, 1.0, None, "test")
+    database.write([BAN, failure, position, allowed])
+    database.close()
+    again = Database(tmp_path)
+    assert list(again.bans()) == [BAN]
+    assert list(again.failures()) == [failure]
+    assert again.positions() == {"/x": position}
+    assert again.allowed() == [allowed]
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+    again.close()
+
+
+def test_a_transaction_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    broken = Failure("a", WHO, "no time", object())  # type: ignore[arg-type]
+    with pytest.raises(StoreError):
+        database.write([BAN, broken])
+    assert list(database.bans()) == []
+    database.write([BAN])
+    assert list(database.bans()) == [BAN]
+    database.close()
+
+
+def test_a_ban_takes_its_failures_with_it_and_an_unban_leaves_a_count(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    database.write([Failure("a", WHO, 1.0, "x"), Failure("b", WHO, 1.0, "x"), BAN])
+    assert [f.jail for f in database.failures()] == ["b"]
+    database.write([Extended(BAN), Unban(WHO, "a", 9.0, "manual")])
+    assert list(database.bans()) == []
+    assert database.times_banned(WHO, "a") == 3
+    assert database.times_banned(WHO, "b") == 0
+    database.close()
+
+
+def test_an_unban_forgets_the_failures_of_every_address_inside(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    other = Network.parse("198.51.100.1")
+    database.write([Failure(jail, who, 1.0, "x") for jail in "ab" for who in (WHO, other)])
+    database.write([Forgotten(Network.parse("203.0.113.0/24"), "a")])
+    assert {(f.jail, f.network) for f in database.failures()} == {("b", WHO), ("a", other), ("b", other)}
+    database.write([Forgotten(Network.parse("203.0.113.0/24"), None)])
+    assert {f.network for f in database.failures()} == {other}
+    database.close()
+
+
+def test_pruning_drops_what_is_older_than_the_window(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    database.write([Failure("a", WHO, float(at), "x") for at in range(5)])
+    database.prune({"a": 2.0})
+    assert [f.at for f in database.failures()] == [3.0, 4.0]
+    database.close()
+
+
+def test_a_file_that_is_no_database_is_named_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"not a database, only text" * 100)
+    with pytest.raises(StoreError, match="move the file aside"):
+        Database(tmp_path)
+
+
+def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    database._db.execute("PRAGMA user_version=99")
+    database.close()
+    with pytest.raises(StoreError, match="later version"):
+        Database(tmp_path)
