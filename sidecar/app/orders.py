@@ -1,0 +1,231 @@
+"""What people tell a running service: ban, unban, allow, disallow, bans, status, flush, resume."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from sidecar.app.service import Service
+from sidecar.kernel.routes import RouteKind
+from sidecar.model import Ban, Event, Instant, Network, Unban
+from sidecar.store.database import Allowed, Forgotten
+
+MANUAL = "manual"
+
+
+def record(ban: Ban, present: Mapping[Network, RouteKind]) -> dict[str, Any]:
+    """A ban as the object that contract.md names for `bans --jsonl`; `present` is what the kernel holds."""
+    return {
+        "network": str(ban.network),
+        "jail": ban.jail,
+        "since": ban.at,
+        "until": ban.until,
+        "count": ban.count,
+        "origin": ban.origin,
+        "reason": ban.reason,
+        "enforced": not ban.dry and present.get(ban.network) is RouteKind.BLACKHOLE,
+        "dry": ban.dry,
+        "failures": ban.failures,
+        "evidence": list(ban.evidence),
+    }
+
+
+def selected(bans: Iterable[Ban], jail: str | None, contains: str | None) -> list[Ban]:
+    """The bans of one jail, or those that cover an address. ValueError for text that is no address."""
+    inside = Network.parse(contains) if contains else None
+    return [
+        ban for ban in bans if jail in (None, ban.jail) and (inside is None or ban.network.covers(inside))
+    ]
+
+
+class Orders:
+    """The commands of the control socket, by name. An answer comes after its commit."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def handle(self, command: str, arguments: dict[str, Any]) -> Any:
+        """Run one command. ValueError and ZmbanError carry the sentence for the caller."""
+        commands: dict[str, Callable[..., Awaitable[Any]]] = {
+            "ban": self.ban,
+            "unban": self.unban,
+            "allow": self.allow,
+            "disallow": self.disallow,
+            "bans": self.bans,
+            "status": self.status,
+            "flush": self.flush,
+            "resume": self.resume,
+        }
+        if command not in commands:
+            raise ValueError(f"{command} is no command of this service")
+        return await commands[command](**arguments)
+
+    async def ban(
+        self,
+        networks: list[str],
+        reason: str,
+        until: Instant | None = None,
+        evidence: list[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Ban by hand, with the lines that led to it."""
+        service, now = self._service, time.time()
+        answers: list[dict[str, Any]] = []
+        events: list[Event] = []
+        for text in networks:
+            network = _parsed(text)
+            refusal = "not-a-network" if network is None else service.judge.guard.refuse(network)
+            if network is None or refusal:
+                answers.append({"network": text, "result": "refused", "reason": refusal})
+                continue
+            lines = tuple(evidence or ())
+            event = service.table.ban(
+                Ban(network, MANUAL, now, until, "manual", reason, 0, lines, dry=service.place.dry_run)
+            )
+            if event is not None:
+                events.append(event)
+            result = "standing" if event is None else "banned" if isinstance(event, Ban) else "extended"
+            answers.append({"network": str(network), "result": result, "reason": reason})
+        service.publish(events)
+        await service.ledger.commit()
+        return answers
+
+    async def unban(self, networks: list[str], jail: str | None = None) -> list[dict[str, Any]]:
+        """Lift, and forget the failures inside in every window."""
+        service = self._service
+        answers: list[dict[str, Any]] = []
+        for text in networks:
+            network = _parsed(text)
+            if network is None:
+                answers.append({"network": text, "result": "refused", "reason": "not-a-network"})
+                continue
+            lifted = self._lift(network, jail)
+            service.judge.forget(network, jail)
+            service.ledger.add([Forgotten(network, jail)])
+            wider = [str(b.network) for b in service.table.over(network)]
+            result = "unbanned" if lifted else "not-banned"
+            answers.append({"network": str(network), "result": result, "still_covered_by": wider})
+            service.publish(lifted)
+        await service.ledger.commit()
+        return answers
+
+    def _lift(self, network: Network, jail: str | None) -> list[Unban]:
+        """The bans of this network; of an address, also the ban of the prefix that was banned for it."""
+        service, now = self._service, time.time()
+        lifted = service.table.lift(network, now, MANUAL, jail)
+        if not lifted and network.single:
+            for ban in service.table.over(network):
+                if ban.origin == "log" and jail in (None, ban.jail):
+                    lifted += service.table.lift(ban.network, now, MANUAL, ban.jail)
+        return lifted
+
+    async def allow(
+        self, networks: list[str], reason: str, until: Instant | None = None
+    ) -> list[dict[str, Any]]:
+        """Never ban these until then; what is banned inside them is lifted."""
+        service, now = self._service, time.time()
+        answers: list[dict[str, Any]] = []
+        for text in networks:
+            network = _parsed(text)
+            if network is None:
+                answers.append({"network": text, "result": "refused", "reason": "not-a-network"})
+                continue
+            allowed = service.allowed[network] = Allowed(network, now, until, reason)
+            service.ledger.add([allowed])
+            lifted = [u for n in service.table.inside(network) for u in service.table.lift(n, now, "allowed")]
+            service.publish(lifted)
+            answers.append({"network": str(network), "result": "allowed", "lifted": len(lifted)})
+        await self._protected_anew()
+        return answers
+
+    async def disallow(self, networks: list[str]) -> list[dict[str, Any]]:
+        """End what `allow` began."""
+        service = self._service
+        answers: list[dict[str, Any]] = []
+        for text in networks:
+            network = _parsed(text)
+            known = network is not None and service.allowed.pop(network, None) is not None
+            if network is not None and known:
+                service.ledger.add([Allowed(network, 0.0, 0.0, "ended")])
+            answers.append({"network": text, "result": "disallowed" if known else "not-allowed"})
+        await self._protected_anew()
+        return answers
+
+    async def _protected_anew(self) -> None:
+        self._service.protect()
+        await self._service.ledger.commit()
+        await self._service.reconcile()
+
+    async def bans(self, jail: str | None = None, contains: str | None = None) -> list[dict[str, Any]]:
+        """The bans that stand."""
+        present = await asyncio.to_thread(self._service.enforcer.present)
+        return [record(ban, present) for ban in selected(self._service.table, jail, contains)]
+
+    async def flush(self) -> dict[str, Any]:
+        """The emergency exit: everything of ours out of the kernel, until resume."""
+        applied = await asyncio.to_thread(self._service.enforcer.suspend)
+        return {"result": "suspended", "removed": applied.removed}
+
+    async def resume(self) -> dict[str, Any]:
+        """Write again what stands in the ban table."""
+        self._service.enforcer.resume()
+        written = await self._service.reconcile()
+        return {"result": "resumed", "written": written}
+
+    async def status(self) -> dict[str, Any]:
+        """State of jails, sources and kernel."""
+        service = self._service
+        missing = service.enforcer.verify()
+        return {
+            "since": service.started,
+            "dry_run": service.place.dry_run,
+            "enforced": not missing,
+            "not_enforced_because": list(missing),
+            "ready": not service.ready(),
+            "not_ready_because": service.ready(),
+            "networks_banned": len(service.table),
+            "allowed": [
+                {"network": str(a.network), "until": a.until, "reason": a.reason}
+                for a in service.allowed.values()
+            ],
+            "store": service.ledger.failing or "good",
+            "jails": [self._jail(name) for name in service.jails],
+            "sources": [self._source(path) for path in service.logs.logs],
+            "faults": [str(fault) for fault in service.faults],
+            "last_bans": self._last_bans(),
+        }
+
+    def _jail(self, name: str) -> dict[str, Any]:
+        service = self._service
+        court = service.judge.courts[name]
+        return {
+            "jail": name,
+            "banned": service.table.active[name],
+            "failing": len(court.window),
+            "maxretry": court.spec.maxretry,
+            "dry_run": court.spec.dry_run,
+            "logs": [p for p, log in service.logs.logs.items() if name in log.scanner.jails],
+        }
+
+    def _source(self, path: str) -> dict[str, Any]:
+        log = self._service.logs.logs[path]
+        return {
+            "source": path,
+            "lines": log.scanner.tally.lines,
+            "candidates": log.scanner.tally.candidates,
+            "last_line": log.last_line,
+            "caught_up": log.caught_up,
+            "error": log.error,
+        }
+
+    def _last_bans(self, most: int = 12) -> list[dict[str, Any]]:
+        newest = sorted(self._service.table, key=lambda ban: ban.at, reverse=True)[:most]
+        return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
+
+
+def _parsed(text: str) -> Network | None:
+    try:
+        return Network.parse(text)
+    except ValueError:
+        return None

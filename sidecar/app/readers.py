@@ -1,0 +1,133 @@
+"""The logs of a service: found by their globs, followed each by its own task, judged block by block."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import logging
+import os
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sidecar.app.judge import settle
+from sidecar.detect.scanner import Scanner
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.model import Ban, Block, Event, Match, Position, Refused, SourceError
+from sidecar.sources.file import Follower
+from sidecar.sources.wake import Wake
+
+if TYPE_CHECKING:
+    from sidecar.app.service import Service
+
+_log = logging.getLogger("zmban.sources")
+_LOOK_SECONDS = 2.0
+_RETRY_SECONDS = (1.0, 30.0)
+
+
+class Log:
+    """One log that is followed: its scanner, and how far the reading is."""
+
+    def __init__(self, path: str, scanner: Scanner, *, tail: bool) -> None:
+        self.path, self.scanner, self.tail = path, scanner, tail
+        self.caught_up = False
+        self.error: str | None = None
+        self.last_line: float | None = None
+        self.position: Position | None = None
+
+
+class Logs:
+    """All logs. New files under a glob are found while running."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._wake = Wake()
+        self.logs: dict[str, Log] = {}
+        self.caught_up = asyncio.Event()
+
+    async def run(self) -> None:
+        """Look for logs, and follow each, until cancelled."""
+        positions = self._service.ledger.database.positions()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._wake.run(), name="inotify")
+            while True:
+                for path, (jails, tail) in self._found().items():
+                    if path not in self.logs:
+                        scanner = Scanner(path, jails, self._service.zone, self._service.trust)
+                        self._service.metrics.follow(path)
+                        log = self.logs[path] = Log(path, scanner, tail=tail)
+                        tasks.create_task(self._follow(log, positions.get(path)), name=path)
+                if all(log.caught_up or log.error for log in self.logs.values()):
+                    self.caught_up.set()
+                await asyncio.sleep(_LOOK_SECONDS if self.caught_up.is_set() else 0.05)
+
+    def _found(self) -> dict[str, tuple[list[JailSpec], bool]]:
+        """Every file that a glob of a jail names now. Two names of one file are one log."""
+        found: dict[str, tuple[list[JailSpec], bool]] = {}
+        for jail in self._service.jails.values():
+            for pattern in jail.logpath:
+                for path in sorted(glob.glob(pattern.glob)):
+                    jails, tail = found.get(path, ([], True))
+                    found[path] = ([*jails, jail], tail and pattern.tail)
+        return found
+
+    async def _follow(self, log: Log, position: Position | None) -> None:
+        """Follow one log; after an error again, with growing pauses."""
+        pause = _RETRY_SECONDS[0]
+        log.position = position
+        while True:
+            follower = Follower(log.path, self._wake, log.position, tail=log.tail)
+            follower.on_end(lambda: setattr(log, "caught_up", True))
+            try:
+                async for block in follower.blocks():
+                    log.error, pause = None, _RETRY_SECONDS[0]
+                    self._judge(log, block)
+                    # Lets other logs and commands have their turn between the blocks of a backlog.
+                    await asyncio.sleep(0)
+            except SourceError as error:
+                if log.error is None:
+                    _log.warning("%s; trying again", error)
+                log.error = str(error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _RETRY_SECONDS[1])
+
+    def _judge(self, log: Log, block: Block) -> None:
+        service, now = self._service, block.read_at
+        before = log.scanner.tally.lines
+        for told in log.scanner.scan(block.data, now):
+            events = list(self._events(told, now, live=block.live))
+            service.publish(events)
+            if any(isinstance(event, Ban) for event in events):
+                service.metrics.latency.observe(time.time() - now)
+        service.ledger.reached(block.position)
+        log.position, log.last_line = block.position, now
+        lag = _behind(log.path, block.position)
+        service.metrics.read(log.path, log.scanner.tally.lines - before, len(block.data), lag, now)
+
+    def _events(self, told: Match | Refused, now: float, *, live: bool) -> Iterator[Event | Match]:
+        if isinstance(told, Refused):
+            yield told
+            return
+        yield told
+        yield from self._service.judge.judge(told, settle(told.at, now, live=live), now)
+
+    def unread(self) -> Iterator[str]:
+        """Why the logs do not count as read."""
+        if not self.logs:
+            yield "no log of any jail is there yet"
+        for log in self.logs.values():
+            if log.error:
+                yield log.error
+            elif not log.caught_up:
+                yield f"{log.path} is being read from where it stood"
+
+
+def _behind(path: str, position: Position) -> float:
+    """Seconds since the log was written to, if there is more of it than was read; else 0."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0.0
+    if status.st_ino == position.inode and status.st_size <= position.offset:
+        return 0.0
+    return max(0.0, time.time() - status.st_mtime)

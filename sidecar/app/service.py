@@ -1,0 +1,259 @@
+"""The service: builds the rooms, connects them with one stream of events, and supervises."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from pathlib import Path
+
+from sidecar.app import configuration, readers, surroundings
+from sidecar.app.configuration import Loaded
+from sidecar.app.enforcer import Enforcer
+from sidecar.app.judge import Judge
+from sidecar.app.ledger import Ledger
+from sidecar.bans.guard import Guard
+from sidecar.bans.table import BanTable
+from sidecar.detect.grammar import Trust
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.kernel.dryrun import DryRunTable
+from sidecar.kernel.plan import BanBackend
+from sidecar.kernel.routes import RoutingTable
+from sidecar.model import (
+    Ban,
+    ConfigError,
+    Event,
+    Extended,
+    Failure,
+    KernelError,
+    Match,
+    Network,
+    Refused,
+    StoreError,
+    Unban,
+)
+from sidecar.serve.metrics import Metrics
+from sidecar.settings import Settings
+from sidecar.store.database import Allowed, Database
+
+_log = logging.getLogger("zmban")
+_bans = logging.getLogger("zmban.bans")
+
+_TICK_SECONDS = 1.0
+_VERIFY_SECONDS = 5.0
+_RECONCILE_SECONDS = 60.0
+_PRUNE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this service keeps its state, and whether it only looks on."""
+
+    state: Path
+    dry_run: bool = False
+
+
+def backend(settings: Settings, *, dry: bool) -> BanBackend:
+    """The ban list that the settings name; in a dry run one that only remembers."""
+    if dry:
+        return DryRunTable()
+    return RoutingTable(settings.kernel.table, preference=settings.kernel.preference)
+
+
+class Service:
+    """One running zmban. `events` go to store, kernel, metrics and log in `publish`, and nowhere else."""
+
+    def __init__(self, loaded: Loaded, place: Place) -> None:
+        self.settings = loaded.settings
+        self.place = place
+        self.faults = loaded.jails.faults
+        self.jails = _run_dry(loaded.jails.jails, dry=place.dry_run)
+        self.zone: tzinfo = configuration.host_zone()
+        self.metrics = Metrics()
+        self.enforcer = Enforcer(
+            backend(self.settings, dry=place.dry_run),
+            backend(self.settings, dry=place.dry_run),
+            place.state,
+            dry=place.dry_run,
+        )
+        self.ledger = Ledger(Database(place.state))
+        self.table = BanTable()
+        self.judge = Judge(self.jails.values(), Guard({}), self.table)
+        self.trust = Trust(self.settings.trust.proxies)
+        self.allowed: dict[Network, Allowed] = {}
+        self.surroundings = surroundings.Surroundings({})
+        self.logs = readers.Logs(self)
+        self.started = time.time()
+        self._errors: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Bring back what stood, and make the kernel say so, before anything is read."""
+        self.surroundings = await surroundings.look(self.settings, self.jails.values())
+        self.restore()
+        self.protect()
+        applied = await self.reconcile(keep_unknown=True)
+        _log.info("%d bans stand; %d routes written", len(self.table), applied)
+        self.metrics.begin(self.jails)
+        self.metrics.reload_good.set(0 if any(not f.warning for f in self.faults) else 1)
+        self.metrics.reload_at.set(self.started)
+
+    def restore(self) -> None:
+        """Bans, failures and allowed networks from the database; what ended meanwhile ends now."""
+        database, now = self.ledger.database, time.time()
+        self.table = BanTable(database.bans())
+        self.judge = Judge(self.jails.values(), Guard({}), self.table)
+        for failure in database.failures():
+            court = self.judge.courts.get(failure.jail)
+            if court is not None and failure.at > now - court.spec.findtime:
+                court.window.restore(failure.network, failure.at, failure.line)
+        self.allowed = {a.network: a for a in database.allowed() if a.until is None or a.until > now}
+        self.publish(self.table.expire(now))
+
+    def protect(self) -> None:
+        """Tell guard and kernel what must never be cut off; again after `allow` and `disallow`."""
+        protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
+        protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
+        self.judge.guard = Guard(protected)
+        self.enforcer.throws = self.judge.guard.throws() | set(self.surroundings.reachable)
+
+    async def reconcile(self, *, keep_unknown: bool = False) -> int:
+        """Write the difference; how many routes that were. Never raises: it is tried again."""
+        try:
+            applied = await self.enforcer.reconcile(self.table, keep_unknown=keep_unknown)
+        except KernelError as error:
+            self.metrics.kernel_errors.inc()
+            _log.error("%s", error)
+            return 0
+        self.metrics.kernel_errors.inc(len(applied.faults))
+        return applied.added + applied.removed
+
+    def publish(self, events: Iterable[Event | Match]) -> None:
+        """The one stream: every event to metrics, log and ledger, and its consequence to the kernel."""
+        banned: list[Network] = []
+        ended: list[Network] = []
+        for event in events:
+            self.metrics.observe(event)
+            if isinstance(event, Failure | Ban | Extended | Unban):
+                self.ledger.add([event])
+            if isinstance(event, Ban) and not event.dry:
+                banned.append(event.network)
+            elif isinstance(event, Unban) and not self.table.stands(event.network):
+                ended.append(event.network)
+            _tell(event)
+        failed = len(banned) - self.enforcer.ban(banned) if not self.enforcer.suspended else 0
+        if failed > 0 and self.enforcer.faults:
+            self.metrics.kernel_errors.inc(failed)
+        if ended:
+            task = asyncio.get_running_loop().create_task(self._let_in(ended))
+            self._errors.add(task)
+            task.add_done_callback(self._errors.discard)
+
+    async def _let_in(self, networks: list[Network]) -> None:
+        """An unban commits first: after a crash a route too many is repaired, a lost unban is not."""
+        await self.ledger.commit()
+        self.enforcer.unban([n for n in networks if not self.table.stands(n)])
+
+    async def run(self) -> None:
+        """Until cancelled. A part that ends with an error ends the service: it is restarted whole."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._stop)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.ledger.run(), name="commit")
+                tasks.create_task(self.logs.run(), name="logs")
+                tasks.create_task(self._tick(), name="expiry")
+                tasks.create_task(self._verify(), name="verify")
+                tasks.create_task(self._reconciled(), name="reconcile")
+
+    async def _tick(self) -> None:
+        pruned = time.monotonic()
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            now = time.time()
+            self.publish(self.table.expire(now))
+            for network in [n for n, a in self.allowed.items() if a.until is not None and a.until <= now]:
+                del self.allowed[network]
+                self.protect()
+                await self.reconcile()
+            if time.monotonic() - pruned > _PRUNE_SECONDS:
+                pruned = time.monotonic()
+                await self._prune(now)
+
+    async def _prune(self, now: float) -> None:
+        oldest = {name: now - jail.findtime for name, jail in self.jails.items()}
+        for court in self.judge.courts.values():
+            court.window.prune(now)
+        with suppress(StoreError):
+            await asyncio.to_thread(self.ledger.database.prune, oldest)
+
+    async def _verify(self) -> None:
+        while True:
+            missing = self.enforcer.verify()
+            self.metrics.enforced.set(0 if missing else 1)
+            self.metrics.active(self.table.active)
+            self.metrics.database_bytes.set(self.ledger.database.bytes())
+            with suppress(KernelError):
+                counts = await asyncio.to_thread(self.enforcer.counts)
+                for version, count in counts.items():
+                    family = f"ipv{version}"
+                    self.metrics.table_routes.labels(family).set(count.routes - count.throws)
+                    self.metrics.table_addresses.labels(family).set(count.addresses)
+            await asyncio.sleep(_VERIFY_SECONDS)
+
+    async def _reconciled(self) -> None:
+        """The first full reconcile once the backlog is read: unknown blackholes of ours go then."""
+        await self.logs.caught_up.wait()
+        await self.reconcile()
+        while True:
+            await asyncio.sleep(_RECONCILE_SECONDS)
+            missing = self.enforcer.verify()
+            if any("rule" in reason for reason in missing):
+                self.metrics.drift.labels("rule").inc()
+            written = await self.reconcile()
+            if written:
+                self.metrics.drift.labels("route").inc(written)
+                _log.warning("%d routes of ours had been changed by somebody; repaired", written)
+
+    async def _stop(self) -> None:
+        await self.ledger.commit()
+        self.ledger.database.close()
+        self.enforcer.close(flush=self.settings.kernel.on_stop == "flush" and not self.enforcer.suspended)
+
+    def alive(self) -> bool:
+        """Whether every part still works; a part that ended would have ended the process."""
+        return self.ledger.failing is None
+
+    def ready(self) -> list[str]:
+        """Why not: logs not read yet, or the canary route not in place. Reads memory only."""
+        reasons = list(self.logs.unread())
+        if not self.enforcer.dry:
+            reasons += self.enforcer.missing
+        return reasons
+
+
+def _run_dry(jails: dict[str, JailSpec], *, dry: bool) -> dict[str, JailSpec]:
+    if not jails:
+        raise ConfigError("no jail can run; see zmban check")
+    return {name: replace(jail, dry_run=True) for name, jail in jails.items()} if dry else jails
+
+
+def _tell(event: Event | Match) -> None:
+    match event:
+        case Ban():
+            word = "Would ban" if event.dry else "Ban"
+            _bans.info("[%s] %s %s (%s)", event.jail, word, event.network, event.reason)
+        case Extended():
+            _bans.info("[%s] Extend %s", event.ban.jail, event.ban.network)
+        case Unban():
+            _bans.info("[%s] Unban %s (%s)", event.jail, event.network, event.reason)
+        case Refused() if event.reason == "framed":
+            _bans.warning(
+                "[%s] Refused %r: %s (client %s)", event.jail, event.host, event.reason, event.client
+            )
+        case Refused():
+            _bans.debug("[%s] Refused %r: %s", event.jail, event.host, event.reason)
+        case Failure():
+            _bans.debug("[%s] Found %s", event.jail, event.network)

@@ -1,0 +1,69 @@
+"""`zmban bans`: who is banned; from the service, or from its database where none runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidecar.app import orders
+from sidecar.cli.output import emit, json_options, moment, table
+from sidecar.cli.places import socket_option, state_option
+from sidecar.model import KernelError, Network
+from sidecar.serve import control
+
+
+@click.command()
+@click.option("--jail", help="Only the bans of this jail.")
+@click.option("--contains", metavar="ADDRESS", help="Only the bans that cover this address.")
+@state_option
+@socket_option
+@json_options
+def bans(
+    jail: str | None, contains: str | None, state: Path, socket: Path, as_json: bool, jsonl: bool
+) -> None:
+    """List the bans that stand."""
+    try:
+        records = control.ask(socket, "bans", jail=jail, contains=contains)
+        if records is None:
+            records = _offline(state, jail, contains)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if as_json or jsonl:
+        emit(records, jsonl=jsonl)
+        return
+    rows = [
+        (r["network"], r["jail"], moment(r["since"]), moment(r["until"]), _enforced(r), r["reason"])
+        for r in records
+    ]
+    table(("network", "jail", "since", "until", "enforced", "reason"), rows, f"{len(rows)} bans")
+
+
+def _enforced(record: dict[str, Any]) -> str:
+    return "dry run" if record["dry"] else "yes" if record["enforced"] else "NO"
+
+
+def _offline(state: Path, jail: str | None, contains: str | None) -> list[dict[str, Any]]:
+    from sidecar.store.database import FILE, Database
+
+    if not (state / FILE).exists():
+        return []
+    database = Database(state, read_only=True)
+    try:
+        found = orders.selected(database.bans(), jail, contains)
+    finally:
+        database.close()
+    present = _present()
+    return [orders.record(ban, present) for ban in found]
+
+
+def _present() -> Mapping[Network, Any]:
+    """What the kernel holds; nothing where it may not be read."""
+    from sidecar.kernel.routes import RoutingTable
+
+    try:
+        return RoutingTable().present()
+    except KernelError:
+        return {}

@@ -1,0 +1,98 @@
+"""`zmban ban`, `unban`, `allow`, `disallow`: what a person tells the running service."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidecar.cli import DATA
+from sidecar.cli.output import emit, json_options
+from sidecar.cli.places import ask, socket_option, until
+
+_networks = click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
+_reason = click.option("--reason", required=True, help="Why; it is kept with the ban.")
+_for = click.option("--for", "duration", metavar="DURATION", help="How long (10m, 1d12h); default: for ever.")
+
+
+def _report(answers: list[dict[str, Any]], *, as_json: bool, jsonl: bool) -> None:
+    if as_json or jsonl:
+        emit(answers, jsonl=jsonl)
+    else:
+        for one in answers:
+            extra = f" ({one['reason']})" if one["result"] == "refused" else ""
+            wider = one.get("still_covered_by")
+            extra += f"; still covered by {', '.join(wider)}" if wider else ""
+            click.echo(f"{one['network']}: {one['result']}{extra}", err=one["result"] == "refused")
+    if any(one["result"] == "refused" for one in answers):
+        raise click.exceptions.Exit(DATA)
+
+
+def _evidence(source: str | None) -> list[str]:
+    if source is None:
+        return []
+    if source == "-":
+        return sys.stdin.read().splitlines()
+    try:
+        return Path(source).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise click.UsageError(f"--evidence {source}: {error.strerror}") from error
+
+
+@click.command()
+@_networks
+@_reason
+@_for
+@click.option("--evidence", metavar="FILE|-", help="The log lines that led to it, kept with the ban.")
+@socket_option
+@json_options
+def ban(
+    networks: tuple[str, ...],
+    reason: str,
+    duration: str | None,
+    evidence: str | None,
+    socket: Path,
+    as_json: bool,
+    jsonl: bool,
+) -> None:
+    """Ban networks by hand; the answer comes when they are refused and written down."""
+    lines = _evidence(evidence)
+    answers = ask(
+        socket, "ban", networks=list(networks), reason=reason, until=until(duration), evidence=lines
+    )
+    _report(answers, as_json=as_json, jsonl=jsonl)
+
+
+@click.command()
+@_networks
+@click.option("--jail", help="Only the ban of this jail.")
+@socket_option
+@json_options
+def unban(networks: tuple[str, ...], jail: str | None, socket: Path, as_json: bool, jsonl: bool) -> None:
+    """Lift bans, and forget the failures of these networks in every window."""
+    _report(ask(socket, "unban", networks=list(networks), jail=jail), as_json=as_json, jsonl=jsonl)
+
+
+@click.command()
+@_networks
+@_reason
+@_for
+@socket_option
+@json_options
+def allow(
+    networks: tuple[str, ...], reason: str, duration: str | None, socket: Path, as_json: bool, jsonl: bool
+) -> None:
+    """Never ban these until then (an announced security test, a customer on the telephone)."""
+    answers = ask(socket, "allow", networks=list(networks), reason=reason, until=until(duration))
+    _report(answers, as_json=as_json, jsonl=jsonl)
+
+
+@click.command()
+@_networks
+@socket_option
+@json_options
+def disallow(networks: tuple[str, ...], socket: Path, as_json: bool, jsonl: bool) -> None:
+    """End what `allow` began."""
+    _report(ask(socket, "disallow", networks=list(networks)), as_json=as_json, jsonl=jsonl)

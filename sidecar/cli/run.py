@@ -1,0 +1,56 @@
+"""`zmban run`: the service, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from sidecar.app import configuration
+from sidecar.cli.places import socket_option, state_option
+
+
+@click.command()
+@state_option
+@socket_option
+@click.option("--dry-run", is_flag=True, help="Decide and record, and leave the kernel alone.")
+@click.option("--listen", metavar="HOST:PORT", help="Where metrics and health are answered.")
+@click.option("--verbose", "-v", is_flag=True, help="Log every failure, not only bans.")
+@click.pass_obj
+def run(
+    config: tuple[str, ...], state: Path, socket: Path, dry_run: bool, listen: str | None, verbose: bool
+) -> None:
+    """Read the logs, and make the kernel refuse who attacks."""
+    import uvloop
+
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    loaded = configuration.load(config)
+    for fault in loaded.jails.faults:
+        logging.getLogger("zmban.config").warning("%s", fault)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(loaded, state, socket, dry_run, listen))
+
+
+async def _serve(
+    loaded: configuration.Loaded, state: Path, socket: Path, dry_run: bool, listen: str | None
+) -> None:
+    from sidecar.app.main import serve
+
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine that runs is a task
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await serve(loaded, state, socket, dry_run=dry_run, listen=listen)
+    except asyncio.CancelledError:
+        logging.getLogger("zmban").info("stopped; the routes stay")

@@ -1,0 +1,80 @@
+"""`zmban status`: jails, sources and kernel at a glance; with --watch a display that refreshes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidecar.cli.output import build_table, emit, json_options, moment, printable
+from sidecar.cli.places import ask, socket_option
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
+@socket_option
+@json_options
+def status(watch: bool, socket: Path, as_json: bool, jsonl: bool) -> None:
+    """State of jails, sources and kernel."""
+    if as_json or jsonl:
+        emit([ask(socket, "status")], jsonl=jsonl)
+        return
+    from rich.console import Console
+
+    if not (watch and sys.stdout.isatty()):
+        Console().print(_display(ask(socket, "status")))
+        return
+    from rich.live import Live
+
+    with Live(_display(ask(socket, "status")), screen=True, auto_refresh=False) as live:
+        while True:
+            time.sleep(1)
+            live.update(_display(ask(socket, "status")), refresh=True)
+
+
+def _display(state: dict[str, Any]) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    because = [*state["not_enforced_because"], *state["not_ready_because"]]
+    head = Text()
+    head.append(
+        "enforced" if state["enforced"] else "NOT ENFORCED", "bold green" if state["enforced"] else "bold red"
+    )
+    head.append(f"   {state['networks_banned']} networks banned   since {moment(state['since'])}")
+    if because:
+        head.append("\n" + "\n".join(printable(reason) for reason in dict.fromkeys(because)), "yellow")
+    jails = build_table(
+        ("jail", "banned", "failing", "maxretry", "log"),
+        [
+            (
+                j["jail"] + (" (dry run)" if j["dry_run"] else ""),
+                str(j["banned"]),
+                str(j["failing"]),
+                str(j["maxretry"]),
+                ", ".join(j["logs"]) or "none yet",
+            )
+            for j in state["jails"]
+        ],
+    )
+    sources = build_table(
+        ("log", "lines", "looked at", "last line", "state"),
+        [
+            (
+                s["source"],
+                str(s["lines"]),
+                str(s["candidates"]),
+                moment(s["last_line"]) if s["last_line"] else "-",
+                s["error"] or ("live" if s["caught_up"] else "catching up"),
+            )
+            for s in state["sources"]
+        ],
+    )
+    newest = build_table(
+        ("banned", "network", "jail", "because"),
+        [(moment(b["at"]), b["network"], b["jail"], b["reason"]) for b in state["last_bans"]],
+    )
+    return Group(head, jails, sources, newest)

@@ -1,0 +1,110 @@
+"""The figures of contract.md for Prometheus; no label holds an address or a user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from sidecar import __version__
+from sidecar.model import Ban, Event, Failure, Instant, Match, Refused, Unban
+
+disable_created_metrics()
+_LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """One registry. Counters of a jail or source stand at 0 from the start, so that a first one is seen."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"zmban_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"zmban_{name}", text, labels, registry=registry)
+
+        self.lines = counter("lines", "Lines read", "source")
+        self.bytes = counter("bytes", "Bytes read", "source")
+        self.matches = counter("matches", "Lines that a failregex matched", "jail")
+        self.failures = counter("failures", "Failures that counted", "jail")
+        self.bans = counter("bans", "Bans", "jail", "origin")
+        self.unbans = counter("unbans", "Bans that ended", "jail")
+        self.refused = counter("refused", "Bans and failures refused", "jail", "reason")
+        self.bans_active = gauge("bans_active", "Bans that stand", "jail")
+        self.table_routes = gauge("table_routes", "Blackhole routes read from the kernel", "family")
+        self.table_addresses = gauge("table_addresses", "Addresses that they refuse", "family")
+        self.latency = Histogram(
+            "zmban_ban_latency_seconds",
+            "From reading the line to the route standing",
+            buckets=_LATENCIES,
+            registry=registry,
+        )
+        self.lag = gauge("source_lag_seconds", "How far the reading is behind the end of the log", "source")
+        self.last_line = gauge("source_last_line_timestamp_seconds", "When a line last came", "source")
+        self.drift = counter("kernel_drift", "Routes and rules of ours that somebody removed", "kind")
+        self.kernel_errors = counter("kernel_errors", "Writes that the kernel refused")
+        self.enforced = gauge("enforced", "1 if the kernel refuses what is banned, 0 if not")
+        self.database_bytes = gauge("database_bytes", "Size of the database")
+        self.reload_good = gauge("config_last_reload_successful", "1 if the last reading found no fault")
+        self.reload_at = gauge("config_last_reload_timestamp_seconds", "When the configuration was read")
+        gauge("build_info", "The version that runs", "version").labels(__version__).set(1)
+
+    def begin(self, jails: Iterable[str]) -> None:
+        """Make the series of these jails visible at 0."""
+        for jail in jails:
+            for metric in (self.matches, self.failures, self.unbans):
+                metric.labels(jail)
+            self.bans.labels(jail, "log")
+        for kind in ("route", "rule"):
+            self.drift.labels(kind)
+        self.bans.labels("manual", "manual")
+        self.unbans.labels("manual")
+
+    def follow(self, source: str) -> None:
+        """Make the series of a log visible at 0, before its first line."""
+        for metric in (self.lines, self.bytes):
+            metric.labels(source)
+
+    def observe(self, event: Event | Match) -> None:
+        """Count one event of the stream."""
+        match event:
+            case Match():
+                self.matches.labels(event.jail).inc()
+            case Failure():
+                self.failures.labels(event.jail).inc()
+            case Ban():
+                self.bans.labels(event.jail, event.origin).inc()
+            case Unban():
+                self.unbans.labels(event.jail).inc()
+            case Refused():
+                self.refused.labels(event.jail, event.reason).inc()
+
+    def read(self, source: str, lines: int, size: int, lag: float, at: Instant) -> None:
+        """Count one block of a log that was read at `at`, `lag` seconds after it was written."""
+        self.lines.labels(source).inc(lines)
+        self.bytes.labels(source).inc(size)
+        self.lag.labels(source).set(lag)
+        self.last_line.labels(source).set(at)
+
+    def active(self, bans: Mapping[str, int]) -> None:
+        """Set the standing bans per jail."""
+        for jail, number in bans.items():
+            self.bans_active.labels(jail).set(number)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self.registry)
