@@ -1,0 +1,291 @@
+"""Packs and reads the few rtnetlink messages that a ban list needs, as plain bytes.
+
+Pure: no socket here. Integers are in host byte order, addresses in network byte order, every
+attribute is padded to four bytes. Numbers are those of linux/netlink.h, rtnetlink.h, fib_rules.h.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+from sidecar.model import Network
+
+PROTOCOL = 222
+TABLE_MAIN = 254
+
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR = 0x1, 0x4, 0x10
+NLM_F_DUMP, NLM_F_EXCL, NLM_F_CREATE = 0x300, 0x200, 0x400
+
+FAMILIES = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
+VERSIONS = {family: version for version, family in FAMILIES.items()}
+
+_RTA_DST, _RTA_OIF, _RTA_TABLE = 1, 4, 15
+_FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN, _FRA_TABLE, _FRA_PROTOCOL = 6, 14, 15, 21
+_FRA_PAD = 18
+_FR_ACT_TO_TBL = 1
+_RT_TABLE_COMPAT = 252  # what the one-byte field says of a table number that does not fit
+_SCOPE_UNIVERSE, _SCOPE_ANY = 0, 255
+_LOOPBACK = 1  # the interface index of `lo` in every namespace
+_NO_SUPPRESSION = 0xFFFFFFFF
+
+_HEADER = struct.Struct("=IHHII")
+_ROUTE = struct.Struct("=IHHIIBBBBBBBBI")  # header and rtmsg
+_RULE = struct.Struct("=IHHIIBBBBBBBBI")  # header and fib_rule_hdr, by chance the same shape
+_ATTRIBUTE = struct.Struct("=HH")
+_WORD_ATTRIBUTE = struct.Struct("=HHI")
+_BYTE_ATTRIBUTE = struct.Struct("=HHB3x")
+_WORD = struct.Struct("=I")
+_SIGNED = struct.Struct("=i")
+
+# A whole message at once, because 300,000 of them must be packed in well under a second.
+_ADD4 = struct.Struct("=IHHIIBBBBBBBBIHHIHH4s")
+_ADD6 = struct.Struct("=IHHIIBBBBBBBBIHHIHH16s")
+_DELETE6 = struct.Struct("=IHHIIBBBBBBBBIHHIHH16sHHI")
+
+
+class RouteKind(Enum):
+    """What a route of ours says; the value is the kernel's route type."""
+
+    BLACKHOLE = 6
+    THROW = 9
+
+
+KINDS = {kind.value: kind for kind in RouteKind}
+
+
+class Rule(NamedTuple):
+    """A policy rule: `version` 4 or 6; `plain` if it sends every packet to `table`, without any selector."""
+
+    version: int
+    preference: int
+    table: int
+    protocol: int
+    plain: bool
+
+
+def encode_routes(
+    message: int, kind: RouteKind, table: int, protocol: int, networks: Sequence[Network], sequence: int
+) -> bytes:
+    """One RTM_NEWROUTE (create, refuse if something stands there) or RTM_DELROUTE for each network, numbered
+    from `sequence`; only the last asks for an acknowledgement, failures are reported in any case."""
+    adding = message == RTM_NEWROUTE
+    flags = NLM_F_REQUEST | (NLM_F_CREATE | NLM_F_EXCL if adding else 0)
+    scope = _SCOPE_UNIVERSE if adding else _SCOPE_ANY
+    low, type_ = min(table, _RT_TABLE_COMPAT) if table > 255 else table, kind.value
+    pack4, pack6, pack_delete6 = _ADD4.pack, _ADD6.pack, _DELETE6.pack
+    parts: list[bytes] = []
+    append = parts.append
+    left = len(networks)
+    for version, value, length in networks:
+        left -= 1
+        if not left:
+            flags |= NLM_F_ACK
+        # fmt: off
+        if version == 4:
+            append(pack4(44, message, flags, sequence, 0, 2, length, 0, 0, low, protocol, scope, type_, 0,
+                         8, _RTA_TABLE, table, 8, _RTA_DST, value.to_bytes(4, "big")))
+        elif adding:
+            append(pack6(56, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope, type_, 0,
+                         8, _RTA_TABLE, table, 20, _RTA_DST, value.to_bytes(16, "big")))
+        else:
+            # IPv6 ignores the type of a delete; routes without a destination hang on `lo`, so naming it
+            # keeps the delete away from a unicast route that carries our protocol number.
+            append(pack_delete6(64, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope,
+                                type_, 0, 8, _RTA_TABLE, table, 20, _RTA_DST, value.to_bytes(16, "big"),
+                                8, _RTA_OIF, _LOOPBACK))
+        # fmt: on
+        sequence += 1
+    return b"".join(parts)
+
+
+def encode_probe(sequence: int) -> bytes:
+    """A delete that can mean no route (prefix length 255): EPERM without NET_ADMIN, else another error."""
+    flags = NLM_F_REQUEST | NLM_F_ACK
+    return _ROUTE.pack(28, RTM_DELROUTE, flags, sequence, 0, 2, 255, 0, 0, TABLE_MAIN, PROTOCOL, 0, 6, 0)
+
+
+def encode_lookup(address: Network, sequence: int) -> bytes:
+    """RTM_GETROUTE: where would a packet to this one address go? Without an outgoing interface, because
+    with one a blackholed address looks reachable."""
+    packed = address.packed
+    family, bits, size = FAMILIES[address.version], len(packed) * 8, 4 + len(packed)
+    head = _ROUTE.pack(28 + size, RTM_GETROUTE, NLM_F_REQUEST, sequence, 0, family, bits, 0, 0, 0, 0, 0, 0, 0)
+    return head + _ATTRIBUTE.pack(size, _RTA_DST) + packed
+
+
+def encode_route_dump(version: int, table: int, protocol: int, sequence: int) -> bytes:
+    """A dump of one table's routes of one protocol; only a strict socket makes the kernel filter."""
+    low = table if table <= 255 else _RT_TABLE_COMPAT
+    flags = NLM_F_REQUEST | NLM_F_DUMP
+    family = FAMILIES[version]
+    head = _ROUTE.pack(36, RTM_GETROUTE, flags, sequence, 0, family, 0, 0, 0, low, protocol, 0, 0, 0)
+    return head + _WORD_ATTRIBUTE.pack(8, _RTA_TABLE, table)
+
+
+def encode_rule(message: int, rule: Rule, sequence: int) -> bytes:
+    """RTM_NEWRULE (refused if the same stands) or RTM_DELRULE, acknowledged."""
+    flags = NLM_F_REQUEST | NLM_F_ACK | (NLM_F_CREATE | NLM_F_EXCL if message == RTM_NEWRULE else 0)
+    low, family = rule.table if rule.table <= 255 else 0, FAMILIES[rule.version]
+    head = _RULE.pack(52, message, flags, sequence, 0, family, 0, 0, 0, low, 0, 0, _FR_ACT_TO_TBL, 0)
+    return (
+        head
+        + _WORD_ATTRIBUTE.pack(8, _FRA_TABLE, rule.table)
+        + _WORD_ATTRIBUTE.pack(8, _FRA_PRIORITY, rule.preference)
+        + _BYTE_ATTRIBUTE.pack(5, _FRA_PROTOCOL, rule.protocol)
+    )
+
+
+def encode_rule_dump(version: int, sequence: int) -> bytes:
+    """A dump of all rules of one family."""
+    flags = NLM_F_REQUEST | NLM_F_DUMP
+    return _RULE.pack(28, RTM_GETRULE, flags, sequence, 0, FAMILIES[version], 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, int, int, int]]:
+    """(type, flags, sequence, start, end) of each message of one datagram, offsets of the whole message."""
+    offset = 0
+    while offset + 16 <= len(data):
+        size, type_, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        if size < 16:
+            return
+        yield type_, flags, sequence, offset, offset + size
+        offset += (size + 3) & ~3
+
+
+def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """(type, payload) of each attribute between two offsets."""
+    while start + 4 <= end:
+        size, type_ = _ATTRIBUTE.unpack_from(data, start)
+        if size < 4:
+            return
+        yield type_ & 0x3FFF, data[start + 4 : start + size]
+        start += (size + 3) & ~3
+
+
+def error_code(data: bytes, start: int) -> int:
+    """The errno of the NLMSG_ERROR or NLMSG_DONE message at this offset, positive; 0 is success."""
+    return -int(_SIGNED.unpack_from(data, start + 16)[0])
+
+
+class Reading:
+    """What one dump of a table has brought so far.
+
+    `routes` are ours by prefix; `doubles` are further routes of ours on a prefix that has one already
+    (of another kind or metric). `done` at the end; `interrupted` if the table changed underneath;
+    `error` the errno of a refused dump.
+    """
+
+    def __init__(self, table: int, protocol: int, types: dict[int, RouteKind], sequence: int) -> None:
+        self.table, self.protocol, self.types, self.sequence = table, protocol, types, sequence
+        self.routes: dict[Network, RouteKind] = {}
+        self.doubles: list[tuple[Network, RouteKind]] = []
+        self.done = self.interrupted = False
+        self.error = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take one datagram of the answer. The kernel filters by table and protocol, and so does this: a
+        kernel before 4.20 sends everything."""
+        offset = self._alike(data)
+        while offset + 16 <= len(data):
+            size, message, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+            if size < 16 or offset + size > len(data):
+                return
+            if sequence == self.sequence:
+                if flags & NLM_F_DUMP_INTR:
+                    self.interrupted = True
+                if message == RTM_NEWROUTE and size >= 28:
+                    self._route(data, offset, size)
+                elif message in (NLMSG_DONE, NLMSG_ERROR) and size >= 20:
+                    self.done = True
+                    self.error = error_code(data, offset)
+            offset += (size + 3) & ~3
+
+    def _alike(self, data: bytes) -> int:
+        """Read routes from the start of a datagram as long as all have the shape of the first; returns the
+        offset behind them. A dump of 300,000 bans is nothing but such routes."""
+        if len(data) < 44:
+            return 0
+        size = _WORD.unpack_from(data)[0]
+        if size < (44 if data[16] == 2 else 56) or size & 3:
+            return 0
+        version, shape, number = 4 if data[16] == 2 else 6, _shape(size, data[16]), int.from_bytes
+        routes, types, new, offset = self.routes, self.types, tuple.__new__, 0
+        ours = (size, RTM_NEWROUTE, self.sequence, data[16], self.protocol, _RTA_TABLE, self.table, _RTA_DST)
+        whole = memoryview(data)[: len(data) // size * size]
+        for (
+            length,
+            message,
+            flags,
+            sequence,
+            family,
+            prefix,
+            proto,
+            type_,
+            one,
+            table,
+            two,
+            value,
+        ) in shape.iter_unpack(whole):
+            kind = types.get(type_)
+            if (length, message, sequence, family, proto, one, table, two) != ours or not prefix:
+                return offset
+            if flags & NLM_F_DUMP_INTR or kind is None:
+                return offset
+            network = new(Network, (version, number(value, "big"), prefix))
+            if network in routes:
+                self.doubles.append((network, kind))
+            else:
+                routes[network] = kind
+            offset += size
+        return offset
+
+    def _route(self, data: bytes, start: int, size: int) -> None:
+        """Take one RTM_NEWROUTE message of any shape; a default route carries no destination."""
+        fields = _ROUTE.unpack_from(data, start)
+        family, prefix, protocol, kind = fields[5], fields[6], fields[10], self.types.get(fields[12])
+        if kind is None or protocol != self.protocol or family not in VERSIONS:
+            return
+        found = dict(attributes(data, start + 28, start + size))
+        if found.get(_RTA_TABLE) != _WORD.pack(self.table):
+            return
+        network = Network(VERSIONS[family], int.from_bytes(found.get(_RTA_DST, b""), "big"), prefix)
+        if network in self.routes:
+            self.doubles.append((network, kind))
+        else:
+            self.routes[network] = kind
+
+
+@lru_cache(maxsize=64)
+def _shape(size: int, family: int) -> struct.Struct:
+    """A route message of this size whose first attributes are RTA_TABLE and RTA_DST, as the kernel writes
+    them: length, type, flags, number, family, prefix length, protocol, type, two attributes."""
+    width = 4 if family == FAMILIES[4] else 16
+    return struct.Struct(f"=IHHI4xBBxxxBxB4x2xHI2xH{width}s{size - 40 - width}x")
+
+
+def decode_rule(data: bytes, start: int, end: int) -> Rule:
+    """The rule in the RTM_NEWRULE message at this offset."""
+    fields = _RULE.unpack_from(data, start)
+    family, selectors, low, action, flags = fields[5], fields[6:9], fields[9], fields[12], fields[13]
+    table, preference, protocol = low, 0, 0
+    plain = action == _FR_ACT_TO_TBL and flags == 0 and not any(selectors)
+    for type_, payload in attributes(data, start + 28, end):
+        if type_ == _FRA_TABLE:
+            table = _WORD.unpack(payload)[0]
+        elif type_ == _FRA_PRIORITY:
+            preference = _WORD.unpack(payload)[0]
+        elif type_ == _FRA_PROTOCOL:
+            protocol = payload[0]
+        elif type_ == _FRA_SUPPRESS_PREFIXLEN:
+            plain = plain and _WORD.unpack(payload)[0] == _NO_SUPPRESSION
+        elif type_ != _FRA_PAD:
+            plain = False
+    return Rule(VERSIONS.get(family, 0), preference, table, protocol, plain)

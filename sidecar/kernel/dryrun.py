@@ -1,0 +1,66 @@
+"""A routing table in memory only: `--dry-run` decides and records, and leaves the kernel alone."""
+
+from __future__ import annotations
+
+from sidecar.kernel.codec import RouteKind
+from sidecar.kernel.plan import Applied, Count, Routes, count, difference
+from sidecar.model import Network
+
+
+class DryRunTable:
+    """The interface of RoutingTable (an own table, both families) without a kernel; it starts empty."""
+
+    versions = (4, 6)
+    knows_throw = True
+
+    def __init__(self) -> None:
+        self._routes: dict[Network, RouteKind] = {}
+        self._rules: set[int] = set()
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def can_write(self) -> bool:
+        """Always: memory needs no capability."""
+        return True
+
+    def present(self) -> dict[Network, RouteKind]:
+        """What would stand in the kernel."""
+        return dict(self._routes)
+
+    def standing(self, network: Network) -> RouteKind | None:
+        """Which route would stand on exactly this prefix, or None."""
+        return self._routes.get(network)
+
+    def counts(self) -> dict[int, Count]:
+        """Per family, 4 and 6, the routes and the addresses they would refuse."""
+        return count(self._routes)
+
+    def reconcile(self, wanted: Routes) -> Applied:
+        """Remember `wanted`, and say what would have been written."""
+        change = difference(wanted, self._routes)
+        self._routes = dict(wanted)
+        return Applied(added=len(change.add), removed=len(change.remove))
+
+    def add(self, network: Network, kind: RouteKind = RouteKind.BLACKHOLE) -> None:
+        """Remember one route."""
+        self._routes[network] = kind
+
+    def remove(self, network: Network) -> None:
+        """Forget the route on exactly this prefix."""
+        self._routes.pop(network, None)
+
+    def ensure_rules(self) -> tuple[int, ...]:
+        """The families whose rule was missing; none is afterwards."""
+        missing = tuple(version for version in self.versions if version not in self._rules)
+        self._rules.update(missing)
+        return missing
+
+    def rules_present(self) -> tuple[int, ...]:
+        """The families whose rule would stand."""
+        return tuple(sorted(self._rules))
+
+    def flush(self) -> Applied:
+        """Forget everything."""
+        self._rules.clear()
+        return self.reconcile({})

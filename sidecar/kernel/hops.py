@@ -1,0 +1,79 @@
+"""Reads next hops and connected networks out of raw route dumps, for the never-ban list; pure.
+
+Raw, because the dump of a host with a million bans must cost nothing here: the kernel is asked for unicast
+routes only, and one that does not filter is filtered by the type byte before anything is parsed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidecar.kernel.codec import FAMILIES, NLM_F_DUMP, NLM_F_REQUEST, RTM_GETROUTE, VERSIONS, attributes
+from sidecar.model import Network
+
+RTM_NEWNEXTHOP, RTM_GETNEXTHOP = 104, 106
+TABLE_LOCAL, PROTOCOL_KERNEL, UNICAST = 255, 2, 1
+
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 9, 15, 18
+_NHA_GATEWAY = 6
+_ROUTE = struct.Struct("=IHHIIBBBBBBBBI")
+_NEXTHOP = struct.Struct("=IHHIIBBBBI")
+_HOP_SIZE = struct.Struct("=H")
+_WORD = struct.Struct("=I")
+
+
+@dataclass(frozen=True, slots=True)
+class UnicastRoute:
+    """A route that leads somewhere. `interface` is an index (0: several, or a nexthop object); `gateways` are
+    packed addresses of 4 or 16 bytes, empty for what is directly connected."""
+
+    destination: Network
+    table: int
+    protocol: int
+    interface: int
+    gateways: tuple[bytes, ...]
+
+
+def encode_unicast_dump(version: int) -> bytes:
+    """A dump of the unicast routes of all tables of one family, sequence number 1."""
+    flags = NLM_F_REQUEST | NLM_F_DUMP
+    return _ROUTE.pack(28, RTM_GETROUTE, flags, 1, 0, FAMILIES[version], 0, 0, 0, 0, 0, 0, UNICAST, 0)
+
+
+def encode_nexthop_dump() -> bytes:
+    """A dump of all nexthop objects, sequence number 1."""
+    return _NEXTHOP.pack(24, RTM_GETNEXTHOP, NLM_F_REQUEST | NLM_F_DUMP, 1, 0, 0, 0, 0, 0, 0)
+
+
+def decode_unicast(data: bytes, start: int, end: int) -> UnicastRoute | None:
+    """The route in the RTM_NEWROUTE message at this offset, None if it is none of type unicast."""
+    fields = _ROUTE.unpack_from(data, start)
+    family, length, low, protocol, type_ = fields[5], fields[6], fields[9], fields[10], fields[12]
+    if type_ != UNICAST or family not in VERSIONS:
+        return None
+    found = dict(attributes(data, start + 28, end))
+    destination = Network(VERSIONS[family], int.from_bytes(found.get(_RTA_DST, b""), "big"), length)
+    interface = _WORD.unpack(found[_RTA_OIF])[0] if _RTA_OIF in found else 0
+    table = _WORD.unpack(found[_RTA_TABLE])[0] if _RTA_TABLE in found else low
+    return UnicastRoute(destination, table, protocol, interface, tuple(_gateways(found)))
+
+
+def decode_nexthop(data: bytes, start: int, end: int) -> bytes | None:
+    """The gateway of the RTM_NEWNEXTHOP message at this offset, packed, or None if it has none."""
+    return dict(attributes(data, start + 24, end)).get(_NHA_GATEWAY)
+
+
+def _gateways(found: dict[int, bytes]) -> Iterator[bytes]:
+    if _RTA_GATEWAY in found:
+        yield found[_RTA_GATEWAY]
+    if _RTA_VIA in found:  # an IPv4 route by way of an IPv6 neighbour: the family, then the address
+        yield found[_RTA_VIA][2:]
+    several, offset = found.get(_RTA_MULTIPATH, b""), 0
+    while offset + 8 <= len(several):
+        size = _HOP_SIZE.unpack_from(several, offset)[0]
+        if size < 8:
+            return
+        yield from _gateways(dict(attributes(several, offset + 8, offset + size)))
+        offset += (size + 3) & ~3

@@ -1,0 +1,283 @@
+"""Keeps the kernel's routing table equal to what is wanted: blackhole routes, throw routes, one rule."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from sidecar.kernel.codec import KINDS, PROTOCOL, TABLE_MAIN, RouteKind, Rule
+from sidecar.kernel.netlink import RECEIVE_BUFFER, Netlink, NoNetAdmin, Receipt
+from sidecar.kernel.plan import (
+    Applied,
+    BanBackend,
+    Count,
+    Difference,
+    Fault,
+    Routes,
+    count,
+    covering,
+    difference,
+)
+from sidecar.model import KernelError, Network
+
+__all__ = [
+    "PREFERENCE",
+    "PROTOCOL",
+    "TABLE",
+    "Applied",
+    "BanBackend",
+    "Count",
+    "Difference",
+    "Fault",
+    "NoNetAdmin",
+    "RouteKind",
+    "Routes",
+    "RoutingTable",
+    "count",
+    "difference",
+]
+
+TABLE = 2520
+
+# Behind the local table (0, and 100 on a host with Cilium), so that a ban never reaches the host's own
+# addresses; before everything that sends packets away: AWS VPC CNI 512, Tailscale 5210, wg-quick 32764,
+# main 32766.
+PREFERENCE = 252
+
+_IPV6 = Path("/proc/sys/net/ipv6")
+_ROUNDS = 6
+_FOREIGN = "a route that is not zmban's stands on this prefix"
+_COVERS = "it covers a protected network, and in table main nothing can be kept reachable under it"
+
+
+class RoutingTable:
+    """The bans of one routing table of this network namespace.
+
+    `table` is a number of our own or "main" (254), which needs no rule and knows no throw routes: there a
+    blackhole that covers a wanted throw is refused as a fault. Ours is what carries `protocol` and is a
+    blackhole or throw; everything else is never touched. `ipv6` is where a kernel with IPv6 shows itself.
+    Every method may raise KernelError; those that write, NoNetAdmin. Calls wait for each other: a ban that is
+    decided while a reconcile runs belongs into the next one.
+    """
+
+    def __init__(
+        self,
+        table: int | Literal["main"] = TABLE,
+        *,
+        protocol: int = PROTOCOL,
+        preference: int = PREFERENCE,
+        receive_buffer: int = RECEIVE_BUFFER,
+        ipv6: Path = _IPV6,
+    ) -> None:
+        self._table = TABLE_MAIN if table == "main" else table
+        if not 0 < self._table < 1 << 32 or self._table in (253, 255) or not 0 < preference < 32766:
+            raise ValueError("a table of our own or main, and a preference between local and main")
+        self._main = self._table == TABLE_MAIN
+        self._protocol, self._preference, self._ipv6 = protocol, preference, ipv6
+        self._types = {RouteKind.BLACKHOLE.value: RouteKind.BLACKHOLE} if self._main else KINDS
+        self._throws: set[Network] = set()  # only table main needs to remember them
+        self._lock = threading.RLock()
+        self._netlink = Netlink(receive_buffer)
+
+    def close(self) -> None:
+        """Give the socket back; routes and rules stay."""
+        self._netlink.close()
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The families in which bans are enforced: (4, 6), or (4,) on a host without IPv6."""
+        return (4, 6) if self._ipv6.exists() else (4,)
+
+    @property
+    def knows_throw(self) -> bool:
+        """Whether a network can be kept reachable under a wider ban."""
+        return not self._main
+
+    def can_write(self) -> bool:
+        """Whether the process holds NET_ADMIN; changes nothing."""
+        return self._netlink.can_write()
+
+    def present(self) -> dict[Network, RouteKind]:
+        """Our routes as the kernel has them now."""
+        found: dict[Network, RouteKind] = {}
+        for version in self.versions:
+            found.update(self._netlink.routes(version, self._table, self._types, self._protocol).routes)
+        return found
+
+    def standing(self, network: Network) -> RouteKind | None:
+        """Which route of ours stands on exactly this prefix, or None. Reads the family's whole table."""
+        if network.version not in self.versions:
+            return None
+        reading = self._netlink.routes(network.version, self._table, self._types, self._protocol)
+        return reading.routes.get(network)
+
+    def counts(self) -> dict[int, Count]:
+        """Per family, 4 and 6, our routes and the addresses they refuse, read from the kernel."""
+        return count(self.present())
+
+    def reconcile(self, wanted: Routes) -> Applied:
+        """Make the kernel say `wanted`, one route per prefix; only the difference is written.
+
+        If the kernel refused a route or lost its answers, the table is read again and the rest tried again;
+        what still differs in the end is a fault.
+        """
+        with self._lock:
+            needed, refused, skipped = self._admissible(wanted)
+            first = rest = difference(needed, self._read())
+            codes: dict[Network, int] = {}
+            for _ in range(_ROUNDS):
+                if not rest:
+                    break
+                codes, certain = self._apply(rest)
+                before, rest = rest, Difference({}, {}) if certain else difference(needed, self._read())
+                if rest == before:
+                    break
+        faults = [
+            Fault(network, kind, errno.EEXIST, _FOREIGN)
+            if codes.get(network) == errno.EEXIST
+            else Fault.from_code(network, kind, codes.get(network, 0))
+            for network, kind in (rest.remove | rest.add).items()
+        ]
+        return Applied(
+            added=len(first.add.keys() - rest.add.keys()),
+            removed=len(first.remove.keys() - rest.remove.keys()),
+            faults=(*refused, *faults),
+            skipped=skipped,
+        )
+
+    def add(self, network: Network, kind: RouteKind = RouteKind.BLACKHOLE) -> None:
+        """Write one route, in place of one of ours of the other kind; without effect if it stands already,
+        or on a host without IPv6. KernelError if a foreign route is in the way."""
+        with self._lock:
+            if network.version not in self.versions:
+                return
+            if self._main and kind is RouteKind.THROW:
+                self._throws.add(network)
+                self._remove(network)
+                return
+            if self._main and any(network.covers(throw) for throw in self._throws):
+                raise KernelError(str(Fault(network, kind, 0, _COVERS)))
+            code = self._put(network, kind)
+            if code == errno.EEXIST:
+                # The kernel does not say whose route it is. Ours can be deleted by its protocol number:
+                # if something still stands then, it is foreign. No dump of 300,000 routes for one ban.
+                self._remove(network)
+                code = self._put(network, kind)
+        if code:
+            reason = _FOREIGN if code == errno.EEXIST else Fault.from_code(network, kind, code).reason
+            raise KernelError(str(Fault(network, kind, code, reason)))
+
+    def remove(self, network: Network) -> None:
+        """Delete our route on exactly this prefix, of whatever kind; without effect if there is none."""
+        with self._lock:
+            self._throws.discard(network)
+            if network.version in self.versions:
+                self._remove(network)
+
+    def ensure_rules(self) -> tuple[int, ...]:
+        """Add the rule that leads to our table where it is missing; returns the families that lacked it."""
+        missing = tuple(version for version in self.versions if version not in self.rules_present())
+        for version in missing:
+            self._netlink.add_rule(self._rule(version))
+        for version in () if self._main else self.versions:
+            for rule in self._our_rules(version):
+                if rule != self._rule(version):  # left by an earlier preference
+                    self._netlink.delete_rule(rule)
+        return missing
+
+    def rules_present(self) -> tuple[int, ...]:
+        """The families in which packets are led to our table; for table main, all that are enforced."""
+        return tuple(
+            version
+            for version in self.versions
+            if self._main or self._rule(version) in self._netlink.rules(version)
+        )
+
+    def flush(self) -> Applied:
+        """Take every rule and every route of ours out of the kernel; the rules first, which lifts all bans
+        at once."""
+        with self._lock:
+            for version in () if self._main else self.versions:
+                for rule in self._our_rules(version):
+                    self._netlink.delete_rule(rule)
+            return self.reconcile({})
+
+    def _rule(self, version: int) -> Rule:
+        return Rule(version, self._preference, self._table, self._protocol, plain=True)
+
+    def _our_rules(self, version: int) -> list[Rule]:
+        ours = (self._table, self._protocol)
+        return [rule for rule in self._netlink.rules(version) if (rule.table, rule.protocol) == ours]
+
+    def _admissible(self, wanted: Routes) -> tuple[Routes, list[Fault], int]:
+        """What can be written, what zmban must refuse, how many networks are of a family this host lacks."""
+        versions = self.versions
+        refused: list[Fault] = []
+        skipped = 0 if 6 in versions else sum(network.version == 6 for network in wanted)
+        if skipped:
+            wanted = {network: kind for network, kind in wanted.items() if network.version in versions}
+        if self._main:
+            self._throws = {network for network, kind in wanted.items() if kind is RouteKind.THROW}
+            blackholes = {network: kind for network, kind in wanted.items() if kind is RouteKind.BLACKHOLE}
+            wide = covering(self._throws, blackholes)
+            refused.extend(Fault(network, blackholes.pop(network), 0, _COVERS) for network in wide)
+            wanted = blackholes
+        return wanted, refused, skipped
+
+    def _read(self) -> dict[Network, RouteKind]:
+        """Our routes; where several of ours stand on one prefix, all are deleted, to be written afresh."""
+        found: dict[Network, RouteKind] = {}
+        for version in self.versions:
+            reading = self._netlink.routes(version, self._table, self._types, self._protocol)
+            for network, kind in reading.doubles:
+                self._delete(kind, [network])
+                if network in reading.routes:
+                    self._delete(reading.routes.pop(network), [network])
+            found.update(reading.routes)
+        return found
+
+    def _apply(self, change: Difference) -> tuple[dict[Network, int], bool]:
+        """Write a difference. Returns the errno of each refused route, and whether no second look is needed.
+
+        Throws come before blackholes and go after them, so that nobody protected is ever cut off between.
+        """
+        blackhole, throw, add, remove = RouteKind.BLACKHOLE, RouteKind.THROW, change.add, change.remove
+        lifted = [network for network, kind in remove.items() if kind is blackhole]
+        turned = [network for network, kind in remove.items() if kind is throw and network in add]
+        shields = [network for network, kind in add.items() if kind is throw]
+        bans = [network for network, kind in add.items() if kind is blackhole]
+        expired = [network for network, kind in remove.items() if kind is throw and network not in add]
+        codes: dict[Network, int] = {}
+        certain = True
+        for deleting, kind, networks in (
+            (True, blackhole, lifted),
+            (True, throw, turned),
+            (False, throw, shields),
+            (False, blackhole, bans),
+            (True, throw, expired),
+        ):
+            receipt = self._delete(kind, networks) if deleting else self._create(kind, networks)
+            certain &= receipt.complete
+            for index, code in receipt.errors.items():
+                if not (deleting and code == errno.ESRCH):
+                    codes[networks[index]] = code
+        return codes, certain and not codes
+
+    def _create(self, kind: RouteKind, networks: Sequence[Network]) -> Receipt:
+        return self._netlink.add_routes(kind, self._table, networks, self._protocol)
+
+    def _delete(self, kind: RouteKind, networks: Sequence[Network]) -> Receipt:
+        return self._netlink.delete_routes(kind, self._table, networks, self._protocol)
+
+    def _put(self, network: Network, kind: RouteKind) -> int:
+        """Write one route; the errno, 0 for success."""
+        return self._create(kind, [network]).errors.get(0, 0)
+
+    def _remove(self, network: Network) -> None:
+        for kind in self._types.values():
+            code = self._delete(kind, [network]).errors.get(0, 0)
+            if code not in (0, errno.ESRCH):
+                raise KernelError(str(Fault.from_code(network, kind, code)))

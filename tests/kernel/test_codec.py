@@ -1,0 +1,145 @@
+"""What is packed is what the kernel and `ip` understand, and what is read is what was packed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.kernel import codec
+from sidecar.kernel.codec import KINDS, Reading, RouteKind, Rule
+from sidecar.kernel.netlink import Netlink
+from sidecar.kernel.routes import RoutingTable
+from sidecar.model import BITS, Network
+
+if TYPE_CHECKING:
+    from tests.kernel.conftest import Namespace
+
+BLACKHOLE, THROW = RouteKind.BLACKHOLE, RouteKind.THROW
+ROUTES = {
+    Network.parse("203.0.113.7"): BLACKHOLE,
+    Network.parse("198.51.100.0/24"): BLACKHOLE,
+    Network.parse("198.51.100.9"): THROW,
+    Network.parse("2001:db8:1::/64"): BLACKHOLE,
+    Network.parse("2001:db8:2::1"): THROW,
+}
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Network:
+    version = draw(st.sampled_from((4, 6)))
+    bits = BITS[version]
+    length = draw(st.integers(1, bits))
+    return Network(version, draw(st.integers(0, (1 << length) - 1)) << (bits - length), length)
+
+
+def read(data: bytes, table: int, protocol: int) -> Reading:
+    reading = Reading(table, protocol, KINDS, 7)
+    reading.feed(data)
+    return reading
+
+
+def packed(networks: Sequence[Network], kind: RouteKind, table: int, protocol: int) -> bytes:
+    """Additions that all carry sequence number 7, as the answers of one dump do."""
+    return b"".join(
+        codec.encode_routes(codec.RTM_NEWROUTE, kind, table, protocol, [network], 7) for network in networks
+    )
+
+
+@given(
+    wanted=st.sets(networks(), max_size=30),
+    kind=st.sampled_from(RouteKind),
+    table=st.integers(1, (1 << 32) - 1),
+    protocol=st.integers(0, 255),
+)
+def test_a_packed_route_is_read_back_as_it_was(
+    wanted: set[Network], kind: RouteKind, table: int, protocol: int
+) -> None:
+    reading = read(packed(sorted(wanted), kind, table, protocol), table, protocol)
+    assert reading.routes == dict.fromkeys(wanted, kind)
+    assert not reading.doubles and not reading.done and not reading.interrupted
+
+
+@given(networks())
+def test_routes_of_another_table_protocol_or_type_are_not_read(network: Network) -> None:
+    data = packed([network], THROW, 2520, 222)
+    assert read(data, 2521, 222).routes == {}
+    assert read(data, 2520, 221).routes == {}
+    only_blackholes = Reading(2520, 222, {6: BLACKHOLE}, 7)
+    only_blackholes.feed(data)
+    assert only_blackholes.routes == {}
+
+
+@given(networks())
+def test_a_second_route_on_a_prefix_is_kept_apart(network: Network) -> None:
+    reading = read(packed([network], THROW, 2520, 222) + packed([network], BLACKHOLE, 2520, 222), 2520, 222)
+    assert reading.routes == {network: THROW}
+    assert reading.doubles == [(network, BLACKHOLE)]
+
+
+@given(st.lists(networks(), min_size=1, max_size=30))
+def test_only_the_last_of_a_batch_asks_for_an_answer_and_numbers_run_on(wanted: list[Network]) -> None:
+    for message in (codec.RTM_NEWROUTE, codec.RTM_DELROUTE):
+        data = codec.encode_routes(message, BLACKHOLE, 2520, 222, wanted, 100)
+        seen = list(codec.messages(data))
+        assert [sequence for _, _, sequence, _, _ in seen] == list(range(100, 100 + len(wanted)))
+        assert [bool(flags & codec.NLM_F_ACK) for _, flags, _, _, _ in seen] == [False] * (
+            len(wanted) - 1
+        ) + [True]
+
+
+@given(st.binary(max_size=300))
+def test_torn_answers_are_read_without_a_fault(data: bytes) -> None:
+    read(data, 2520, 222)
+    for _, _, _, start, end in codec.messages(data):
+        list(codec.attributes(data, start + 16, min(end, len(data))))
+
+
+@pytest.mark.parametrize("flags", [codec.NLM_F_DUMP_INTR, 0])
+def test_an_interrupted_dump_is_noticed(flags: int) -> None:
+    data = bytearray(packed([Network.parse("203.0.113.7")], BLACKHOLE, 2520, 222))
+    data[6:8] = flags.to_bytes(2, "little")
+    assert read(bytes(data), 2520, 222).interrupted is bool(flags)
+
+
+@pytest.mark.kernel
+def test_ip_prints_the_routes_and_rules_that_were_packed(host: Namespace) -> None:
+    with contextlib.closing(RoutingTable()) as table:
+        table.ensure_rules()
+        table.reconcile(ROUTES)
+    printed = {
+        Network.parse(route["dst"]): route["type"]
+        for family in ("-4", "-6")
+        for route in host.json(family, "route", "show", "table", "2520", "proto", "222")
+    }
+    assert printed == {network: kind.name.lower() for network, kind in ROUTES.items()}
+    for family in ("-4", "-6"):
+        ours = [rule for rule in host.json(family, "rule") if rule.get("protocol") == "222"]
+        assert ours == [{"priority": 252, "src": "all", "table": "2520", "protocol": "222"}]
+
+
+@pytest.mark.kernel
+def test_routes_and_rules_that_ip_writes_are_read(host: Namespace) -> None:
+    for network, kind in ROUTES.items():
+        host.ip(
+            f"-{network.version}",
+            "route",
+            "add",
+            kind.name.lower(),
+            str(network),
+            "table",
+            "2520",
+            "proto",
+            "222",
+        )
+    host.ip("-6", "rule", "add", "pref", "300", "from", "2001:db8::/32", "table", "2520", "protocol", "222")
+    host.ip("rule", "add", "pref", "301", "table", "77", "protocol", "static")
+    with contextlib.closing(Netlink()) as netlink:
+        found = {version: netlink.routes(version, 2520, KINDS).routes for version in (4, 6)}
+        assert found[4] | found[6] == ROUTES
+        assert Rule(6, 300, 2520, 222, plain=False) in netlink.rules(6)
+        assert Rule(4, 301, 77, 4, plain=True) in netlink.rules(4)
