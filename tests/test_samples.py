@@ -1,0 +1,90 @@
+"""The shipped filters against samples: found, not found, and lines that try to name somebody else.
+
+A sample is one object a line: `kind`, `found`, `host` (whom it blames), `line`, and where needed
+`options` of the filter or a `victim` whom the line tries to frame. Our own lines in the real formats.
+"""
+
+import json
+import re
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.app.regex import canonical
+from sidecar.detect.grammar import Trust
+from sidecar.detect.scanner import Scanner
+from sidecar.fail2ban import filters, jails
+from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.model import Match, Network, Refused
+
+CONFIG = Path(__file__).parents[1] / "config"
+FILES = ConfigFiles([CONFIG])
+SAMPLES = Path(__file__).parent / "samples"
+NAMES = sorted(path.stem for path in SAMPLES.glob("*.jsonl"))
+NOW = 1772366400.0
+
+
+def samples(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (SAMPLES / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def told(name: str, sample: dict[str, Any]) -> list[Match | Refused]:
+    """What the whole way up to the verdict says of one sample, in a log of no telling name."""
+    _, given = filters.split_name(f"{name}[{sample.get('options', '')}]" if "options" in sample else name)
+    spec, faults = filters.load(FILES, name, given, None)
+    assert faults == []
+    scanner = Scanner("/x.log", [JailSpec("j", spec, ())], UTC, Trust([Network.parse("10.0.0.0/8")]))
+    return list(scanner.scan(sample["line"].encode() + b"\n", NOW))
+
+
+def test_every_shipped_filter_has_samples_and_every_sample_a_filter() -> None:
+    assert FILES.filter_names() == NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "sample"),
+    [pytest.param(name, s, id=f"{name}: {s['kind']}") for name in NAMES for s in samples(name)],
+)
+def test_a_shipped_filter_finds_what_it_should_and_blames_nobody_else(name: str, sample: dict[str, Any]) -> None:
+    matches = [t for t in told(name, sample) if isinstance(t, Match)]
+    assert [canonical(m.host) for m in matches] == ([sample["host"]] if sample["found"] else [])
+    assert sample.get("victim") not in [m.host for m in matches]
+    assert all(m.at is not None for m in matches)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_regex_of_a_shipped_filter_has_a_sample_that_only_it_finds(name: str) -> None:
+    spec, _ = filters.load(FILES, name, {"aws_helo": r"verify\.example\.net"}, None)
+    hit = {
+        index
+        for index, pattern in enumerate(spec.failregex)
+        for sample in samples(name)
+        if sample["found"] and pattern.regex.search(re.sub(r"^(\w+ +\d+ [\d:]+|\S+[ T][\d:,.+]+)", "", sample["line"]))
+    }
+    assert hit == set(range(len(spec.failregex)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_regex_of_a_shipped_filter_is_anchored_and_has_a_literal(name: str) -> None:
+    from sidecar.detect.literals import required
+
+    spec, _ = filters.load(FILES, name, {}, None)
+    for pattern in spec.failregex:
+        assert pattern.regex.pattern.startswith("^")
+        requirement = required(pattern.regex)
+        assert requirement is not None
+        assert min(len(literal.text) for literal in requirement) >= 8
+
+
+def test_the_shipped_jails_have_the_figures_of_the_practice() -> None:
+    found = jails.load(FILES)
+    assert found.faults == []
+    figures = {j.name: (j.maxretry, j.findtime, j.bantime) for j in found.jails.values()}
+    assert figures == {
+        "zimbra-smtp": (2, 86400, 360000000),
+        "zimbra-mail": (5, 86400, 360000000),
+        "zimbra-nginx": (1, 86400, 360000000),
+    }
