@@ -48,7 +48,9 @@ def test_every_shipped_filter_has_samples_and_every_sample_a_filter() -> None:
     ("name", "sample"),
     [pytest.param(name, s, id=f"{name}: {s['kind']}") for name in NAMES for s in samples(name)],
 )
-def test_a_shipped_filter_finds_what_it_should_and_blames_nobody_else(name: str, sample: dict[str, Any]) -> None:
+def test_a_shipped_filter_finds_what_it_should_and_blames_nobody_else(
+    name: str, sample: dict[str, Any]
+) -> None:
     matches = [t for t in told(name, sample) if isinstance(t, Match)]
     assert [canonical(m.host) for m in matches] == ([sample["host"]] if sample["found"] else [])
     assert sample.get("victim") not in [m.host for m in matches]
@@ -62,7 +64,8 @@ def test_every_regex_of_a_shipped_filter_has_a_sample_that_only_it_finds(name: s
         index
         for index, pattern in enumerate(spec.failregex)
         for sample in samples(name)
-        if sample["found"] and pattern.regex.search(re.sub(r"^(\w+ +\d+ [\d:]+|\S+[ T][\d:,.+]+)", "", sample["line"]))
+        if sample["found"]
+        and pattern.regex.search(re.sub(r"^(\w+ +\d+ [\d:]+|\S+[ T][\d:,.+]+)", "", sample["line"]))
     }
     assert hit == set(range(len(spec.failregex)))
 

@@ -1,16 +1,20 @@
-"""The way out without a service: our routes and rules leave the kernel, and it is noted that they stay out."""
+"""The way out without a service: our routes and rules leave the kernel, and stay away until `resume`."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from sidecar.app.configuration import directories
 from sidecar.app.enforcer import mark
-from sidecar.kernel.routes import RoutingTable
+from sidecar.kernel.routes import TABLE, RoutingTable
 from sidecar.model import ZmbanError
 from sidecar.settings import KernelSettings, load
+
+# An earlier run may have written into another table than the settings name now.
+MAIN: Literal["main"] = "main"
 
 
 def flush(config: Sequence[str], state: Path) -> int:
@@ -20,5 +24,8 @@ def flush(config: Sequence[str], state: Path) -> int:
         kernel = load(directories(config)).kernel
     # First the word: a service that starts this very moment must not write again what goes now.
     mark(state)
-    with contextlib.closing(RoutingTable(kernel.table, preference=kernel.preference)) as table:
-        return table.flush().removed
+    removed = 0
+    for name in dict.fromkeys((kernel.table, TABLE, MAIN)):
+        with contextlib.closing(RoutingTable(name, preference=kernel.preference)) as table:
+            removed += table.flush().removed
+    return removed

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sidecar.bans.table import BanTable
-from sidecar.kernel.plan import Applied, BanBackend, Count, Routes
+from sidecar.kernel.plan import Applied, BanBackend, Count, Routes, count
 from sidecar.kernel.routes import RouteKind
 from sidecar.model import KernelError, Network
 
@@ -94,37 +94,34 @@ class Enforcer:
             wanted = {**unknown, **wanted}
         return self._bulk.reconcile(wanted)
 
-    def verify(self) -> tuple[str, ...]:
-        """Why bans may not be enforced just now: empty if they are. Reads the kernel, writes nothing."""
+    async def verify(self) -> dict[int, Count]:
+        """Read the kernel, and write nothing: `missing` says afterwards why bans are not enforced, empty
+        if they are. Returns what stands, per family. KernelError where the kernel cannot be read."""
+        present, rules = await asyncio.to_thread(self._look)
+        reasons: list[str] = []
         if self.dry:
-            self.missing = ("dry run",)
+            reasons.append("dry run")
         elif self.suspended:
-            self.missing = ("suspended by flush; zmban resume",)
+            reasons.append("suspended by flush; zmban resume")
         else:
-            self.missing = tuple(self._look())
-        return self.missing
+            lacking = [
+                f"no rule for IPv{v} leads to our table" for v in self._bulk.versions if v not in rules
+            ]
+            reasons += lacking
+            if present.get(CANARY) is not RouteKind.BLACKHOLE:
+                reasons.append(f"the canary route {CANARY} is missing")
+        self.missing = tuple(reasons)
+        return count(present)
 
-    def _look(self) -> Iterable[str]:
-        try:
-            rules = self._fast.rules_present()
-            for version in self._fast.versions:
-                if version not in rules:
-                    yield f"no rule for IPv{version} leads to our table"
-            if self._fast.standing(CANARY) is not RouteKind.BLACKHOLE:
-                yield f"the canary route {CANARY} is missing"
-        except KernelError as error:
-            yield str(error)
+    def _look(self) -> tuple[Mapping[Network, RouteKind], tuple[int, ...]]:
+        return self._bulk.present(), self._bulk.rules_present()
 
     def can_write(self) -> bool:
         """Whether the kernel lets us; asks, and changes nothing."""
         return self._fast.can_write()
 
-    def counts(self) -> dict[int, Count]:
-        """Our routes per family, read from the kernel. Takes a second for a million: call it in a thread."""
-        return self._bulk.counts()
-
     def present(self) -> Mapping[Network, RouteKind]:
-        """Our routes, read from the kernel; in a thread likewise."""
+        """Our routes, read from the kernel. Takes a second for a million: call it in a thread."""
         return self._bulk.present()
 
     def suspend(self) -> Applied:

@@ -165,18 +165,21 @@ class Orders:
     async def flush(self) -> dict[str, Any]:
         """The emergency exit: everything of ours out of the kernel, until resume."""
         applied = await asyncio.to_thread(self._service.enforcer.suspend)
+        await self._service.verify()
         return {"result": "suspended", "removed": applied.removed}
 
     async def resume(self) -> dict[str, Any]:
         """Write again what stands in the ban table."""
         self._service.enforcer.resume()
         written = await self._service.reconcile()
+        await self._service.verify()
         return {"result": "resumed", "written": written}
 
     async def status(self) -> dict[str, Any]:
         """State of jails, sources and kernel."""
         service = self._service
-        missing = service.enforcer.verify()
+        await service.verify()
+        missing = service.enforcer.missing
         return {
             "since": service.started,
             "dry_run": service.place.dry_run,

@@ -70,10 +70,12 @@ def _code(error: ZmbanError) -> int:
     if isinstance(error, ConfigError):
         return CONFIG
     if isinstance(error, KernelError):
-        return getattr(error, "exit_code", UNAVAILABLE)
+        from sidecar.kernel.netlink import NoNetAdmin
+
+        return NO_PERMISSION if isinstance(error, NoNetAdmin) else UNAVAILABLE
     if isinstance(error, SourceError | StoreError):
         return DATA
-    return UNAVAILABLE
+    return getattr(error, "exit_code", UNAVAILABLE)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -19,7 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 from sidecar import __version__
 from sidecar.model import Ban, Event, Failure, Instant, Match, Refused, Unban
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -69,6 +69,7 @@ class Metrics:
             for metric in (self.matches, self.failures, self.unbans):
                 metric.labels(jail)
             self.bans.labels(jail, "log")
+            self.bans_active.labels(jail).set(0)
         for kind in ("route", "rule"):
             self.drift.labels(kind)
         self.bans.labels("manual", "manual")

@@ -17,7 +17,7 @@ from sidecar.kernel.routes import RoutingTable
 from sidecar.model import BITS, Network
 
 if TYPE_CHECKING:
-    from tests.kernel.conftest import Namespace
+    from tests.netns import Namespace
 
 BLACKHOLE, THROW = RouteKind.BLACKHOLE, RouteKind.THROW
 ROUTES = {

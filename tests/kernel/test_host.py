@@ -15,7 +15,7 @@ from sidecar.kernel.routes import RouteKind, RoutingTable
 from sidecar.model import Network
 
 if TYPE_CHECKING:
-    from tests.kernel.conftest import Namespace
+    from tests.netns import Namespace
 
 pytestmark = pytest.mark.kernel
 

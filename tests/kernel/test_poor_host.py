@@ -15,10 +15,11 @@ from sidecar.kernel.netlink import NoNetAdmin
 from sidecar.kernel.plan import Applied
 from sidecar.kernel.routes import RouteKind, RoutingTable
 from sidecar.model import KernelError, Network
-from tests.kernel.conftest import notifications, program
+from tests.kernel.conftest import notifications
+from tests.netns import program
 
 if TYPE_CHECKING:
-    from tests.kernel.conftest import Namespace
+    from tests.netns import Namespace
 
 pytestmark = pytest.mark.kernel
 

@@ -16,7 +16,7 @@ from sidecar.model import KernelError, Network
 from tests.kernel.conftest import notifications
 
 if TYPE_CHECKING:
-    from tests.kernel.conftest import Namespace
+    from tests.netns import Namespace
 
 pytestmark = pytest.mark.kernel
 

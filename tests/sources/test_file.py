@@ -1,7 +1,6 @@
 """A log is followed without losing a line."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,7 +39,9 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(path: Path, position: Position | None = None, *, tail: bool = False) -> AsyncIterator[Reader]:
+async def reading(
+    path: Path, position: Position | None = None, *, tail: bool = False
+) -> AsyncIterator[Reader]:
     reader = Reader(path, position, tail=tail)
     tasks = [asyncio.create_task(reader._wake.run()), asyncio.create_task(reader.run())]
     try:
@@ -56,7 +57,7 @@ def append(path: Path, text: bytes) -> None:
         file.write(text)
 
 
-@pytest.fixture()
+@pytest.fixture
 def log(tmp_path: Path) -> Path:
     path = tmp_path / "x.log"
     path.write_bytes(b"one\n")
@@ -116,7 +117,9 @@ async def test_a_truncated_log_is_read_from_its_beginning(log: Path) -> None:
         await reader.until(b"one", b"two", b"three", b"new")
 
 
-async def test_a_log_that_was_truncated_and_grew_past_its_old_end_is_read_from_its_beginning(log: Path) -> None:
+async def test_a_log_that_was_truncated_and_grew_past_its_old_end_is_read_from_its_beginning(
+    log: Path,
+) -> None:
     async with reading(log) as reader:
         await reader.until(b"one")
         log.write_bytes(b"much longer than before\n")
@@ -159,12 +162,14 @@ async def test_a_line_of_ten_mebibytes_is_handed_on_cut_and_the_next_lines_are_w
 
 
 async def test_a_log_that_cannot_be_opened_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="gone.log"):
+    with pytest.raises(SourceError, match=r"gone\.log"):
         async with asyncio.timeout(5):
             await Reader(tmp_path / "gone.log").run()
 
 
-async def test_polling_takes_over_where_inotify_does_not_work(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_polling_takes_over_where_inotify_does_not_work(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse() -> None:
         raise OSError(24, "no instances left")
 
@@ -182,5 +187,5 @@ async def test_a_rotation_by_symlink_is_followed(log: Path, tmp_path: Path) -> N
     append(other, b"two\n")
     async with reading(link) as reader:
         await reader.until(b"one")
-        os.replace(other, log)
+        other.replace(log)
         await reader.until(b"one", b"one", b"two")

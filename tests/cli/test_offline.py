@@ -1,0 +1,216 @@
+"""check, regex and replay: commands that need no service and never look at the host."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import records, zmban
+
+CONFIG = Path(__file__).parents[2] / "config"
+NOW = datetime(2026, 1, 6, tzinfo=UTC).timestamp()
+SASL = "Jan  5 10:00:{:02} mail postfix/smtps/smtpd[1]: warning: unknown[{}]: SASL LOGIN authentication failed: x"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    lines = [
+        SASL.format(1, "203.0.113.7"),
+        "noise",
+        SASL.format(2, "203.0.113.8"),
+        SASL.format(3, "203.0.113.7"),
+    ]
+    lines += [SASL.format(4, "127.0.0.1"), SASL.format(5, "999.1.1.1"), SASL.format(6, "203.0.113.7")]
+    path = tmp_path / "zimbra.log"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_replay_prints_every_decision_and_one_summary(log: Path) -> None:
+    done = zmban(
+        "--config",
+        CONFIG,
+        "replay",
+        "--jsonl",
+        "--now",
+        NOW,
+        "--timezone",
+        "UTC",
+        "--log",
+        f"zimbra-smtp={log}",
+    )
+    assert done.returncode == 0, done.stderr
+    *decisions, summary = records(done)
+    ban = decisions[0]
+    assert ban["event"] == "ban"
+    assert (ban["network"], ban["jail"], ban["failures"]) == ("203.0.113.7/32", "zimbra-smtp", 2)
+    assert ban["at"] == datetime(2026, 1, 5, 10, 0, 3, tzinfo=UTC).timestamp()
+    assert ban["until"] == ban["at"] + 360000000
+    assert ban["evidence"] == [SASL.format(1, "203.0.113.7"), SASL.format(3, "203.0.113.7")]
+    assert [(d["event"], d.get("reason")) for d in decisions[1:]] == [
+        ("refused", "reserved"),
+        ("refused", "invalid-address"),
+    ]
+    wanted = {"event": "summary", "lines": 7, "bytes": log.stat().st_size, "matches": 6, "failures": 4}
+    assert summary.items() >= {**wanted, "bans": 1, "refused": 2}.items()
+
+
+def test_replay_reads_a_log_in_the_zone_that_it_is_told(log: Path) -> None:
+    done = zmban(
+        "--config",
+        CONFIG,
+        "replay",
+        "--jsonl",
+        "--timezone",
+        "Asia/Kolkata",
+        "--now",
+        NOW,
+        "--log",
+        f"zimbra-smtp={log}",
+    )
+    assert records(done)[0]["at"] == datetime(2026, 1, 5, 4, 30, 3, tzinfo=UTC).timestamp()
+
+
+def test_replay_reports_who_is_framed_and_bans_nobody(tmp_path: Path) -> None:
+    (tmp_path / "filter.d").mkdir()
+    wiki = "[Definition]\nfailregex = .*ip=<HOST>;.*authentication failed for .*$\n"
+    (tmp_path / "filter.d/web.conf").write_text(wiki, encoding="utf-8")
+    log = tmp_path / "mailbox.log"
+    (tmp_path / "jail.local").write_text(
+        f"[web]\nenabled=true\nfilter=web\nlogpath={log}\nmaxretry=1\n", encoding="utf-8"
+    )
+    forged = (
+        "2026-01-05 10:00:00,001 INFO  [qtp1:https://m/service/soap] [oip=203.0.113.7;ua=x;;oip=198.51.100.99;; y;] "
+        "SoapEngine - handler exception: authentication failed for [bob], account not found\n"
+    )
+    log.write_text(forged, encoding="utf-8")
+    refused, summary = records(zmban("--config", tmp_path, "replay", "--jsonl", "--now", NOW))
+    assert refused["event"] == "refused"
+    assert (refused["network"], refused["reason"], refused["client"]) == (
+        "198.51.100.99/32",
+        "framed",
+        "203.0.113.7",
+    )
+    assert summary["bans"] == 0
+
+
+def test_three_failed_web_logins_ban_by_their_two_lines_each(tmp_path: Path) -> None:
+    log = tmp_path / "mailbox.log"
+    head = (
+        "2026-01-05 10:00:{:02},041 INFO  [qtp1:https://m/service/soap/AuthRequest] [oip=203.0.113.7;ua=x;] "
+    )
+    says = (
+        "account - Error occurred during authentication: authentication failed for [bob]. Reason: invalid password.",
+        "SoapEngine - handler exception: authentication failed for [bob], invalid password",
+    )
+    lines = [head.format(second) + say for second in (1, 2, 3) for say in says]
+    for logins, bans in ((2, 0), (3, 1)):
+        log.write_text("\n".join(lines[: 2 * logins]) + "\n", encoding="utf-8")
+        done = zmban("--config", CONFIG, "replay", "--jsonl", "--now", NOW, "--log", f"zimbra-mail={log}")
+        assert records(done)[-1]["bans"] == bans
+
+
+def test_regex_gives_one_object_per_line_in_order(log: Path) -> None:
+    found = records(
+        zmban("--config", CONFIG, "regex", "--jsonl", "--now", NOW, "--timezone", "UTC", log, "zimbra-smtp")
+    )
+    assert [r["line"] for r in found] == list(range(1, 8))
+    assert [r["host"] for r in found][:3] == ["203.0.113.7", None, "203.0.113.8"]
+    assert found[0]["time"] == datetime(2026, 1, 5, 10, 0, 1, tzinfo=UTC).timestamp()
+    assert found[0].keys() == {"line", "matched", "ignored", "host", "time", "groups"}
+
+
+def test_regex_takes_a_regex_an_ignoreregex_and_a_line_itself() -> None:
+    (one,) = records(
+        zmban("regex", "--jsonl", "2026-01-05 10:00:00 bad from 203.0.113.7", "bad from <HOST>$")
+    )
+    assert (one["matched"], one["host"]) == (True, "203.0.113.7")
+    (one,) = records(
+        zmban("regex", "--jsonl", "2026-01-05 10:00:00 bad from 203.0.113.7", "bad from <HOST>$", "bad")
+    )
+    assert (one["matched"], one["ignored"]) == (False, True)
+
+
+def test_regex_reads_undated_lines_from_standard_input() -> None:
+    done = zmban(
+        "regex",
+        "--jsonl",
+        "--undated",
+        "--now",
+        5,
+        "-",
+        "bad <F-USER>\\w+</F-USER> <HOST>",
+        stdin="bad bob 203.0.113.7\nx\n",
+    )
+    first, second = records(done)
+    assert (first["time"], first["groups"]["user"]) == (5, "bob")
+    assert second["matched"] is False
+
+
+def test_regex_prints_a_report_for_people_without_control_codes(log: Path) -> None:
+    log.write_text(SASL.format(1, "203.0.113.7") + "\n\x1b[31mred\n", encoding="utf-8")
+    done = zmban("--config", CONFIG, "regex", log, "zimbra-smtp", "--print-all-matched")
+    assert "Lines: 2 lines, 0 ignored, 1 matched, 1 missed" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_check_names_every_fault_with_file_and_line_and_the_good_jails_stand(tmp_path: Path) -> None:
+    (tmp_path / "jail.local").write_text(
+        "[bad]\nenabled = true\nfilter = gone\nlogpath = /x.log\nmaxretry = none\n"
+        "[good]\nenabled = true\nfilter = f\nlogpath = /x.log\nport = 25\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "filter.d").mkdir()
+    (tmp_path / "filter.d/f.conf").write_text(
+        "[Definition]\nfailregex = ^ bad thing from <HOST>$\n", encoding="utf-8"
+    )
+    done = zmban("--config", tmp_path, "check")
+    assert done.returncode == 78
+    assert f"{tmp_path}/jail.local:3: filter gone is not there" in done.stdout
+    assert f"{tmp_path}/jail.local:5: maxretry" in done.stdout
+    assert f"{tmp_path}/jail.local:10: warning: a route closes every port" in done.stdout
+    assert f"{tmp_path}/jail.local:9: warning: /x.log is not there" in done.stdout
+    assert "1 jails can run (good); 1 cannot" in done.stdout
+
+
+def test_check_is_content_with_what_is_shipped() -> None:
+    done = zmban("--config", CONFIG, "check", "--json")
+    assert done.returncode == 0
+    assert all(fault["warning"] for fault in json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["nonsense"], 64),
+        (["regex", "x"], 64),
+        (["regex", "--nonsense", "x", "y"], 64),
+        (["--config", "/nowhere", "check"], 78),
+        (["replay", "--log", "x"], 64),
+        (["regex", "x", "nosuchfilter"], 78),
+        (["regex", "x", "(<HOST>"], 78),
+        (["status", "--socket", "/nowhere.sock"], 69),
+        (["ban", "203.0.113.7", "--reason", "x", "--socket", "/nowhere.sock"], 69),
+        (["ban", "203.0.113.7", "--socket", "/nowhere.sock"], 64),
+        (["ban", "203.0.113.7", "--reason", "x", "--for", "soon"], 64),
+    ],
+)
+def test_exit_codes_tell_what_was_wrong(arguments: list[str], code: int) -> None:
+    done = zmban(*arguments)
+    assert done.returncode == code
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_name_file_and_key_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zmban.toml").write_text('[trust]\nproxies = ["10.0.0.0/40"]\n', encoding="utf-8")
+    done = zmban("--config", tmp_path, "check")
+    assert done.returncode == 78
+    assert f"{tmp_path}/zmban.toml: [trust] proxies" in done.stderr
+    monkeypatch.setenv("ZMBAN_TRUST_PROXIES", "10.0.0.0/8,2001:db8::/32")
+    assert "proxies" not in zmban("--config", tmp_path, "check").stderr
+    monkeypatch.setenv("ZMBAN_KERNEL_TABLE", "none")
+    assert "ZMBAN_KERNEL_TABLE" in zmban("--config", tmp_path, "check").stderr
