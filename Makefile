@@ -1,0 +1,56 @@
+# What a person calls; each target sets up what it lacks.
+.PHONY: help up down demo test check unit stack venv lock clean bench
+
+help:
+	@echo "make up      the whole demonstration in containers: who attacks is banned before your eyes"
+	@echo "make down    stop it"
+	@echo "make demo    the same without Docker, in network namespaces, in under a minute"
+	@echo "make test    everything: checks, unit, kernel and stack tests"
+	@echo "make check   format, lint, types, floors"
+	@echo "make unit    tests that need no containers"
+	@echo "make stack   tests against real mail servers in containers"
+	@echo "make venv    .venv/bin/zmban"
+	@echo "make lock    lock the dependencies anew"
+	@echo "make bench   figures of the kernel room, against ip and pyroute2"
+	@echo "make clean   take all of it away again"
+
+venv:
+	@sh scripts/venv.sh
+
+up:
+	@sh scripts/up.sh
+
+down:
+	@sh scripts/down.sh
+
+demo: venv
+	@sh scripts/demo.sh
+
+check: venv
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache >/dev/null || .venv/bin/lint-imports --no-cache
+
+unit: venv
+	@sh scripts/tools.sh
+	.venv/bin/pytest -q -m "not stack"
+
+stack: venv
+	@sh scripts/tools.sh
+	@sh scripts/engine.sh
+	.venv/bin/pytest -q -m stack
+
+test: check
+	@sh scripts/tools.sh
+	@sh scripts/engine.sh
+	.venv/bin/pytest -q
+
+bench: venv
+	.venv/bin/python -m tests.bench.kernel
+
+lock: venv
+	@sh scripts/lock.sh
+
+clean:
+	@sh scripts/clean.sh

