@@ -1,0 +1,70 @@
+"""Asks a Prometheus everything that the Grafana dashboard asks, the way Grafana fills its variables in."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+DASHBOARD = Path(__file__).parents[2] / "config/grafana/dashboards/zmban.json"
+VARIABLES = {
+    "$__rate_interval": "1m",
+    "$__range": "1h",
+    "$instance": ".*",
+    "$jail": ".*",
+}
+
+
+def load_dashboard() -> dict[str, Any]:
+    """The dashboard as Grafana's JSON model."""
+    dashboard: dict[str, Any] = json.loads(DASHBOARD.read_text())
+    return dashboard
+
+
+def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """All panels that show something: rows left out."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def dashboard_queries(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every PromQL expression with the words to find it by; a variable becomes the query behind it."""
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
+            assert found, f"variable {variable['name']}: only label_values(metric, label) is understood here"
+            yield f"variable {variable['name']}", f"count by ({found[2]}) ({found[1]})"
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            yield f"{panel['title']} {target['refId']}", target["expr"]
+
+
+def filled(expression: str) -> str:
+    """The expression as Grafana sends it, with everything selected."""
+    for name, value in VARIABLES.items():
+        expression = expression.replace(name, value)
+    assert "$" not in expression, f"a variable that Grafana would not fill in: {expression}"
+    return expression
+
+
+def ask(prometheus_url: str, path: str, **parameters: str) -> Any:
+    """`data` of an answer of Prometheus's HTTP API; a refusal is an AssertionError with its words."""
+    url = f"{prometheus_url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.load(answer)["data"]
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            raise AssertionError(f"{parameters}: {refusal.read().decode()}") from None
+
+
+def run_dashboard_queries(prometheus_url: str) -> dict[str, int]:
+    """How many series each query of the dashboard gives now; Prometheus must accept every one."""
+    return {
+        name: len(ask(prometheus_url, "query", query=filled(expression))["result"])
+        for name, expression in dashboard_queries(load_dashboard())
+    }

@@ -1,0 +1,93 @@
+"""The alert rules: promtool accepts them, each fires when it should, and its words help."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.monitoring.conftest import CONFIG, Watched, program
+from tests.monitoring.queries import ask
+
+RULES = CONFIG.parent / "rules/zmban.yml"
+UNIT_TESTS = sorted((CONFIG.parent / "tests").glob("*.yml"))
+LATER = ("still_seen", "masked_clients", "ingress_dropped", "slow_regex", "cluster_")  # not in this version
+
+
+def promtool(*arguments: str | Path) -> None:
+    done = subprocess.run(
+        [program("promtool"), *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def alerts(url: str) -> dict[str, list[dict[str, Any]]]:
+    """Pending and firing alerts by the name of their rule."""
+    groups = ask(url, "rules")["groups"]
+    return {rule["name"]: rule["alerts"] for group in groups for rule in group["rules"]}
+
+
+def test_promtool_accepts_the_configuration_and_the_rules_it_loads() -> None:
+    promtool("check", "config", CONFIG)
+    promtool("check", "rules", "--lint-fatal", RULES)
+
+
+def test_each_alert_fires_when_it_should_and_only_then() -> None:
+    promtool("test", "rules", *UNIT_TESTS)
+
+
+def test_each_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
+    cases = [
+        (case["expr"], bool(case["exp_samples"]))
+        for file in UNIT_TESTS
+        for test in yaml.safe_load(file.read_text())["tests"]
+        for case in test["promql_expr_test"]
+    ]
+    for rule in rules():
+        fired = {fires for expression, fires in cases if f'"{rule["alert"]}"' in expression}
+        assert fired == {True, False}, rule["alert"]
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_says_how_bad_it_is_for_how_long_and_what_to_do(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert rule["for"].endswith(("m", "h"))
+    assert set(rule["annotations"]) == {"summary", "description", "action"}
+    assert len(rule["annotations"]["summary"]) < 120
+
+
+def test_no_rule_asks_for_a_metric_of_a_later_version() -> None:
+    assert not [rule["alert"] for rule in rules() if any(name in rule["expr"] for name in LATER)]
+
+
+def test_every_alert_rises_for_a_host_in_trouble_with_its_words_filled_in(watched: Watched) -> None:
+    deadline = time.monotonic() + 5
+    while not all((risen := alerts(watched.url)).values()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not [name for name, instances in risen.items() if not instances]
+    for name, instances in risen.items():
+        for words in (text for alert in instances for text in alert["annotations"].values()):
+            assert not any(sign in words for sign in ("<error", "<no value>", "{{", "%!")), f"{name}: {words}"
+
+
+def test_no_alert_rises_for_a_healthy_host(watched: Watched) -> None:
+    risen = [alert["labels"] for instances in alerts(watched.url).values() for alert in instances]
+    assert watched.healthy not in [labels.get("instance") for labels in risen]
+
+
+def test_an_empty_table_is_told_for_the_host_that_claims_to_enforce_only(watched: Watched) -> None:
+    assert [alert["labels"]["instance"] for alert in alerts(watched.url)["ZmbanTableEmpty"]] == [
+        watched.deceived
+    ]
+    assert [alert["labels"]["instance"] for alert in alerts(watched.url)["ZmbanNotEnforced"]] == [
+        watched.troubled
+    ]
+    assert [alert["labels"]["instance"] for alert in alerts(watched.url)["ZmbanDown"]] == [watched.gone]
