@@ -1,0 +1,138 @@
+#!/bin/sh
+# Prints the base image to build on: Debian's from the registry, else one bootstrapped from this host's own mirror.
+#
+#   base-image.sh            name of the image, made if need be
+#   base-image.sh --rootfs   path of the bootstrapped root file system (a tarball); needs no Docker
+set -eu
+
+WANTED=debian:bookworm-slim
+CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/zmban
+BUNDLE=/etc/ssl/certs/ca-certificates.crt
+PATH=$PATH:/usr/sbin:/sbin
+
+say() { printf '%s\n' "base-image: $*" >&2; }
+die() { say "$*"; exit 69; }
+
+# Every package list apt knows, one a line: URI, suite, codename, component. apt has read both its formats.
+lists() {
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT)' \
+        'Created-By: Packages' 2>/dev/null | sort -u
+}
+
+# A Debian host bootstraps bookworm whatever it runs itself; Ubuntu's mirror has only Ubuntu, so its own release.
+choose_release() {
+    ID='' VERSION_CODENAME=''
+    # shellcheck source=/dev/null
+    . /etc/os-release
+    case $ID in
+    debian) release=bookworm ;;
+    *) release=$VERSION_CODENAME ;;
+    esac
+    [ -n "$release" ] || die "cannot tell this host's release from /etc/os-release"
+    host_release=$VERSION_CODENAME
+    distribution=$ID
+}
+
+choose_mirror() {
+    mirror=$(lists | awk -v r="$host_release" '$2 == r || $3 == r { if ($4 == "main") { print $1; exit } }')
+    [ -n "$mirror" ] || die "apt's sources name no mirror with $host_release main"
+    security=$(lists | awk -v r="$host_release-security" '$2 == r || $3 == r { if ($4 == "main") { print $1; exit } }')
+    keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg
+    [ -r "$keyring" ] || die "no keyring $keyring: apt-get install $distribution-archive-keyring"
+}
+
+write_sources() {
+    components=main
+    [ "$distribution" = debian ] || components='main universe'
+    {
+        printf 'Types: deb\nURIs: %s\nSuites: %s %s-updates\nComponents: %s\nSigned-By: %s\n' \
+            "$mirror" "$release" "$release" "$components" "$keyring"
+        [ -z "$security" ] || printf '\nTypes: deb\nURIs: %s\nSuites: %s-security\nComponents: %s\nSigned-By: %s\n' \
+            "$security" "$release" "$components" "$keyring"
+    } >"$1/etc/apt/sources.list.d/$distribution.sources"
+    rm -f "$1/etc/apt/sources.list"
+}
+
+# No documentation, foreign languages, caches: neither now nor with what is installed later.
+slim() {
+    cat >"$1/etc/dpkg/dpkg.cfg.d/slim" <<'EOF'
+path-exclude=/usr/share/doc/*
+path-include=/usr/share/doc/*/copyright
+path-exclude=/usr/share/man/*
+path-exclude=/usr/share/info/*
+path-exclude=/usr/share/locale/*
+path-exclude=/usr/share/lintian/*
+EOF
+    printf 'Apt::Install-Recommends "false";\nAcquire::Languages "none";\n' >"$1/etc/apt/apt.conf.d/slim"
+    find "$1/usr/share/doc" -depth -type f ! -name copyright -delete
+    find "$1/usr/share/doc" -depth -type d -empty -delete
+    rm -rf "$1/usr/share/man" "$1/usr/share/info" "$1/usr/share/locale" "$1/usr/share/lintian"
+    rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/cache/apt/archives/*.deb \
+        "$1"/var/cache/debconf/*-old "$1"/var/log/* "$1"/tmp/*
+}
+
+# Behind an inspecting proxy everything that downloads has to trust what this host trusts.
+trust() {
+    if [ -d /usr/local/share/ca-certificates ]; then
+        mkdir -p "$1/usr/local/share/ca-certificates"
+        cp -RL /usr/local/share/ca-certificates/. "$1/usr/local/share/ca-certificates/"
+    fi
+    chroot "$1" update-ca-certificates >/dev/null 2>&1 || say "update-ca-certificates failed in the new root"
+    if [ -r "$BUNDLE" ]; then cp -L "$BUNDLE" "$1$BUNDLE"; fi
+}
+
+bootstrap() {
+    [ "$(id -u)" = 0 ] || die "no $WANTED to be had, and bootstrapping one needs root: run it with sudo"
+    command -v debootstrap >/dev/null 2>&1 || {
+        say "installing debootstrap"
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-remove --no-install-recommends debootstrap >&2 ||
+            die "apt-get could not install debootstrap"
+    }
+    choose_mirror
+    mkdir -p "$CACHE"
+    root=$(mktemp -d "$CACHE/bootstrap.XXXXXX")
+    trap 'rm -rf "$root"' EXIT
+    chmod 755 "$root"
+    say "bootstrapping $release from this host's own mirror: a minute or two"
+    debootstrap --variant=minbase --include=ca-certificates --keyring="$keyring" "$release" "$root" "$mirror" \
+        >"$CACHE/bootstrap.log" 2>&1 || die "debootstrap failed: see $CACHE/bootstrap.log"
+    write_sources "$root"
+    trust "$root"
+    slim "$root"
+    tar -C "$root" --numeric-owner --one-file-system -czf "$tarball.new" .
+    mv "$tarball.new" "$tarball"
+    rm -rf "$root"
+    trap - EXIT
+}
+
+rootfs() {
+    command -v apt-get >/dev/null 2>&1 || die "no $WANTED to be had, and no apt on this host to bootstrap one from"
+    choose_release
+    tarball=$CACHE/rootfs-$release.tar.gz
+    [ -s "$tarball" ] || bootstrap
+}
+
+present() { docker image inspect "$1" >/dev/null 2>&1; }
+
+main() {
+    if [ "${1:-}" = --rootfs ]; then
+        rootfs
+        echo "$tarball"
+        return
+    fi
+    if present "$WANTED"; then echo "$WANTED"; return; fi
+    built=$(docker image ls -q --filter reference='zmban-base' 2>/dev/null | head -n 1)
+    if [ -n "$built" ]; then
+        docker image ls --filter reference='zmban-base' --format '{{.Repository}}:{{.Tag}}' | head -n 1
+        return
+    fi
+    # The engine itself gives up on a registry it cannot reach after 15 s; the limit is for a slow line.
+    if timeout 120 docker pull -q "$WANTED" >/dev/null 2>&1; then echo "$WANTED"; return; fi
+    say "$WANTED cannot be pulled"
+    rootfs
+    docker import --change "ENV PIP_CERT=$BUNDLE SSL_CERT_FILE=$BUNDLE REQUESTS_CA_BUNDLE=$BUNDLE" \
+        --change 'CMD ["/bin/sh"]' "$tarball" "zmban-base:$release" >/dev/null
+    echo "zmban-base:$release"
+}
+
+main "$@"

@@ -1,0 +1,71 @@
+#!/bin/sh
+# Starts the whole demonstration on this host and shows what comes of it: live on a terminal, else as a summary.
+set -eu
+# shellcheck source=scripts/stack.sh
+. "$(dirname "$0")/stack.sh"
+
+refuse_beside_others() {
+    found=$(foreign)
+    [ -z "$found" ] || die "the demonstration is for a host of its own: $found; its bans and ours would mix in one table"
+    if [ -z "$(containers demo-zmban)" ] && [ ! -e "$DEMO_MARKER" ] && [ -n "$(routes)" ]; then
+        die "the routing table 2520 holds routes that are not this demonstration's (ip route show table 2520):" \
+            "some zmban's bans stand there; see zmban flush"
+    fi
+}
+
+# True if something listens on this TCP port at all addresses, or at the demonstration's own.
+busy() {
+    hex=$(printf ':%04X' "$1")
+    awk -v port="$hex" '$4 == "0A" && $2 ~ port "$" && $2 ~ /^0+:/ { found = 1 } END { exit !found }' \
+        /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+choose_ports() {
+    for pair in SMTP:25 SMTPS:465 SUBMISSION:587 HTTPS:443 MAILBOXD:18080; do
+        name=DEMO_${pair%:*}_PORT
+        port=$(setting "$name" '')
+        if [ -z "$port" ] && busy "${pair#*:}"; then
+            port=$((20000 + ${pair#*:} % 10000))
+            say "port ${pair#*:} is taken on this host: the test server uses $port"
+        fi
+        if [ -n "$port" ]; then export "$name=$port"; fi
+    done
+}
+
+# Waits till the clients have finished; false if they never do.
+wait_for_end() {
+    clients=$(containers demo)
+    deadline=$(($(date +%s) + $(setting DEMO_SECONDS 90) + 240))
+    until docker exec "$clients" test -f /var/lib/zmban-demo/done 2>/dev/null; do
+        [ "$(date +%s)" -lt "$deadline" ] || return 1
+        [ -n "$(containers demo)" ] || return 1
+        sleep 2
+    done
+}
+
+main() {
+    sh "$ROOT/scripts/engine.sh"
+    refuse_beside_others
+    BASE=$(setting BASE '')
+    [ -n "$BASE" ] || BASE=$(sh "$ROOT/scripts/base-image.sh")
+    export BASE
+    choose_ports
+    # Every run is a fresh one: yesterday's bans and mistypes would tell nothing.
+    remove_demo
+    remove_demo_volumes
+    remove_demo_routes
+    # shellcheck disable=SC2086
+    compose --profile demo build $DEMO_SERVICES
+    mkdir -p "$SETUP" && touch "$DEMO_MARKER"
+    compose --profile demo up -d demo || die "the stack did not start: see scripts/compose.sh --profile demo logs"
+    [ -n "$(containers demo-zmban)" ] || { compose --profile demo logs demo-zmban >&2; die "zmban did not start"; }
+    if [ -t 0 ] && [ -t 1 ]; then
+        docker exec -it "$(containers demo-zmban)" zmban status --watch || true
+        say "the stack runs on; scripts/summary.sh shows the result, scripts/down.sh stops it"
+        return
+    fi
+    wait_for_end || { compose --profile demo logs --tail 30 >&2; die "the clients did not finish"; }
+    sh "$ROOT/scripts/summary.sh"
+}
+
+main "$@"
