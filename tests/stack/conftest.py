@@ -1,0 +1,87 @@
+"""The compose stack, started once as a person would start it, and taken away at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Long enough for every kind of attack and for the legitimate clients to come back again and again.
+SECONDS = "40"
+
+
+class Stack:
+    """The running demonstration. `first` is what `make up` printed and how it ended."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "DEMO_SECONDS": SECONDS}
+        self.first = subprocess.run(
+            ["sh", "scripts/up.sh"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=1500,
+            check=False,
+        )
+
+    def container(self, service: str) -> str:
+        """The id of a running service's container."""
+        labels = ["label=com.docker.compose.project=zmban", f"label=com.docker.compose.service={service}"]
+        filters = [word for label in labels for word in ("--filter", label)]
+        return self.run("docker", "ps", "-aq", *filters)
+
+    def run(self, *command: str) -> str:
+        """Standard output of a command that must succeed."""
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout.strip()
+
+    def zmban(self, *arguments: str) -> str:
+        """What a command in the sidecar's container prints."""
+        return self.run("docker", "exec", self.container("demo-zmban"), "zmban", *arguments)
+
+    def bans(self) -> dict[str, dict[str, Any]]:
+        """The bans by network."""
+        records = [json.loads(line) for line in self.zmban("bans", "--jsonl").splitlines()]
+        return {record["network"]: record for record in records}
+
+    def knock(self, address: str, times: int, pause: float) -> int:
+        """How many of so many TCP handshakes with the SMTP server complete from a client's address."""
+        done = self.run(
+            "docker",
+            "exec",
+            self.container("demo"),
+            "python3",
+            "-c",
+            "import os, socket, sys, time\n"
+            "who, times, pause, made = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), 0\n"
+            "place = (os.environ['DEMO_ADDRESS'], int(os.environ['DEMO_SMTP_PORT']))\n"
+            "for _ in range(times):\n"
+            "    with socket.socket() as client:\n"
+            "        client.bind((who, 0)); client.settimeout(pause)\n"
+            "        try: client.connect(place); made += 1; time.sleep(pause)\n"
+            "        except OSError: pass\n"
+            "print(made)",
+            address,
+            str(times),
+            str(pause),
+        )
+        return int(done)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The demonstration, run to its end; the stack stays up for the tests."""
+    running = Stack()
+    try:
+        yield running
+    finally:
+        subprocess.run(["sh", "scripts/down.sh"], cwd=ROOT, capture_output=True, timeout=300, check=False)
