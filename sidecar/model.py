@@ -6,7 +6,6 @@ Times are epoch seconds (UTC) as floats, durations are seconds; `None` as an end
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -130,38 +129,21 @@ class PrefixSet:
     """Networks of any length; a question costs one lookup per length that occurs, however many there are."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
-        self._networks: set[Network] = set()
-        self._lengths: Counter[tuple[int, int]] = Counter()
-        for network in networks:
-            self.add(network)
-
-    def add(self, network: Network) -> None:
-        """Add it; twice is once."""
-        if network not in self._networks:
-            self._networks.add(network)
-            self._lengths[network.version, network.length] += 1
-
-    def discard(self, network: Network) -> None:
-        """Take it out if it is in."""
-        if network in self._networks:
-            self._networks.discard(network)
-            self._lengths[network.version, network.length] -= 1
-            if not self._lengths[network.version, network.length]:
-                del self._lengths[network.version, network.length]
+        self._networks = frozenset(networks)
+        self._lengths = {
+            version: sorted({n.length for n in self._networks if n.version == version}, reverse=True)
+            for version in BITS
+        }
 
     def covering(self, network: Network) -> Network | None:
         """The most specific member that covers all of `network`."""
-        lengths = [n for v, n in self._lengths if v == network.version and n <= network.length]
-        for length in sorted(lengths, reverse=True):
-            wider = network.supernet(length)
-            if wider in self._networks:
+        for length in self._lengths[network.version]:
+            if length <= network.length and (wider := network.supernet(length)) in self._networks:
                 return wider
         return None
 
     def inside(self, network: Network) -> list[Network]:
         """The members that lie inside `network` (itself included), in no order."""
-        if len(self._lengths) == 0:
-            return []
         return [n for n in self._networks if network.covers(n)]
 
     def __iter__(self) -> Iterator[Network]:

@@ -11,6 +11,7 @@ from sidecar.app.configuration import Loaded
 from sidecar.detect import literals, prefilter
 from sidecar.model import Fault
 
+_MAY_NOT_READ = "may not be read; give zmban the group of the file or CAP_DAC_READ_SEARCH"
 _FAIL2BAN_SOCKET = Path("/var/run/fail2ban/fail2ban.sock")
 
 
@@ -49,20 +50,22 @@ def running_fail2ban() -> str | None:
 
 def _logs(loaded: Loaded) -> Iterator[Fault]:
     for jail in loaded.jails.jails.values():
-        option = loaded.jails.place(jail.name, "logpath")
+        file, line = loaded.jails.place(jail.name, "logpath")
         for log in jail.logpath:
             paths = glob.glob(log.glob)
-            if not paths:
+            closed = [path for path in paths or _way(log.glob) if not os.access(path, os.R_OK)]
+            for path in closed:
+                yield Fault(file, line, f"{path} {_MAY_NOT_READ}", jail.name)
+            if not paths and not closed:
                 message = (
                     f"{log.glob} is not there; it is read as soon as it appears (is its directory mounted?)"
                 )
-                yield Fault(*option, message, jail.name, warning=True)
-            for path in paths:
-                if not os.access(path, os.R_OK):
-                    message = (
-                        f"{path} may not be read; give zmban the group of the file or CAP_DAC_READ_SEARCH"
-                    )
-                    yield Fault(*option, message, jail.name)
+                yield Fault(file, line, message, jail.name, warning=True)
+
+
+def _way(pattern: str) -> list[str]:
+    """The directories on the way to a log that are there."""
+    return [str(d) for d in reversed(Path(pattern).parents) if d.is_dir()]
 
 
 def _slow(loaded: Loaded) -> Iterator[Fault]:

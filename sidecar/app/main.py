@@ -20,9 +20,8 @@ async def serve(loaded: Loaded, state: Path, socket: Path, *, dry_run: bool, lis
     service = Service(loaded, Place(state, dry_run))
     if not service.enforcer.can_write():
         raise NoNetAdmin
-    other = check.running_fail2ban()
-    if other:
-        _log.warning("a Fail2Ban runs beside us (%s) and bans by its own count; stop it", other)
+    for fault in check.surroundings(loaded):
+        _log.warning("%s", fault)
     if service.enforcer.suspended:
         _log.warning("suspended by flush: nobody is refused until zmban resume")
     # Routes stand before the heavy imports of those who ask.

@@ -30,7 +30,11 @@ def _logs(values: tuple[str, ...]) -> dict[str, list[str]]:
 @click.option("--now", type=float, metavar="EPOCH", help="The time that dates without a year are read at.")
 @click.option("--timezone", metavar="TZ", help="Zone of dates that name none (IANA name).")
 @click.option(
-    "--log", "logs", multiple=True, metavar="JAIL=PATH", help="Read this file for a jail; repeat it."
+    "--log",
+    "logs",
+    multiple=True,
+    metavar="JAIL=PATH",
+    help="Read this file for a jail instead of its logpath; repeat it.",
 )
 @json_options
 @click.pass_obj
@@ -44,20 +48,18 @@ def replay(
 ) -> None:
     """Run all enabled jails over their logs from first to last line, by the logs' own clock.
 
-    Writes nothing, bans nobody, and never looks at the host it runs on. With --log, only the jails
-    named there run.
+    Writes nothing, bans nobody, and asks nothing of the host it runs on but the logs.
     """
     loaded = configuration.load(config)
     given = _logs(logs)
     unknown = set(given) - set(loaded.jails.jails)
     if unknown:
         raise click.UsageError(f"no enabled jail {', '.join(sorted(unknown))}; see zmban check")
-    jails = {name: jail for name, jail in loaded.jails.jails.items() if not given or name in given}
     for fault in loaded.jails.faults:
         if not fault.warning:
             click.echo(str(fault), err=True)
     run = Replay(
-        jails,
+        loaded.jails.jails,
         Guard(configuration.protected(loaded.settings)),
         Trust(loaded.settings.trust.proxies),
         configuration.zone(timezone) if timezone else configuration.host_zone(),

@@ -1,12 +1,15 @@
 """check, regex and replay: commands that need no service and never look at the host."""
 
 import json
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import records, zmban
+from tests.app.running import until
+from tests.cli.running import ZMBAN, records, zmban
 
 CONFIG = Path(__file__).parents[2] / "config"
 NOW = datetime(2026, 1, 6, tzinfo=UTC).timestamp()
@@ -214,3 +217,34 @@ def test_settings_name_file_and_key_and_the_environment_wins(
     assert "proxies" not in zmban("--config", tmp_path, "check").stderr
     monkeypatch.setenv("ZMBAN_KERNEL_TABLE", "none")
     assert "ZMBAN_KERNEL_TABLE" in zmban("--config", tmp_path, "check").stderr
+
+
+def test_check_names_a_fail2ban_that_still_runs(tmp_path: Path) -> None:
+    process = subprocess.Popen(["bash", "-c", "exec -a fail2ban-server sleep 60"])
+    try:
+        until(lambda: b"fail2ban-server" in Path(f"/proc/{process.pid}/cmdline").read_bytes())
+        done = zmban("--config", CONFIG, "check")
+        assert f"/proc/{process.pid}:1: warning: a Fail2Ban runs beside zmban" in done.stdout
+        assert done.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_check_tells_a_log_that_may_not_be_read_from_one_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir()
+    for path in (tmp_path / "closed/a.log", tmp_path / "b.log"):
+        path.touch()
+        path.chmod(0o600)
+        shutil.chown(path, 65534)
+    (tmp_path / "closed").chmod(0o700)
+    shutil.chown(tmp_path / "closed", 65534)
+    shutil.copytree(CONFIG / "filter.d", tmp_path / "filter.d")
+    logs = f"{tmp_path}/closed/*.log\n  {tmp_path}/b.log"
+    (tmp_path / "jail.local").write_text(f"[zimbra-smtp]\nenabled=1\nlogpath={logs}\n", encoding="utf-8")
+    poor = "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"
+    command = ["setpriv", *poor, str(ZMBAN), "--config", str(tmp_path), "check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"jail.local:3: {tmp_path}/closed may not be read" in done.stdout
+    assert f"jail.local:3: {tmp_path}/b.log may not be read" in done.stdout
+    assert done.returncode == 78

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.app.running import until
+from tests.cli.running import zmban
 from tests.monitoring import conftest as monitoring
 from tests.monitoring.queries import ask, dashboard_queries, load_dashboard, run_dashboard_queries
 from tests.stack.conftest import ROOT, Stack
@@ -149,6 +150,30 @@ def test_the_container_has_only_what_it_needs(stack: Stack) -> None:
     stack.run("docker", "exec", stack.container("demo-zmban"), "python3", "-c", missing)
     labels = inspected["Config"]["Labels"]
     assert labels["org.opencontainers.image.title"] == "zmban"
+
+
+def test_discover_finds_zimbra_and_says_what_to_configure(stack: Stack) -> None:
+    stack.run("docker", "tag", "zmban-demo:latest", "zimbra-lookalike:latest")
+    start = ("docker", "run", "-d", "--rm", "-v", "zmban-lookalike:/opt/zimbra/log", "--entrypoint", "sleep")
+    lookalike = stack.run(*start, "zimbra-lookalike:latest", "120")
+    try:
+        found = [
+            c
+            for c in json.loads(zmban("discover", "--json").stdout)
+            if c["image"] == "zimbra-lookalike:latest"
+        ]
+        (container,) = found
+        assert container["logs"]["/opt/zimbra/log"].endswith("/zmban-lookalike/_data")
+        assert container["logs"]["/var/log"] is None
+        assert container["networks"]
+        assert container["gateways"]
+        advice = zmban("discover").stdout
+        assert f"ZIMBRA_LOG_DIR={container['logs']['/opt/zimbra/log']}" in advice
+        assert f'networks = ["{container["networks"][0]}"]' in advice
+    finally:
+        stack.run("docker", "kill", lookalike)
+        stack.run("docker", "image", "rm", "zimbra-lookalike:latest")
+        subprocess.run(["docker", "volume", "rm", "-f", "zmban-lookalike"], capture_output=True, check=False)
 
 
 def test_every_query_of_the_dashboard_has_an_answer_from_the_running_stack(

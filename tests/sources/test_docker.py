@@ -1,0 +1,58 @@
+"""What Docker tells of Zimbra, from the attributes that its API gives."""
+
+from typing import Any
+
+import pytest
+
+from sidecar.sources.docker import describe, is_zimbra
+
+NETWORKS = {"n1": {"IPAM": {"Config": [{"Subnet": "10.28.0.0/24", "Gateway": "10.28.0.1"}]}}}
+
+
+def container(image: str = "example/zimbra-aio:10.1", **mounts: str) -> dict[str, Any]:
+    return {
+        "Name": "/mail",
+        "Config": {"Image": image, "Volumes": None},
+        "Mounts": [{"Destination": f"/{d.replace('_', '/')}", "Source": s} for d, s in mounts.items()],
+        "NetworkSettings": {
+            "Networks": {
+                "mail_default": {
+                    "NetworkID": "n1",
+                    "Gateway": "10.28.0.1",
+                    "IPAddress": "10.28.0.2",
+                    "GlobalIPv6Address": "",
+                    "IPv6Gateway": "",
+                }
+            }
+        },
+    }
+
+
+def test_logs_networks_and_gateways_of_a_zimbra_with_named_volumes() -> None:
+    found = describe(
+        container(opt_zimbra_log="/var/lib/docker/volumes/log/_data", var_log="/srv/syslog"), NETWORKS
+    )
+    assert found.name == "mail"
+    assert found.logs == {"/opt/zimbra/log": "/var/lib/docker/volumes/log/_data", "/var/log": "/srv/syslog"}
+    assert [str(n) for n in found.networks] == ["10.28.0.0/24"]
+    assert [n.address for n in found.gateways] == ["10.28.0.1"]
+    assert [n.address for n in found.addresses] == ["10.28.0.2"]
+    assert not found.host_network
+
+
+def test_a_volume_around_the_log_directory_serves_and_a_missing_one_is_told() -> None:
+    found = describe(container(opt_zimbra="/data/zimbra"), NETWORKS)
+    assert found.logs == {"/opt/zimbra/log": "/data/zimbra/log", "/var/log": None}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        (container("example/zimbra-aio:10.1"), True),
+        (container("registry.example/mail:1", opt_zimbra="/data"), True),
+        (container("postgres:17"), False),
+        (container("zmban:latest", opt_zimbra_log="/data"), False),
+    ],
+)
+def test_a_zimbra_is_known_by_its_image_or_its_volume(attributes: dict[str, Any], expected: bool) -> None:
+    assert is_zimbra(attributes) is expected
