@@ -71,22 +71,21 @@ class Orders:
     ) -> list[dict[str, Any]]:
         """Ban by hand, with the lines that led to it."""
         service, now = self._service, time.time()
-        answers: list[dict[str, Any]] = []
         events: list[Event] = []
-        for text in networks:
-            network = _parsed(text)
-            refusal = "not-a-network" if network is None else service.judge.guard.refuse(network)
-            if network is None or refusal:
-                answers.append({"network": text, "result": "refused", "reason": refusal})
-                continue
+
+        def one(network: Network) -> dict[str, Any]:
+            refusal = service.judge.guard.refuse(network)
+            if refusal:
+                return {"result": "refused", "reason": refusal}
             lines = tuple(evidence or ())
-            event = service.table.ban(
-                Ban(network, MANUAL, now, until, "manual", reason, 0, lines, dry=service.place.dry_run)
-            )
+            ban = Ban(network, MANUAL, now, until, "manual", reason, 0, lines, dry=service.place.dry_run)
+            event = service.table.ban(ban)
             if event is not None:
                 events.append(event)
             result = "standing" if event is None else "banned" if isinstance(event, Ban) else "extended"
-            answers.append({"network": str(network), "result": result, "reason": reason})
+            return {"result": result, "reason": reason}
+
+        answers = _each(networks, one)
         service.publish(events)
         await service.ledger.commit()
         return answers
@@ -94,19 +93,16 @@ class Orders:
     async def unban(self, networks: list[str], jail: str | None = None) -> list[dict[str, Any]]:
         """Lift, and forget the failures inside in every window."""
         service = self._service
-        answers: list[dict[str, Any]] = []
-        for text in networks:
-            network = _parsed(text)
-            if network is None:
-                answers.append({"network": text, "result": "refused", "reason": "not-a-network"})
-                continue
+
+        def one(network: Network) -> dict[str, Any]:
             lifted = self._lift(network, jail)
             service.judge.forget(network, jail)
             service.ledger.add([Forgotten(network, jail)])
-            wider = [str(b.network) for b in service.table.over(network)]
-            result = "unbanned" if lifted else "not-banned"
-            answers.append({"network": str(network), "result": result, "still_covered_by": wider})
             service.publish(lifted)
+            wider = [str(b.network) for b in service.table.over(network)]
+            return {"result": "unbanned" if lifted else "not-banned", "still_covered_by": wider}
+
+        answers = _each(networks, one)
         await service.ledger.commit()
         return answers
 
@@ -125,30 +121,29 @@ class Orders:
     ) -> list[dict[str, Any]]:
         """Never ban these until then; what is banned inside them is lifted."""
         service, now = self._service, time.time()
-        answers: list[dict[str, Any]] = []
-        for text in networks:
-            network = _parsed(text)
-            if network is None:
-                answers.append({"network": text, "result": "refused", "reason": "not-a-network"})
-                continue
+
+        def one(network: Network) -> dict[str, Any]:
             allowed = service.allowed[network] = Allowed(network, now, until, reason)
             service.ledger.add([allowed])
             lifted = [u for n in service.table.inside(network) for u in service.table.lift(n, now, "allowed")]
             service.publish(lifted)
-            answers.append({"network": str(network), "result": "allowed", "lifted": len(lifted)})
+            return {"result": "allowed", "lifted": len(lifted)}
+
+        answers = _each(networks, one)
         await self._protected_anew()
         return answers
 
     async def disallow(self, networks: list[str]) -> list[dict[str, Any]]:
         """End what `allow` began."""
         service = self._service
-        answers: list[dict[str, Any]] = []
-        for text in networks:
-            network = _parsed(text)
-            known = network is not None and service.allowed.pop(network, None) is not None
-            if network is not None and known:
-                service.ledger.add([Allowed(network, 0.0, 0.0, "ended")])
-            answers.append({"network": text, "result": "disallowed" if known else "not-allowed"})
+
+        def one(network: Network) -> dict[str, Any]:
+            if service.allowed.pop(network, None) is None:
+                return {"result": "not-allowed"}
+            service.ledger.add([Allowed(network, 0.0, 0.0, "ended")])
+            return {"result": "disallowed"}
+
+        answers = _each(networks, one)
         await self._protected_anew()
         return answers
 
@@ -227,8 +222,14 @@ class Orders:
         return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
 
 
-def _parsed(text: str) -> Network | None:
-    try:
-        return Network.parse(text)
-    except ValueError:
-        return None
+def _each(texts: Iterable[str], act: Callable[[Network], dict[str, Any]]) -> list[dict[str, Any]]:
+    """One answer for each network that was named; text that is none is refused, and the rest goes on."""
+    answers: list[dict[str, Any]] = []
+    for text in texts:
+        try:
+            network = Network.parse(text)
+        except ValueError:
+            answers.append({"network": text, "result": "refused", "reason": "not-a-network"})
+            continue
+        answers.append({"network": str(network), **act(network)})
+    return answers
