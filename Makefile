@@ -1,4 +1,7 @@
 # What a person calls; each target sets up what it lacks.
+# Most tests wait, for a kernel, a server or a clock; a file stays together, because the stack is one.
+PARALLEL := -n 2 --dist loadfile
+
 .PHONY: help up down demo test check unit stack venv lock clean bench
 
 help:
@@ -34,7 +37,7 @@ check: venv
 
 unit: venv
 	@sh scripts/tools.sh
-	.venv/bin/pytest -q -m "not stack"
+	.venv/bin/pytest -q $(PARALLEL) -m "not stack"
 
 stack: venv
 	@sh scripts/tools.sh
@@ -44,7 +47,7 @@ stack: venv
 test: check
 	@sh scripts/tools.sh
 	@sh scripts/engine.sh
-	.venv/bin/pytest -q
+	.venv/bin/pytest -q $(PARALLEL)
 
 bench: venv
 	.venv/bin/python -m tests.bench.kernel
