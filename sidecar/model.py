@@ -76,6 +76,9 @@ class Network(NamedTuple):
     def unit(cls, text: str, ipv4_prefix: int = 32, ipv6_prefix: int = 64) -> Network:
         """The network that is banned for one attacking address: the address itself, or an IPv6 prefix."""
         address = _parse(text)
+        if _TRANSLATED.covers(address):
+            # Behind a translator each address is one IPv4 client of its own.
+            return address
         prefix = ipv4_prefix if address.version == 4 else ipv6_prefix
         return address if address.length <= prefix else address.supernet(prefix)
 
@@ -112,6 +115,9 @@ class Network(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.address}/{self.length}"
+
+
+_TRANSLATED = Network(6, 0x64FF9B << 96, 96)
 
 
 @lru_cache(maxsize=65536)
@@ -237,11 +243,14 @@ class Unban:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Somebody would have been banned or counted, and was not; `reason` is a word of contract.md."""
+    """Somebody would have been banned or counted, and was not; `reason` is a label of refused_total.
+
+    `at` is the line's own time, None if it has none or was not read.
+    """
 
     host: str
     jail: str
-    at: Instant
+    at: Instant | None
     reason: str
     client: str | None = None
     line: str = ""

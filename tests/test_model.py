@@ -27,6 +27,10 @@ def test_an_ipv6_attacker_is_banned_by_64_and_an_ipv4_attacker_alone() -> None:
     assert str(Network.unit("203.0.113.7")) == "203.0.113.7/32"
 
 
+def test_behind_a_translator_each_address_is_a_client_of_its_own() -> None:
+    assert str(Network.unit("64:ff9b::c633:6401")) == "64:ff9b::c633:6401/128"
+
+
 @given(st.ip_addresses(), st.integers(0, 32))
 def test_a_network_reads_as_it_is_written(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int

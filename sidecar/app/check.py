@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidecar.app.configuration import Loaded
-from sidecar.detect import literals, prefilter
+from sidecar.detect import grammar, literals, prefilter
 from sidecar.model import Fault
 
 _MAY_NOT_READ = "may not be read; give zmban the group of the file or CAP_DAC_READ_SEARCH"
@@ -17,7 +17,7 @@ _FAIL2BAN_SOCKET = Path("/var/run/fail2ban/fail2ban.sock")
 
 def surroundings(loaded: Loaded) -> list[Fault]:
     """Faults and warnings that only this host can tell, as opposed to the files alone."""
-    faults = [*_logs(loaded), *_slow(loaded)]
+    faults = [*_logs(loaded), *_slow(loaded), *_loose(loaded)]
     other = running_fail2ban()
     if other:
         faults.append(
@@ -66,6 +66,22 @@ def _logs(loaded: Loaded) -> Iterator[Fault]:
 def _way(pattern: str) -> list[str]:
     """The directories on the way to a log that are there."""
     return [str(d) for d in reversed(Path(pattern).parents) if d.is_dir()]
+
+
+def _loose(loaded: Loaded) -> Iterator[Fault]:
+    """Regexes that begin anywhere in a line whose grammar is not known: a client's text may imitate them."""
+    for jail in loaded.jails.jails.values():
+        if jail.filter.grammar or all(grammar.of_log(log.glob) for log in jail.logpath):
+            continue
+        for pattern in jail.filter.failregex:
+            if not pattern.regex.pattern.startswith("^") or pattern.regex.pattern.startswith(("^.*", "^.+")):
+                message = (
+                    f"{pattern.text[:60]!r} may begin anywhere in a line: a client that can write text into"
+                )
+                message += (
+                    " the log can have somebody else banned; begin it with ^ and what the server writes"
+                )
+                yield Fault(pattern.file, pattern.line, message, jail.name, warning=True)
 
 
 def _slow(loaded: Loaded) -> Iterator[Fault]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidecar import settings
+from sidecar.detect.grammar import GRAMMARS
+from sidecar.detect.prefilter import Prefilter, ScanError
 from sidecar.fail2ban import jails
 from sidecar.fail2ban.files import ConfigFiles
-from sidecar.model import ConfigError, Network
+from sidecar.model import ConfigError, Fault, Network
 from sidecar.settings import Settings
 
 SHIPPED = Path("/usr/share/zmban")
@@ -31,9 +35,9 @@ class Loaded:
 def directories(given: Sequence[str]) -> list[Path]:
     """The layers of configuration, lowest first: those given, else the shipped, Fail2Ban's, our own."""
     if given:
-        missing = [d for d in given if not Path(d).is_dir()]
-        if missing:
-            raise ConfigError(f"{missing[0]}: no such configuration directory")
+        for name in given:
+            if not os.access(name, os.R_OK | os.X_OK):
+                raise ConfigError(f"{name}: no such configuration directory, or it may not be read")
         return [Path(d) for d in given]
     shipped = SHIPPED if SHIPPED.is_dir() else _IN_CHECKOUT
     return [d for d in (shipped, Path("/etc/fail2ban"), Path("/etc/zmban")) if d.is_dir()]
@@ -43,7 +47,23 @@ def load(given: Sequence[str]) -> Loaded:
     """Read it. Raises ConfigError only for what concerns all jails; the rest is in `jails.faults`."""
     layers = directories(given)
     files = ConfigFiles(layers)
-    return Loaded(files, settings.load(layers), jails.load(files))
+    found = jails.load(files)
+    for jail in list(found.jails.values()):
+        for message in _unusable(jail):
+            found.faults.append(Fault(*found.place(jail.name, "filter"), message, jail.name))
+            found.jails.pop(jail.name, None)
+    return Loaded(files, settings.load(layers), found)
+
+
+def _unusable(jail: jails.JailSpec) -> Iterator[str]:
+    """What only the rooms that run a filter can tell of it."""
+    grammar = jail.filter.grammar
+    if grammar is not None and grammar not in GRAMMARS:
+        yield f"zmban.grammar = {grammar!r} is not known; there are: {', '.join(GRAMMARS)}"
+    try:
+        Prefilter([jail.filter], jail.logencoding)
+    except ScanError as error:
+        yield f"filter {jail.filter.name} cannot be scanned for: {error}"
 
 
 def host_zone() -> tzinfo:
@@ -59,13 +79,18 @@ def host_zone() -> tzinfo:
 
 
 def zone(name: str) -> tzinfo:
-    """A zone by its IANA name. ConfigError for an unknown one."""
+    """A zone by its IANA name, or as a POSIX TZ string. ConfigError for anything else."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"time zone {name!r} is not known; write an IANA name such as Europe/Zurich"
-        ) from error
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    # A POSIX TZ string is the footer of a zone file without any transition of its own.
+    block = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 1) + bytes(7)
+    try:
+        return ZoneInfo.from_file(io.BytesIO(block + block + b"\n" + name.encode("ascii") + b"\n"), key=name)
+    except (ValueError, UnicodeEncodeError) as error:
+        text = f"time zone {name!r} is not known; write Europe/Zurich, or CET-1CEST,M3.5.0,M10.5.0/3"
+        raise ConfigError(text) from error
 
 
 def protected(settings: Settings) -> dict[str, tuple[Network, ...]]:

@@ -7,7 +7,7 @@ import glob
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from sidecar.app.judge import settle
@@ -62,14 +62,15 @@ class Logs:
                 await asyncio.sleep(_LOOK_SECONDS if self.caught_up.is_set() else 0.05)
 
     def _found(self) -> dict[str, tuple[list[JailSpec], bool]]:
-        """Every file that a glob of a jail names now. Two names of one file are one log."""
-        found: dict[str, tuple[list[JailSpec], bool]] = {}
-        for jail in self._service.jails.values():
-            for pattern in jail.logpath:
-                for path in sorted(glob.glob(pattern.glob)):
-                    jails, tail = found.get(path, ([], True))
-                    found[path] = ([*jails, jail], tail and pattern.tail)
-        return found
+        """Every file that a glob of a jail names now; it is read from its end only if all want it so."""
+        named = [
+            (path, jail, pattern.tail)
+            for jail in self._service.jails.values()
+            for pattern in jail.logpath
+            for path in sorted(glob.glob(pattern.glob))
+        ]
+        tails = {path: all(tail for other, _, tail in named if other == path) for path, _, _ in named}
+        return {path: (jails, tails[path]) for path, jails in by_file((p, j) for p, j, _ in named).items()}
 
     async def _follow(self, log: Log, position: Position | None) -> None:
         """Follow one log; after an error again, with growing pauses."""
@@ -120,6 +121,17 @@ class Logs:
                 yield log.error
             elif not log.caught_up:
                 yield f"{log.path} is being read from where it stood"
+
+
+def by_file(named: Iterable[tuple[str, JailSpec]]) -> dict[str, list[JailSpec]]:
+    """Which log is read for which jails. Two names of one file are one log, under the first of them."""
+    names: dict[str, str] = {}
+    found: dict[str, list[JailSpec]] = {}
+    for path, jail in named:
+        jails = found.setdefault(names.setdefault(os.path.realpath(path), path), [])
+        if jail not in jails:
+            jails.append(jail)
+    return found
 
 
 def _behind(path: str, position: Position) -> float:

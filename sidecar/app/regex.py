@@ -47,9 +47,8 @@ def find_filter(files: ConfigFiles, text: str, ignore: str | None) -> tuple[Filt
         name, given = filters.split_name(text)
     except ConfigError:
         name, given = "", {}
-    path = Path(name)
-    if name and len(name) < 200 and "/" in name and path.is_file():
-        return filters.from_file(name, path.read_text(encoding="utf-8"), given)
+    if name and len(name) < 200 and "/" in name and Path(name).is_file():
+        return filters.from_file(files, Path(name), given)
     if name and name in files.filter_names():
         return filters.load(files, name, given, None)
     if name and not given and name.replace("-", "").replace("_", "").isalnum():

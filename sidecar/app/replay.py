@@ -6,10 +6,12 @@ import glob
 import heapq
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 
 from sidecar.app.judge import Judge
+from sidecar.app.readers import by_file
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.detect.grammar import Trust
@@ -66,25 +68,25 @@ class Replay:
 
     def logs(self, given: Mapping[str, Sequence[str]]) -> dict[str, list[JailSpec]]:
         """Which file is read for which jails: the paths given for a jail, else its own logpath."""
-        by_path: dict[str, list[JailSpec]] = {}
-        for jail in self._jails.values():
-            paths = given.get(jail.name) or [p for log in jail.logpath for p in sorted(glob.glob(log.glob))]
-            for path in paths:
-                by_path.setdefault(path, []).append(jail)
-        return by_path
+        return by_file(
+            (path, jail)
+            for jail in self._jails.values()
+            for path in given.get(jail.name)
+            or [p for log in jail.logpath for p in sorted(glob.glob(log.glob))]
+        )
 
     def events(self, by_path: Mapping[str, Sequence[JailSpec]]) -> Iterator[Event]:
         """Every decision in order of time. Failures are counted and not told."""
         begun = time.perf_counter()
-        clock = 0.0
         # Each log runs by its own clock; merged, they are one stream in order of time.
-        for at, told in heapq.merge(*(self._told(p, jails) for p, jails in by_path.items()), key=_at):
-            clock = max(clock, at)
+        streams = (self._told(path, jails) for path, jails in by_path.items())
+        for clock, told in heapq.merge(*streams, key=_clock):
             yield from self._tell(self._table.expire(clock))
             if isinstance(told, Refused):
-                yield from self._tell([told])
+                yield from self._tell([replace(told, at=told.at or clock)])
             else:
                 self._counts["matches"] += 1
+                at = told.at or clock
                 yield from self._tell(self._judge.judge(told, at, at))
         self._seconds = time.perf_counter() - begun
 
@@ -94,10 +96,9 @@ class Replay:
         latest = 0.0
         for data in blocks(path):
             for told in scanner.scan(data, self._now):
-                at = latest if told.at is None else told.at
-                # A merge needs order; a late line is told in its place, and still counts at its own time.
-                latest = max(latest, at)
-                yield at, told
+                # A merge needs order; a late line is told in its place, and counts at its own time.
+                latest = max(latest, told.at or latest)
+                yield latest, told
             self._progress(len(data))
 
     def _tell(self, events: Sequence[Event] | Iterator[Event]) -> Iterator[Event]:
@@ -121,7 +122,7 @@ class Replay:
         }
 
 
-def _at(told: Told) -> Instant:
+def _clock(told: Told) -> Instant:
     return told[0]
 
 

@@ -13,6 +13,9 @@ import click
 
 from sidecar.model import Instant
 
+# What a calendar can show: up to the year 9999.
+EPOCH = click.FloatRange(0, 253402300799)
+
 
 def json_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--json` (one document) and `--jsonl` (one object a line)."""

@@ -11,7 +11,7 @@ import click
 
 from sidecar.app import configuration
 from sidecar.app import regex as matching
-from sidecar.cli.output import emit, json_options, printable
+from sidecar.cli.output import EPOCH, emit, json_options, printable
 from sidecar.detect import grammar
 from sidecar.detect.grammar import Trust
 from sidecar.fail2ban.filters import FilterSpec
@@ -24,7 +24,7 @@ def _lines(log: str) -> Iterator[str]:
     """LOG is `-`, a file, or one line itself."""
     if log == "-":
         source = sys.stdin.buffer.read().decode("utf-8", "replace")
-    elif len(log) < 4096 and Path(log).is_file():
+    elif len(log) < 256 and Path(log).is_file():
         source = Path(log).read_bytes().decode("utf-8", "replace")
     elif log.startswith("/") and " " not in log:
         raise click.UsageError(f"{log}: no such file")
@@ -41,7 +41,7 @@ def _lines(log: str) -> Iterator[str]:
 @click.argument("log")
 @click.argument("filter_", metavar="FILTER")
 @click.argument("ignoreregex", required=False)
-@click.option("--now", type=float, metavar="EPOCH", help="What time it is; default: now.")
+@click.option("--now", type=EPOCH, metavar="EPOCH", help="What time it is; default: now.")
 @click.option("--timezone", metavar="TZ", help="Zone of dates that name none (IANA name).")
 @click.option("--undated", is_flag=True, help="The lines carry no date; all happen at --now.")
 @click.option("--print-all-matched", "all_matched", is_flag=True, help="Print every line that matched.")

@@ -10,7 +10,7 @@ import click
 from sidecar.app import configuration
 from sidecar.app.replay import Replay, record
 from sidecar.bans.guard import Guard
-from sidecar.cli.output import emit, json_options, moment, printable, progress
+from sidecar.cli.output import EPOCH, emit, json_options, moment, printable, progress
 from sidecar.detect.grammar import Trust
 
 
@@ -27,7 +27,7 @@ def _logs(values: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 @click.command()
-@click.option("--now", type=float, metavar="EPOCH", help="The time that dates without a year are read at.")
+@click.option("--now", type=EPOCH, metavar="EPOCH", help="The time that dates without a year are read at.")
 @click.option("--timezone", metavar="TZ", help="Zone of dates that name none (IANA name).")
 @click.option(
     "--log",

@@ -60,7 +60,8 @@ class _Walk:
     def character(self, code: int, caseless: bool) -> None:
         text = chr(code)
         # Case folding beyond ASCII (and of k, s: Kelvin sign, long s) changes the bytes of a character.
-        awkward = caseless and (not text.isascii() or text in "kKsSiI")
+        # U+FFFD stands for bytes that could not be decoded; it is nowhere in the line as it was read.
+        awkward = text == "\ufffd" or (caseless and (not text.isascii() or text in "kKsSiI"))
         if awkward or text == "\n" or caseless != self.caseless:
             self.close()
             self.caseless = caseless

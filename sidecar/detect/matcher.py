@@ -12,7 +12,7 @@ from sidecar.fail2ban.tags import HOST_GROUPS
 from sidecar.model import Instant
 
 # Longer lines are refused whole and counted: half a line could say something else than the line.
-LONGEST_LINE = 65536
+LONGEST_LINE = 16384
 
 
 class Outcome(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import hyperscan
@@ -10,12 +9,24 @@ import hyperscan
 from sidecar.detect.literals import Requirement, required
 from sidecar.fail2ban.filters import FilterSpec
 
+# Hyperscan takes expressions up to some thousand characters, each byte of a literal is four.
+_LONGEST = 200
+# Date patterns for which no date can stand inside a literal: those that the literals are cut for.
+_SAFE_DATES = ("", "{DEFAULT}", "{^LN-BEG}", "{NONE}")
+
+
+class ScanError(Exception):
+    """Hyperscan does not take these literals."""
+
 
 def requirements(spec: FilterSpec) -> list[Requirement] | None:
     """What a line must contain to interest a filter: one of these. None: no literal can tell.
 
     Where a prefregex is stronger than a failregex under it, it stands for that failregex.
     """
+    if any(p.strip() not in _SAFE_DATES and not p.strip().startswith("^") for p in spec.datepattern):
+        # Where a date of the administrator's own making may stand in a line, nobody knows.
+        return None
     found: list[Requirement] = []
     head = required(spec.prefregex.regex) if spec.prefregex else None
     for pattern in spec.failregex:
@@ -25,6 +36,20 @@ def requirements(spec: FilterSpec) -> list[Requirement] | None:
             return None
         found.append(best)
     return found
+
+
+def _expression(text: str, encoding: str) -> bytes:
+    """The regex that finds exactly these bytes; a part of a very long literal is enough."""
+    return b"".join(b"\\x%02x" % byte for byte in text.encode(encoding)[:_LONGEST])
+
+
+def _encodes(text: str, encoding: str) -> bool:
+    """Whether the log's encoding has these characters; where not, decoding invented them."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Prefilter:
@@ -37,10 +62,16 @@ class Prefilter:
         literals: dict[bytes, int] = {}
         self.complete = False
         for spec in specs:
-            for requirement in (wanted := requirements(spec)) or ():
+            wanted = requirements(spec)
+            for requirement in wanted or ():
+                if not all(_encodes(literal.text, encoding) for literal in requirement):
+                    wanted = None
+                    break
                 for literal in requirement:
                     flags = hyperscan.HS_FLAG_CASELESS if literal.caseless else 0
-                    literals[re.escape(literal.text).encode(encoding)] = flags
+                    key = _expression(literal.text, encoding)
+                    # Wanted with and without case by two jails: without finds both.
+                    literals[key] = literals.get(key, 0) | flags
             self.complete = self.complete or wanted is None
         self._ends: list[int] = []
         self._database = self._compile(literals)
@@ -49,12 +80,15 @@ class Prefilter:
         if not literals or self.complete:
             return None
         database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        database.compile(
-            expressions=list(literals),
-            ids=list(range(len(literals))),
-            elements=len(literals),
-            flags=list(literals.values()),
-        )
+        try:
+            database.compile(
+                expressions=list(literals),
+                ids=list(range(len(literals))),
+                elements=len(literals),
+                flags=list(literals.values()),
+            )
+        except hyperscan.error as error:
+            raise ScanError(str(error)) from error
         return database
 
     def _found(self, _id: int, _start: int, end: int, _flags: int, _context: object) -> None:

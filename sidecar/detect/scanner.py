@@ -45,7 +45,7 @@ class Scanner:
     def scan(self, data: bytes, now: Instant) -> Iterator[Match | Refused]:
         """Every match in a block of whole lines, in order; refusals are matches nobody can be blamed for.
 
-        `now` resolves dates that name no year, and is when a line too long to be read was refused.
+        `now` resolves dates that name no year.
         """
         candidates = self._prefilter.candidates(data)
         self.tally.lines += data.count(b"\n")
@@ -53,7 +53,7 @@ class Scanner:
         self.tally.candidates += len(candidates)
         for raw in candidates:
             if len(raw) > LONGEST_LINE:
-                yield Refused("", self._jails[0][0].name, now, "line-too-long")
+                yield Refused("", self._jails[0][0].name, None, "line-too-long")
                 continue
             line = raw.rstrip(b"\r").decode(self._encoding, "replace")
             for jail, matcher, blame in self._jails:
@@ -71,9 +71,9 @@ class Scanner:
         if blame is not None:
             client = blame(outcome.text, self._trust)
             if client is None:
-                return Refused(host or "", jail.name, at or now, "masked", None, line)
+                return Refused(host or "", jail.name, at, "masked", None, line)
             if host is not None and not _same(host, client):
-                return Refused(host, jail.name, at or now, "framed", client, line)
+                return Refused(host, jail.name, at, "framed", client, line)
             host = client
         return Match(jail.name, host, at, line, outcome.groups)
 

@@ -63,6 +63,11 @@ DEFAULT_PATTERNS = (
     r"(?:%z )?(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
     r"TAI64N",
 )
+# A date does not begin inside a word, nor with a blank right behind one: so that it never stands inside a
+# literal but between two characters that are both no word characters (detect/literals.py).
+_WORD_BEGIN = r"(?:^|(?<!\w)|\b(?=\w))"
+# A date that is not at the beginning of a line is looked for no further: longer lines are somebody's text.
+_FAR = 512
 _LINE_BEGIN = "{^LN-BEG}"
 # A year that a date does not name: the latest one that is not more than a day ahead.
 _AHEAD = timedelta(hours=24)
@@ -82,12 +87,12 @@ class Template:
         body = pattern.removeprefix(_LINE_BEGIN).removeprefix("^")
         words = bool(re.search(r"%[aAbBp]", body))
         regex = _body(body)
-        start = r"^\W{0,2}?" if anchored else r"(?=^|\b|\W)"
+        start = r"^\W{0,2}?" if anchored else _WORD_BEGIN
         if pattern.startswith("^"):
             start = "^"
         try:
             compiled = re.compile(rf"{start}(?P<date>{regex})(?=\b|\W|$)", re.IGNORECASE if words else 0)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ConfigError(f"datepattern {pattern!r}: {error}") from error
         return cls(compiled, anchored)
 
@@ -97,6 +102,9 @@ def _body(pattern: str) -> str:
         return r"(?P<epoch>\d{10,11}(?:\.\d{3,6})?)"
     if pattern == "TAI64N":
         return r"@(?P<tai>4[0-9a-f]{15}[0-9a-f]{8})"
+    unknown = re.search(r"\{[^a-z\d]*[A-Z]+[^}]*\}", pattern)
+    if unknown:
+        raise ConfigError(f"datepattern {pattern!r}: {unknown.group()} is not known")
     seen: set[str] = set()
 
     def token(found: re.Match[str]) -> str:
@@ -227,7 +235,7 @@ class DateDetector:
         nearest: re.Match[str] | None = None
         chosen: Template | None = None
         for template in self._templates:
-            found = template.regex.search(line)
+            found = template.regex.search(line, 0, len(line) if template.anchored else _FAR)
             if found is None:
                 continue
             if template.anchored:

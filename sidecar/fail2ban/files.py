@@ -7,6 +7,8 @@ from pathlib import Path
 from sidecar.fail2ban import ini
 from sidecar.model import Fault
 
+UNREADABLE = "cannot be read"
+
 
 class ConfigFiles:
     """Reads Fail2Ban's files from several directories; a later directory overrides an earlier one."""
@@ -22,6 +24,12 @@ class ConfigFiles:
         """`filter.d/NAME.conf` and what overrides it, merged; None where no directory has it."""
         merged, found = self._merged(f"filter.d/{name}")
         return merged if found else None
+
+    def alone(self, path: Path) -> ini.Ini:
+        """One file named by its path, with what it includes."""
+        merged = self._read(path, ())
+        merged.sections.pop("INCLUDES", None)
+        return merged
 
     def filter_names(self) -> list[str]:
         """All filters that could be named, without the common includes."""
@@ -49,12 +57,7 @@ class ConfigFiles:
 
     def _read(self, path: Path, above: tuple[Path, ...]) -> ini.Ini:
         """One file with everything that it includes before and after itself."""
-        try:
-            own = ini.parse(path.read_text(encoding="utf-8"), str(path))
-        except (OSError, UnicodeDecodeError) as error:
-            broken = ini.Ini()
-            broken.faults.append(Fault(str(path), 1, f"cannot be read: {error}"))
-            return broken
+        own = self._parsed(path)
         includes = own.sections.pop("INCLUDES", {})
         merged = ini.Ini()
         for part in (*self._included(path, includes, "before", above), own):
@@ -63,16 +66,44 @@ class ConfigFiles:
             merged.merge(part)
         return merged
 
+    def _parsed(self, path: Path) -> ini.Ini:
+        """One file. What is no UTF-8 is read as Latin-1: an ignoreip must not be lost for an umlaut."""
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            broken = ini.Ini()
+            broken.faults.append(Fault(str(path), 1, f"{UNREADABLE}: {error.strerror}"))
+            return broken
+        try:
+            return ini.parse(raw.decode("utf-8-sig"), str(path))
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            own = ini.parse(raw.decode("latin-1"), str(path))
+            own.faults.append(Fault(str(path), line, "is not UTF-8; read as Latin-1", warning=True))
+            return own
+
     def _included(
         self, path: Path, includes: ini.Section, key: str, above: tuple[Path, ...]
     ) -> list[ini.Ini]:
         option = includes.get(key)
         parts: list[ini.Ini] = []
-        for name in option.value.split("\n") if option else []:
+        if option is None:
+            return parts
+        for name in option.value.split("\n"):
             if not name.strip():
                 continue
-            target = (path.parent / name.strip()).resolve()
-            for one in (target, target.with_suffix(".local")):
-                if one.is_file() and one not in above and one != path:
+            # A filter may include what another layer has, such as Fail2Ban's own common.conf.
+            folders = [path.parent, *(d / path.parent.name for d in self.directories)]
+            target = next((f / name.strip() for f in folders if (f / name.strip()).is_file()), None)
+            if target is None:
+                if not name.strip().endswith(".local"):
+                    missing = ini.Ini()
+                    places = ", ".join(map(str, dict.fromkeys(folders)))
+                    text = f"{name.strip()} is not there; looked in {places}"
+                    missing.faults.append(Fault(option.file, option.line, text, warning=True))
+                    parts.append(missing)
+                continue
+            for one in (target, target.with_name(f"{target.stem}.local")):
+                if one.is_file() and one.resolve() not in (*above, path.resolve()):
                     parts.append(self._read(one, (*above, path.resolve())))
         return parts

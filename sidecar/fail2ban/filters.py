@@ -6,10 +6,11 @@ import re
 import warnings
 from dataclasses import dataclass
 from datetime import UTC
+from pathlib import Path
 
 from sidecar.fail2ban.dates import DateDetector
 from sidecar.fail2ban.files import ConfigFiles
-from sidecar.fail2ban.ini import Ini, Option, parse
+from sidecar.fail2ban.ini import Ini, Option
 from sidecar.fail2ban.interpolation import Values
 from sidecar.fail2ban.tags import HOST_GROUPS, substitute, to_regex
 from sidecar.model import ConfigError, Fault
@@ -83,9 +84,9 @@ def inline(text: str, ignore: str | None = None) -> tuple[FilterSpec, list[Fault
     return _resolve(ini, "regex", {}, None, raw=True)
 
 
-def from_file(path: str, text: str, given: dict[str, str]) -> tuple[FilterSpec, list[Fault]]:
-    """The filter in one file named by its path, without what other directories would add."""
-    return _resolve(parse(text, path), path, given, None)
+def from_file(files: ConfigFiles, path: Path, given: dict[str, str]) -> tuple[FilterSpec, list[Fault]]:
+    """The filter in one file named by its path, with its includes."""
+    return _resolve(files.alone(path), str(path), given, None)
 
 
 def _resolve(
@@ -184,7 +185,6 @@ def _compile(source: _Source, key: str, faults: list[Fault]) -> list[Pattern]:
             for doubt in doubts:
                 faults.append(Fault(file, number, f"{key}: {doubt.message}", warning=True))
             done.append(Pattern(text, regex, file, number))
-        except re.error as error:
-            at = f" at column {error.pos + 1}" if error.pos is not None else ""
-            faults.append(Fault(file, number, f"{key} does not compile{at}: {error.msg}: {text!r}"))
+        except (re.error, OverflowError, RecursionError) as error:
+            faults.append(Fault(file, number, f"{key} does not compile: {error}: {text[:200]!r}"))
     return done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,13 +11,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sidecar.fail2ban import filters
 from sidecar.fail2ban.dates import fixed_offset
 from sidecar.fail2ban.durations import seconds
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.files import UNREADABLE, ConfigFiles
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.ini import Ini
 from sidecar.fail2ban.interpolation import Values
 from sidecar.model import ConfigError, Fault, Network, Seconds
 
 _TRUE = {"1", "on", "true", "yes"}
+_WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
+# Longer is for ever; it also bounds what a calendar has to show.
+_LONGEST_BAN = 100 * 365.25 * 86400
 _NOT_JAILS = {"DEFAULT", "INCLUDES"}
 # Actions of Fail2Ban's own set that refuse an address at the host; all of them become a route here.
 _BAN_ACTIONS = ("route", "iptables", "nftables", "ufw", "firewallcmd", "shorewall", "pf", "blackhole", "%(")
@@ -86,6 +90,9 @@ def load(files: ConfigFiles) -> Configuration:
             continue
         enabled.add(name)
         _JailReader(files, ini, name, result).read()
+    if any(UNREADABLE in fault.message and not fault.warning for fault in ini.faults):
+        # What stands in that file, ignoreip perhaps, is unknown: no jail may run without it.
+        result.jails.clear()
     for fault in ini.faults:
         result.faults.append(fault)
         if fault.jail in enabled and not fault.warning and fault.jail:
@@ -121,7 +128,7 @@ class _JailReader:
 
     def whole(self, key: str, fallback: int, low: int, high: int) -> int:
         text = self.text(key, str(fallback))
-        if text.lstrip("-").isdecimal() and low <= int(text) <= high:
+        if _WHOLE.fullmatch(text) and low <= int(text) <= high:
             return int(text)
         hint = " (a comment behind a value needs ' ;', not ' #')" if "#" in text else ""
         self.fault(key, f"{key} = {text!r} is no whole number from {low} to {high}{hint}")
@@ -151,7 +158,7 @@ class _JailReader:
             logpath=self._logpath(),
             maxretry=maxretry,
             findtime=findtime,
-            bantime=None if bantime == -1 else bantime,
+            bantime=None if bantime == -1 or bantime > _LONGEST_BAN else bantime,
             maxmatches=self.whole("maxmatches", maxretry, 0, 1_000_000),
             ignoreip=self._ignoreip(),
             logtimezone=self._timezone(),
@@ -210,7 +217,10 @@ class _JailReader:
             try:
                 networks.append(_ignored(word))
             except ValueError:
-                self.fault("ignoreip", f"ignoreip: {word!r} is no address or network", warning=True)
+                # Not a warning: without this entry somebody who must not be banned would be.
+                self.fault(
+                    "ignoreip", f"ignoreip: {word!r} is no address or network; names are not looked up"
+                )
         return tuple(networks)
 
     def _timezone(self) -> tzinfo | None:
@@ -230,10 +240,13 @@ class _JailReader:
     def _encoding(self) -> str:
         text = self.text("logencoding", "auto").lower()
         try:
-            return codecs.lookup("utf-8" if text == "auto" else text).name
-        except LookupError:
-            self.fault("logencoding", f"logencoding = {text!r} is no encoding; write utf-8 or leave it out")
-            return "utf-8"
+            name = codecs.lookup("utf-8" if text in ("auto", "utf-8-sig") else text).name
+            if "az09[]:\n".encode(name) == b"az09[]:\n" and name != "utf-7":
+                return name
+        except (LookupError, ValueError, TypeError):
+            pass
+        self.fault("logencoding", f"logencoding = {text!r} is no encoding that holds ASCII; write utf-8")
+        return "utf-8"
 
 
 def _ignored(word: str) -> Network:

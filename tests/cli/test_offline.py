@@ -248,3 +248,62 @@ def test_check_tells_a_log_that_may_not_be_read_from_one_that_is_not_there(tmp_p
     assert f"jail.local:3: {tmp_path}/closed may not be read" in done.stdout
     assert f"jail.local:3: {tmp_path}/b.log may not be read" in done.stdout
     assert done.returncode == 78
+
+
+def replayed(tmp_path: Path, text: str, jail: str, *options: object) -> list[dict[str, object]]:
+    log = tmp_path / "zimbra.log"
+    log.write_text(text, encoding="utf-8")
+    (tmp_path / "jail.local").write_text(f"[smtp]\nenabled=1\nfilter=zimbra-smtp\n{jail}\n", encoding="utf-8")
+    if not (tmp_path / "filter.d").exists():
+        shutil.copytree(CONFIG / "filter.d", tmp_path / "filter.d")
+    done = zmban("--config", tmp_path, "replay", "--jsonl", "--timezone", "UTC", "--now", NOW, *options)
+    assert done.returncode == 0, done.stderr
+    return records(done)
+
+
+def test_one_line_counts_once_though_two_names_lead_to_its_log(tmp_path: Path) -> None:
+    (tmp_path / "link.log").symlink_to(tmp_path / "zimbra.log")
+    jail = f"maxretry=2\nlogpath={tmp_path}/zimbra.log\n  {tmp_path}/z*.log\n  {tmp_path}/link.log"
+    found = replayed(tmp_path, SASL.format(1, "203.0.113.7") + "\n", jail)
+    assert [(r["event"], r.get("failures")) for r in found] == [("summary", 1)]
+
+
+def test_a_line_that_is_refused_does_not_move_the_clock_of_a_replay(tmp_path: Path) -> None:
+    lines = [SASL.format(1, "203.0.113.7"), SASL.format(2, "203.0.113.7")]
+    lines += [
+        SASL.format(3, "203.0.113.9") + "x" * 70000,
+        SASL.format(4, "203.0.113.7"),
+        SASL.format(5, "203.0.113.7"),
+    ]
+    jail = f"maxretry=2\nbantime=1h\nlogpath={tmp_path}/zimbra.log"
+    found = replayed(tmp_path, "\n".join(lines) + "\n", jail)
+    assert [r["event"] for r in found] == ["ban", "refused", "extend", "summary"]
+    assert found[1]["at"] == found[0]["at"]
+
+
+def test_replay_takes_a_posix_time_zone(tmp_path: Path) -> None:
+    jail = f"maxretry=1\nlogpath={tmp_path}/zimbra.log"
+    found = replayed(
+        tmp_path, SASL.format(1, "203.0.113.7") + "\n", jail, "--timezone", "CET-1CEST,M3.5.0,M10.5.0/3"
+    )
+    assert found[0]["at"] == datetime(2026, 1, 5, 9, 0, 1, tzinfo=UTC).timestamp()
+
+
+def test_check_warns_of_a_regex_that_a_client_s_text_may_imitate(tmp_path: Path) -> None:
+    (tmp_path / "filter.d").mkdir()
+    loose = "[Definition]\nfailregex = client\\s+sent\\s+invalid\\s+method.*client:\\s+<HOST>, server\n"
+    (tmp_path / "filter.d/n.conf").write_text(loose, encoding="utf-8")
+    (tmp_path / "jail.local").write_text("[n]\nenabled=1\nlogpath=/x/nginx.log\n", encoding="utf-8")
+    assert f"{tmp_path}/filter.d/n.conf:2: warning:" in zmban("--config", tmp_path, "check").stdout
+    (tmp_path / "filter.d/n.conf").write_text(loose + "zmban.grammar = nonsense\n", encoding="utf-8")
+    done = zmban("--config", tmp_path, "check")
+    assert done.returncode == 78
+    assert "zmban.grammar = 'nonsense' is not known; there are: mailbox" in done.stdout
+
+
+def test_a_hostile_line_costs_no_more_than_its_length(tmp_path: Path) -> None:
+    # Each of these once cost a tenth of a second or more; a thousand of them must not hang the test.
+    row = (". " * 4000 + "authentication failed for [")[:16000]
+    text = "\n".join([row] * 500 + [SASL.format(1, "203.0.113.7")]) + "\n"
+    found = replayed(tmp_path, text, f"maxretry=1\nlogpath={tmp_path}/zimbra.log")
+    assert found[0]["event"] == "ban"

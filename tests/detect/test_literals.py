@@ -11,6 +11,9 @@ from sidecar.detect.literals import Literal, required
 from sidecar.detect.matcher import Matcher
 from sidecar.detect.prefilter import Prefilter
 from sidecar.fail2ban import filters
+from sidecar.fail2ban.ini import Ini, Option
+
+OWN = {"failregex": "foo bar <HOST>", "datepattern": r"\[%%Y-%%m-%%d %%H:%%M:%%S\]"}
 
 
 @pytest.mark.parametrize(
@@ -87,3 +90,48 @@ def test_literals_without_case_are_found_in_any_case() -> None:
     spec, _ = filters.inline("(?i)nAdle <HOST>")
     assert Prefilter([spec]).candidates(b"NADLE 1\nother\nnadle 2\n") == [b"NADLE 1", b"nadle 2"]
     assert required(spec.failregex[0].regex) == frozenset({Literal("nAdle ", True)})
+
+
+def test_a_literal_wanted_with_and_without_case_is_found_in_any() -> None:
+    specs = [filters.inline(text)[0] for text in ("(?i)not allowed to <HOST>", "not allowed to <HOST>")]
+    for order in (specs, specs[::-1]):
+        assert Prefilter(order).candidates(b"Not Allowed To x\n") == [b"Not Allowed To x"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line"),
+    [
+        ("login failed (?P<fid>)", "login 5/01/2026 10:00:00 failed "),
+        ("foo bar(?P<fid>)", "foo@4000000037c219bf2ef02e94 bar"),
+        ("foobar(?P<fid>)", "foo2026-01-05 10:00:00bar"),
+    ],
+)
+def test_a_date_never_stands_inside_a_literal(pattern: str, line: str) -> None:
+    spec, _ = filters.inline(pattern)
+    if Matcher(spec, UTC).match(line, 1772366400.0).regex >= 0:
+        assert Prefilter([spec]).candidates(line.encode() + b"\n")
+
+
+def test_with_a_date_pattern_of_one_s_own_every_line_is_looked_at() -> None:
+    ini = Ini({"Definition": {k: Option(v, "f", (1,)) for k, v in OWN.items()}})
+    spec, faults = filters._resolve(ini, "f", {}, None)
+    assert faults == []
+    line = "foo [2026-01-05 10:00:00]bar 203.0.113.7"
+    assert Matcher(spec, UTC).match(line, 1772366400.0).host == "203.0.113.7"
+    assert Prefilter([spec]).candidates(line.encode() + b"\n") == [line.encode()]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "encoding"),
+    [
+        ("\\x00 <HOST>", "utf-8"),
+        ("costs \u20ac <HOST>", "latin-1"),
+        ("x" * 20000 + "<HOST>", "utf-8"),
+        ("\ufffd <HOST>", "utf-8"),
+    ],
+)
+def test_no_literal_breaks_the_prefilter_and_no_line_is_missed(pattern: str, encoding: str) -> None:
+    spec, _ = filters.inline(pattern)
+    line = {"\\": b"\0 ", "c": b"costs  ", "x": b"x" * 20000, "\ufffd": b"\xff "}[pattern[0]] + b"203.0.113.7"
+    candidates = Prefilter([spec], encoding).candidates(line + b"\n")
+    assert candidates == [line] or pattern.startswith("costs")

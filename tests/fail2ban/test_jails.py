@@ -123,3 +123,63 @@ def test_options_of_a_filter_keep_their_quoted_commas() -> None:
         "sshd",
         {"mode": "normal", "x": "a,b", "y": "c"},
     )
+
+
+def test_what_the_user_s_default_ignores_is_ignored_by_the_shipped_jails_too(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "config"
+    write(tmp_path, jail_DOT_local="[DEFAULT]\nignoreip = 203.0.113.0/24\n")
+    found = jails.load(ConfigFiles([shipped, tmp_path]))
+    assert {j.ignoreip for j in found.jails.values()} == {(Network.parse("203.0.113.0/24"),)}
+
+
+@pytest.mark.parametrize("ignoreip", ["203.0.113.0/240", "office.example.com", "999.1.1.1"])
+def test_a_jail_does_not_run_without_an_ignoreip_that_it_cannot_read(tmp_path: Path, ignoreip: str) -> None:
+    found = load(tmp_path, f"[a]\nenabled=1\nlogpath=/x\nignoreip = 10.0.0.1 {ignoreip}\n")
+    assert found.broken == {"a"}
+    assert ignoreip in str(found.faults[0])
+
+
+def test_an_umlaut_in_another_encoding_loses_no_option(tmp_path: Path) -> None:
+    write(tmp_path, filter_DOT_d__a_DOT_conf=FILTER)
+    text = "\ufeff[a]\nenabled=1\nlogpath=/x\n"
+    (tmp_path / "jail.conf").write_text(text, encoding="utf-8")
+    (tmp_path / "jail.local").write_bytes(b"# B\xfcro\n[a]\nignoreip = 203.0.113.7\n")
+    found = jails.load(ConfigFiles([tmp_path]))
+    assert found.jails["a"].ignoreip == (Network.parse("203.0.113.7"),)
+    assert [(f.line, f.warning) for f in found.faults] == [(1, True)]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "maxretry = --5",
+        "maxretry = \u0665",
+        "failregex = x{99999999999999999999} <HOST>",
+        "failregex = " + "(" * 3000 + "<HOST>",
+        "logencoding = utf-16",
+        "logencoding = rot13",
+        "datepattern = {UNB}%Y",
+    ],
+)
+def test_no_value_breaks_the_reader(tmp_path: Path, option: str) -> None:
+    assert load(tmp_path, f"[a]\nenabled=1\nlogpath=/x\n{option}\n").broken == {"a"}
+
+
+def test_an_include_is_found_in_another_layer_and_a_missing_one_is_told(tmp_path: Path) -> None:
+    text = "[INCLUDES]\nbefore = common.conf\n  gone.conf\n  quiet.local\n[Definition]\nfailregex = ^<_who> <HOST>$\n"
+    write(tmp_path / "one", filter_DOT_d__common_DOT_conf="[DEFAULT]\n_who = root\n")
+    (tmp_path / "one/filter.d/common.local").symlink_to("/nowhere")
+    write(tmp_path / "two", filter_DOT_d__a_DOT_conf=text, jail_DOT_local="[a]\nenabled=1\nlogpath=/x\n")
+    found = jails.load(ConfigFiles([tmp_path / "one", tmp_path / "two"]))
+    assert found.jails["a"].filter.failregex[0].regex.search("root 203.0.113.7")
+    assert ["gone.conf" in f.message and f.warning for f in found.faults] == [True]
+
+
+def test_an_include_that_is_a_directory_or_itself_ends(tmp_path: Path) -> None:
+    text = f"[INCLUDES]\nbefore = /\n  a.conf\n{FILTER}"
+    assert load(tmp_path, "[a]\nenabled=1\nlogpath=/x\n", text).jails
+
+
+def test_a_ban_of_more_than_a_hundred_years_is_for_ever(tmp_path: Path) -> None:
+    found = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\nbantime = 99999999999999999\n")
+    assert found.jails["a"].bantime is None
