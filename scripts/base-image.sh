@@ -81,6 +81,14 @@ trust() {
     if [ -r "$BUNDLE" ]; then cp -L "$BUNDLE" "$1$BUNDLE"; fi
 }
 
+# unshare ends when the last process in its namespaces has.
+stop_debootstrap() {
+    first=$(cat "/proc/$child/task/$child/children" 2>/dev/null || true)
+    # shellcheck disable=SC2086
+    kill -KILL ${first:-$child} 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
+}
+
 bootstrap() {
     [ "$(id -u)" = 0 ] || die "no $WANTED to be had, and bootstrapping one needs root: run it with sudo"
     command -v debootstrap >/dev/null 2>&1 || {
@@ -91,18 +99,26 @@ bootstrap() {
     choose_mirror
     mkdir -p "$CACHE"
     root=$(mktemp -d "$CACHE/bootstrap.XXXXXX")
-    trap 'rm -rf "$root"' EXIT
+    trap 'rm -rf "$root" "$tarball.new"' EXIT
     chmod 755 "$root"
     say "bootstrapping $release from this host's own mirror: a minute or two"
-    debootstrap --variant=minbase --include=ca-certificates --keyring="$keyring" "$release" "$root" "$mirror" \
-        >"$CACHE/bootstrap.log" 2>&1 || die "debootstrap failed: see $CACHE/bootstrap.log"
+    # In namespaces of its own: interrupted, it leaves no process and no mount.
+    setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child \
+        debootstrap --variant=minbase --include=ca-certificates --keyring="$keyring" "$release" "$root" "$mirror" \
+        </dev/null >"$CACHE/bootstrap.log" 2>&1 &
+    child=$!
+    trap 'stop_debootstrap; exit 130' INT
+    trap 'stop_debootstrap; exit 143' TERM HUP
+    wait "$child" || die "debootstrap failed: see $CACHE/bootstrap.log"
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
     write_sources "$root"
     trust "$root"
     slim "$root"
     tar -C "$root" --numeric-owner --one-file-system -czf "$tarball.new" .
     mv "$tarball.new" "$tarball"
     rm -rf "$root"
-    trap - EXIT
+    trap - EXIT INT TERM HUP
 }
 
 rootfs() {
