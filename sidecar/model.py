@@ -209,6 +209,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """The failures that stood against a network in a jail led to no new ban, and count no more."""
+
+    jail: str
+    network: Network
+
+
+@dataclass(frozen=True, slots=True)
 class Ban:
     """A network is refused from `at` until `until` (None: for ever) for one jail."""
 
@@ -256,4 +264,4 @@ class Refused:
     line: str = ""
 
 
-Event: TypeAlias = Failure | Ban | Extended | Unban | Refused
+Event: TypeAlias = Failure | Spent | Ban | Extended | Unban | Refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,22 +11,40 @@ from typing import Literal
 from sidecar.app.configuration import directories
 from sidecar.app.enforcer import mark
 from sidecar.kernel.routes import TABLE, RoutingTable
-from sidecar.model import ZmbanError
+from sidecar.model import KernelError, ZmbanError
 from sidecar.settings import KernelSettings, load
 
+_log = logging.getLogger("zmban.kernel")
 # An earlier run may have written into another table than the settings name now.
 MAIN: Literal["main"] = "main"
 
 
-def flush(config: Sequence[str], state: Path) -> int:
-    """How many routes were removed. Works with a broken configuration too: then with the default table."""
+def remove_all(kernel: KernelSettings) -> int:
+    """Every rule and route of ours out of every table that may hold some; how many routes that were.
+
+    A table that cannot be emptied does not keep the others; the last KernelError is raised at the end.
+    """
+    removed, failed = 0, None
+    for name in dict.fromkeys((kernel.table, TABLE, MAIN)):
+        try:
+            with contextlib.closing(RoutingTable(name, preference=kernel.preference)) as table:
+                removed += table.flush().removed
+        except KernelError as error:
+            _log.error("table %s: %s", name, error)
+            failed = error
+    if failed is not None:
+        raise failed
+    return removed
+
+
+def flush(config: Sequence[str], state: Path) -> tuple[int, bool]:
+    """How many routes were removed, and whether the word could be left that they stay away.
+
+    Works with a broken configuration too: then with the default table.
+    """
     kernel = KernelSettings()
     with contextlib.suppress(ZmbanError):
         kernel = load(directories(config)).kernel
     # First the word: a service that starts this very moment must not write again what goes now.
-    mark(state)
-    removed = 0
-    for name in dict.fromkeys((kernel.table, TABLE, MAIN)):
-        with contextlib.closing(RoutingTable(name, preference=kernel.preference)) as table:
-            removed += table.flush().removed
-    return removed
+    marked = mark(state)
+    return remove_all(kernel), marked

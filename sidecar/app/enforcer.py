@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from sidecar.app.threads import to_the_end
 from sidecar.bans.table import BanTable
 from sidecar.kernel.plan import Applied, BanBackend, Count, Routes, count
 from sidecar.kernel.routes import RouteKind
-from sidecar.model import KernelError, Network
+from sidecar.model import KernelError, Network, PrefixSet
 
 _log = logging.getLogger("zmban.kernel")
 
@@ -20,10 +23,16 @@ _SUSPENDED = "suspended"
 
 
 class Enforcer:
-    """The one who writes routes. `fast` writes single bans while `bulk` may be busy with a reconcile."""
+    """The one who writes routes. `fast` writes single bans while `bulk` may be busy with a reconcile.
 
-    def __init__(self, fast: BanBackend, bulk: BanBackend, state: Path, *, dry: bool) -> None:
-        self._fast, self._bulk = fast, bulk
+    `remove_all` takes everything of ours out of the kernel, whatever the backends are. The marker of a
+    suspension is a file, because another process may leave it: `zmban flush` without a service.
+    """
+
+    def __init__(
+        self, fast: BanBackend, bulk: BanBackend, state: Path, remove_all: Callable[[], int], *, dry: bool
+    ) -> None:
+        self._fast, self._bulk, self._remove_all = fast, bulk, remove_all
         self._marker = state / _SUSPENDED
         self.dry = dry
         self.throws: set[Network] = set()
@@ -31,6 +40,10 @@ class Enforcer:
         self.faults: tuple[str, ...] = ()
         self.missing: tuple[str, ...] = ("not verified yet",)
         self._changed: dict[Network, bool] | None = None
+        self._unknown: set[Network] = set()
+        self._turn = asyncio.Lock()
+        # Held while routes are written in bulk: a flush waits for it, and nothing is written behind it.
+        self._gate = threading.Lock()
 
     def ban(self, networks: Iterable[Network]) -> int:
         """Refuse these now; how many the kernel took. Errors are logged: a reconcile comes after them."""
@@ -44,8 +57,12 @@ class Enforcer:
         if self.suspended or network in self.throws or network == CANARY:
             return False
         if self._changed is not None:
-            # A reconcile runs with an older wish in hand; this is written again behind it.
+            # A reconcile runs with an older wish in hand; this is looked at again behind it.
             self._changed[network] = wanted
+        if wanted and network in self._unknown:
+            # Its route outlived the process that wrote it: writing it anew would open it for a moment.
+            self._unknown.discard(network)
+            return True
         try:
             if wanted:
                 self._fast.add(network)
@@ -58,62 +75,87 @@ class Enforcer:
         return True
 
     def wanted(self, table: BanTable) -> dict[Network, RouteKind]:
-        """One route per prefix; throw wins."""
+        """One route per prefix; throw wins, but over the canary."""
         routes = dict.fromkeys(table.refused(), RouteKind.BLACKHOLE)
-        routes[CANARY] = RouteKind.BLACKHOLE
         if self._bulk.knows_throw:
             routes.update(dict.fromkeys(self.throws, RouteKind.THROW))
+        routes[CANARY] = RouteKind.BLACKHOLE
         return routes
 
     async def reconcile(self, table: BanTable, *, keep_unknown: bool = False) -> Applied:
-        """Write the difference between table and kernel, rules included.
+        """Write the difference between table and kernel, rules included; one at a time.
 
         `keep_unknown` leaves blackholes of ours that the table does not know: after a crash they may be
         bans whose lines are still to be read again.
         """
-        if self.suspended:
-            return Applied()
-        wanted = self.wanted(table)
-        self._changed = {}
-        try:
-            applied = await asyncio.to_thread(self._reconcile, wanted, keep_unknown)
-        finally:
-            changed, self._changed = self._changed, None
-            for network, stands in changed.items():
-                self._one(network, wanted=stands)
+        async with self._turn:
+            if self.suspended:
+                return Applied()
+            wanted = self.wanted(table)
+            self._changed = {}
+            try:
+                applied = await to_the_end(self._reconcile, wanted, keep_unknown)
+                if self._changed:
+                    self._settle(await to_the_end(self._bulk.present))
+            finally:
+                self._changed = None
         self.faults = tuple(str(fault) for fault in applied.faults)
         for fault in applied.faults[:10]:
             _log.error("route: %s", fault)
         return applied
 
+    def _settle(self, present: Mapping[Network, RouteKind]) -> None:
+        """What was decided while a reconcile ran, and was undone by it, is written again."""
+        changed, self._changed = self._changed or {}, None
+        for network, stands in changed.items():
+            if stands != (present.get(network) is RouteKind.BLACKHOLE):
+                self._one(network, wanted=stands)
+
     def _reconcile(self, wanted: Routes, keep_unknown: bool) -> Applied:
-        self._bulk.ensure_rules()
-        if keep_unknown:
-            blackhole = RouteKind.BLACKHOLE
-            unknown = {n: k for n, k in self._bulk.present().items() if k is blackhole and n not in wanted}
-            wanted = {**unknown, **wanted}
-        return self._bulk.reconcile(wanted)
+        with self._gate:
+            if self._marker.exists():
+                self.suspended = True
+                return Applied()
+            self._bulk.ensure_rules()
+            self._unknown.clear()
+            if keep_unknown:
+                self._unknown = self._unknown_bans(wanted)
+                wanted = {**dict.fromkeys(self._unknown, RouteKind.BLACKHOLE), **wanted}
+            applied = self._bulk.reconcile(wanted)
+            if self._marker.exists():
+                # Another process flushed meanwhile: its word counts.
+                self._remove_all()
+                self.suspended = True
+            return applied
+
+    def _unknown_bans(self, wanted: Routes) -> set[Network]:
+        protected = PrefixSet(self.throws)
+        blackholes = (n for n, kind in self._bulk.present().items() if kind is RouteKind.BLACKHOLE)
+        return {n for n in blackholes if n not in wanted and protected.covering(n) is None}
 
     async def verify(self) -> dict[int, Count]:
-        """Read the kernel, and write nothing: `missing` says afterwards why bans are not enforced, empty
-        if they are. Returns what stands, per family. KernelError where the kernel cannot be read."""
-        present, rules = await asyncio.to_thread(self._look)
+        """Read the kernel: `missing` says afterwards why bans are not enforced, empty if they are. Returns
+        what stands, per family. KernelError where the kernel cannot be read."""
+        present, rules = await to_the_end(self._look)
         reasons: list[str] = []
         if self.dry:
             reasons.append("dry run")
         elif self.suspended:
             reasons.append("suspended by flush; zmban resume")
         else:
-            lacking = [
+            reasons += [
                 f"no rule for IPv{v} leads to our table" for v in self._bulk.versions if v not in rules
             ]
-            reasons += lacking
             if present.get(CANARY) is not RouteKind.BLACKHOLE:
                 reasons.append(f"the canary route {CANARY} is missing")
         self.missing = tuple(reasons)
         return count(present)
 
     def _look(self) -> tuple[Mapping[Network, RouteKind], tuple[int, ...]]:
+        if not self.suspended and self._marker.exists():
+            with self._gate:
+                self.suspended = True
+                self._remove_all()
         return self._bulk.present(), self._bulk.rules_present()
 
     def can_write(self) -> bool:
@@ -122,13 +164,14 @@ class Enforcer:
 
     def present(self) -> Mapping[Network, RouteKind]:
         """Our routes, read from the kernel. Takes a second for a million: call it in a thread."""
-        return self._bulk.present()
+        return {} if self.dry else self._bulk.present()
 
-    def suspend(self) -> Applied:
+    def suspend(self) -> int:
         """Everything of ours out of the kernel, and nothing written until `resume`, over restarts."""
         self.suspended = True
         mark(self._marker.parent)
-        return self._bulk.flush()
+        with self._gate:
+            return self._remove_all()
 
     def resume(self) -> None:
         """Write again; the caller reconciles."""
@@ -137,13 +180,20 @@ class Enforcer:
 
     def close(self, *, flush: bool) -> None:
         """End; with `flush` the routes go too."""
-        if flush:
-            self._bulk.flush()
-        self._fast.close()
-        self._bulk.close()
+        with self._gate:
+            if flush:
+                self._bulk.flush()
+            self._fast.close()
+            self._bulk.close()
 
 
-def mark(state: Path) -> None:
-    """Leave the word that enforcement is suspended; a file, because it must work with a broken database."""
-    state.mkdir(parents=True, exist_ok=True)
-    (state / _SUSPENDED).touch()
+def mark(state: Path) -> bool:
+    """Leave the word that enforcement is suspended; False where nothing can be written there.
+
+    A file, because it must work with a broken database.
+    """
+    with contextlib.suppress(OSError):
+        state.mkdir(parents=True, exist_ok=True)
+        (state / _SUSPENDED).touch()
+        return True
+    return False

@@ -8,7 +8,7 @@ from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.detect.window import Window
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Network, PrefixSet, Refused
+from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Network, PrefixSet, Refused, Spent
 
 # While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
 _LIVE_TOLERANCE = 60.0
@@ -54,13 +54,13 @@ class Judge:
             return
         until = None if spec.bantime is None else at + spec.bantime
         if until is not None and until <= now:
+            yield Spent(match.jail, network)
             return
         lines = tuple(one.line for one in seen[-spec.maxmatches :] if one.line) if spec.maxmatches else ()
         reason = f"{len(seen)} failures in {spec.findtime:g} s"
         ban = Ban(network, spec.name, at, until, "log", reason, len(seen), lines, dry=spec.dry_run)
         event: Ban | Extended | None = self.table.ban(ban)
-        if event is not None:
-            yield event
+        yield event or Spent(match.jail, network)
 
     def _whom(self, host: str | None, court: Court) -> tuple[Network | None, str | None]:
         """The network that a ban of this host would refuse, or why there is none."""
@@ -77,8 +77,15 @@ class Judge:
             unit = single
         return unit, refusal
 
-    def forget(self, network: Network, jail: str | None = None) -> None:
-        """Drop the failures that stand against a network, as after an unban."""
+    def forget(self, network: Network, jail: str | None = None) -> set[Network]:
+        """Drop the failures that stand against a network, and against the prefix that an address in it
+        counts for, as after an unban. Returns what was meant."""
+        meant = {network}
         for name, court in self.courts.items():
-            if jail is None or jail == name:
-                court.window.forget(network)
+            if jail in (None, name):
+                if network.single:
+                    spec = court.spec
+                    meant.add(Network.unit(network.address, spec.ipv4_prefix, spec.ipv6_prefix))
+                for one in meant:
+                    court.window.forget(one)
+        return meant

@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from sidecar.app import check
 from sidecar.app.configuration import Loaded
 from sidecar.app.service import Place, Service
 from sidecar.kernel.netlink import NoNetAdmin
-from sidecar.model import ZmbanError
+from sidecar.model import ConfigError, StoreError, ZmbanError
 
 _log = logging.getLogger("zmban")
+# Who does not read an answer to its end must not keep us from stopping.
+_PATIENCE_SECONDS = 5.0
 
 
 async def serve(loaded: Loaded, state: Path, socket: Path, *, dry_run: bool, listen: str | None) -> None:
     """Run until cancelled. NoNetAdmin, ConfigError and StoreError end it with one sentence."""
-    service = Service(loaded, Place(state, dry_run))
-    if not service.enforcer.can_write():
-        raise NoNetAdmin
-    for fault in check.surroundings(loaded):
-        _log.warning("%s", fault)
-    if service.enforcer.suspended:
-        _log.warning("suspended by flush: nobody is refused until zmban resume")
-    # Routes stand before the heavy imports of those who ask.
-    await service.start()
+    from sidecar.serve import control
+
+    control.claim(socket)
+    with claimed(state):
+        service = Service(loaded, Place(state, dry_run))
+        if not service.enforcer.can_write():
+            raise NoNetAdmin
+        for fault in check.surroundings(loaded):
+            _log.warning("%s", fault)
+        if service.enforcer.suspended:
+            _log.warning("suspended by flush: nobody is refused until zmban resume")
+        # Routes stand before the heavy imports of those who ask.
+        await service.start()
+        await _serve(service, socket, listen or service.settings.serve.listen)
+
+
+async def _serve(service: Service, socket: Path, listen: str) -> None:
     from sidecar.app.orders import Orders
     from sidecar.serve import control, http
 
     server = await control.serve(socket, Orders(service).handle)
-    addresses = [listen or service.settings.serve.listen, service.settings.serve.metrics]
-    answers = http.Answers(service.metrics.text, service.alive, service.ready)
-    runner = await http.listen(answers, [address for address in addresses if address])
+    addresses = [listen, service.settings.serve.metrics]
+    runner = await http.listen(http.Answers(service.metrics.text, service.ready), [a for a in addresses if a])
     try:
         await service.run()
     except* ZmbanError as group:
@@ -40,4 +52,23 @@ async def serve(loaded: Loaded, state: Path, socket: Path, *, dry_run: bool, lis
     finally:
         server.close()
         socket.unlink(missing_ok=True)
-        await asyncio.shield(runner.cleanup())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(runner.cleanup()), _PATIENCE_SECONDS)
+
+
+@contextlib.contextmanager
+def claimed(state: Path) -> Iterator[None]:
+    """The state directory for this process alone. ConfigError where another zmban holds it."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "lock").open("w")
+    except OSError as error:
+        raise StoreError(f"{state} cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"{state}: another zmban works with this state; stop it, or use --state"
+            ) from error
+        yield

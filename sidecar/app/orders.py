@@ -7,9 +7,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from pydantic import FiniteFloat, validate_call
+
 from sidecar.app.service import Service
+from sidecar.app.threads import to_the_end
 from sidecar.kernel.routes import RouteKind
-from sidecar.model import Ban, Event, Instant, Network, Unban
+from sidecar.model import Ban, Event, Network, Unban
+from sidecar.serve.control import RefusedError
 from sidecar.store.database import Allowed, Forgotten
 
 MANUAL = "manual"
@@ -60,13 +64,14 @@ class Orders:
         }
         if command not in commands:
             raise ValueError(f"{command} is no command of this service")
-        return await commands[command](**arguments)
+        # Whoever writes to the socket by hand is told what is wrong, instead of breaking the service later.
+        return await validate_call(commands[command])(**arguments)
 
     async def ban(
         self,
         networks: list[str],
         reason: str,
-        until: Instant | None = None,
+        until: FiniteFloat | None = None,
         evidence: list[str] | None = None,
     ) -> list[dict[str, Any]]:
         """Ban by hand, with the lines that led to it."""
@@ -75,6 +80,8 @@ class Orders:
 
         def one(network: Network) -> dict[str, Any]:
             refusal = service.judge.guard.refuse(network)
+            if network in service.enforcer.throws:
+                refusal = refusal or "kept-reachable"
             if refusal:
                 return {"result": "refused", "reason": refusal}
             lines = tuple(evidence or ())
@@ -87,8 +94,15 @@ class Orders:
 
         answers = _each(networks, one)
         service.publish(events)
-        await service.ledger.commit()
+        await self._written()
         return answers
+
+    async def _written(self) -> None:
+        """An answer comes when the kernel and the database have it."""
+        await self._service.settled()
+        failed = await self._service.ledger.commit()
+        if failed:
+            raise RefusedError(f"done, but not written down: {failed}", 69)
 
     async def unban(self, networks: list[str], jail: str | None = None) -> list[dict[str, Any]]:
         """Lift, and forget the failures inside in every window."""
@@ -96,14 +110,13 @@ class Orders:
 
         def one(network: Network) -> dict[str, Any]:
             lifted = self._lift(network, jail)
-            service.judge.forget(network, jail)
-            service.ledger.add([Forgotten(network, jail)])
+            service.ledger.add([Forgotten(meant, jail) for meant in service.judge.forget(network, jail)])
             service.publish(lifted)
             wider = [str(b.network) for b in service.table.over(network)]
             return {"result": "unbanned" if lifted else "not-banned", "still_covered_by": wider}
 
         answers = _each(networks, one)
-        await service.ledger.commit()
+        await self._written()
         return answers
 
     def _lift(self, network: Network, jail: str | None) -> list[Unban]:
@@ -117,7 +130,7 @@ class Orders:
         return lifted
 
     async def allow(
-        self, networks: list[str], reason: str, until: Instant | None = None
+        self, networks: list[str], reason: str, until: FiniteFloat | None = None
     ) -> list[dict[str, Any]]:
         """Never ban these until then; what is banned inside them is lifted."""
         service, now = self._service, time.time()
@@ -151,17 +164,23 @@ class Orders:
         self._service.protect()
         await self._service.ledger.commit()
         await self._service.reconcile()
+        await self._written()
 
     async def bans(self, jail: str | None = None, contains: str | None = None) -> list[dict[str, Any]]:
         """The bans that stand."""
-        present = await asyncio.to_thread(self._service.enforcer.present)
-        return [record(ban, present) for ban in selected(self._service.table, jail, contains)]
+        bans = list(self._service.table)
+
+        def records() -> list[dict[str, Any]]:
+            present = self._service.enforcer.present()
+            return [record(ban, present) for ban in selected(bans, jail, contains)]
+
+        return await asyncio.to_thread(records)
 
     async def flush(self) -> dict[str, Any]:
         """The emergency exit: everything of ours out of the kernel, until resume."""
-        applied = await asyncio.to_thread(self._service.enforcer.suspend)
+        removed = await to_the_end(self._service.enforcer.suspend)
         await self._service.verify()
-        return {"result": "suspended", "removed": applied.removed}
+        return {"result": "suspended", "removed": removed}
 
     async def resume(self) -> dict[str, Any]:
         """Write again what stands in the ban table."""

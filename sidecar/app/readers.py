@@ -35,6 +35,10 @@ class Log:
         self.last_line: float | None = None
         self.position: Position | None = None
 
+    def at_end(self) -> None:
+        """Everything that was written is read."""
+        self.caught_up, self.error = True, None
+
 
 class Logs:
     """All logs. New files under a glob are found while running."""
@@ -78,13 +82,14 @@ class Logs:
         log.position = position
         while True:
             follower = Follower(log.path, self._wake, log.position, tail=log.tail)
-            follower.on_end(lambda: setattr(log, "caught_up", True))
+            follower.on_end(log.at_end)
             try:
                 async for block in follower.blocks():
                     log.error, pause = None, _RETRY_SECONDS[0]
                     self._judge(log, block)
                     # Lets other logs and commands have their turn between the blocks of a backlog.
                     await asyncio.sleep(0)
+                    await self._service.ledger.room()
             except SourceError as error:
                 if log.error is None:
                     _log.warning("%s; trying again", error)

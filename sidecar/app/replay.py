@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import heapq
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
+from typing import TypeAlias
 
 from sidecar.app.judge import Judge
 from sidecar.app.readers import by_file
@@ -17,10 +18,23 @@ from sidecar.bans.table import BanTable
 from sidecar.detect.grammar import Trust
 from sidecar.detect.scanner import Scanner, Tally
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Network, Refused, SourceError, Unban
+from sidecar.model import (
+    Ban,
+    Event,
+    Extended,
+    Failure,
+    Instant,
+    Match,
+    Network,
+    Refused,
+    SourceError,
+    Spent,
+    Unban,
+)
 
 _BLOCK = 4 << 20
 
+Decision: TypeAlias = Ban | Extended | Unban | Refused
 Told = tuple[Instant, Match | Refused]
 
 
@@ -75,7 +89,7 @@ class Replay:
             or [p for log in jail.logpath for p in sorted(glob.glob(log.glob))]
         )
 
-    def events(self, by_path: Mapping[str, Sequence[JailSpec]]) -> Iterator[Event]:
+    def events(self, by_path: Mapping[str, Sequence[JailSpec]]) -> Iterator[Decision]:
         """Every decision in order of time. Failures are counted and not told."""
         begun = time.perf_counter()
         # Each log runs by its own clock; merged, they are one stream in order of time.
@@ -101,10 +115,10 @@ class Replay:
                 yield latest, told
             self._progress(len(data))
 
-    def _tell(self, events: Sequence[Event] | Iterator[Event]) -> Iterator[Event]:
+    def _tell(self, events: Iterable[Event]) -> Iterator[Decision]:
         for event in events:
-            if isinstance(event, Failure):
-                self._counts["failures"] += 1
+            if isinstance(event, Failure | Spent):
+                self._counts["failures"] += isinstance(event, Failure)
                 continue
             self._counts["bans"] += isinstance(event, Ban)
             self._counts["refused"] += isinstance(event, Refused)
@@ -126,7 +140,7 @@ def _clock(told: Told) -> Instant:
     return told[0]
 
 
-def record(event: Event) -> dict[str, object]:
+def record(event: Decision) -> dict[str, object]:
     """An event as the object that contract.md names for `replay --jsonl`."""
     match event:
         case Ban() | Extended(ban=Ban()):
@@ -155,8 +169,6 @@ def record(event: Event) -> dict[str, object]:
                 "client": event.client,
                 "evidence": [event.line],
             }
-        case Failure():
-            return {"event": "failure", "at": event.at, "network": str(event.network), "jail": event.jail}
 
 
 def _network(host: str) -> str | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Coroutine, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sidecar.app import configuration, readers, surroundings
+from sidecar.app import configuration, emergency, readers, surroundings
 from sidecar.app.configuration import Loaded
 from sidecar.app.enforcer import Enforcer
 from sidecar.app.judge import Judge
@@ -33,7 +35,7 @@ from sidecar.model import (
     Match,
     Network,
     Refused,
-    StoreError,
+    Spent,
     Unban,
 )
 from sidecar.serve.metrics import Metrics
@@ -47,6 +49,9 @@ _TICK_SECONDS = 1.0
 _VERIFY_SECONDS = 5.0
 _RECONCILE_SECONDS = 60.0
 _PRUNE_SECONDS = 600.0
+# More routes than this at once are written in bulk, and more events than this are not logged one by one.
+_MOST_SINGLE = 1000
+_MOST_TOLD = 100
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class Service:
             backend(self.settings, dry=place.dry_run),
             backend(self.settings, dry=place.dry_run),
             place.state,
+            partial(emergency.remove_all, self.settings.kernel),
             dry=place.dry_run,
         )
         self.ledger = Ledger(Database(place.state))
@@ -88,7 +94,7 @@ class Service:
         self.surroundings = surroundings.Surroundings({})
         self.logs = readers.Logs(self)
         self.started = time.time()
-        self._errors: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Bring back what stood, and make the kernel say so, before anything is read."""
@@ -114,11 +120,22 @@ class Service:
         self.publish(self.table.expire(now))
 
     def protect(self) -> None:
-        """Tell guard and kernel what must never be cut off; again after `allow` and `disallow`."""
+        """Tell guard and kernel what must never be cut off, and lift the bans that now would; the caller
+        reconciles. At the start, after `allow` and `disallow`, and when the host's networks change."""
         protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
         protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
-        self.judge.guard = Guard(protected)
-        self.enforcer.throws = self.judge.guard.throws() | set(self.surroundings.reachable)
+        guard = self.judge.guard = Guard(protected)
+        self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)
+        now = time.time()
+        banned = {ban.network for ban in self.table if guard.covers(ban.network)}
+        self.publish([unban for network in banned for unban in self.table.lift(network, now, "protected")])
+
+    async def look_around(self) -> None:
+        """Take over what changed around: a network that came up, a gateway, a container's bridge."""
+        around = await surroundings.look(self.settings, self.jails.values())
+        if around != self.surroundings:
+            self.surroundings = around
+            self.protect()
 
     async def reconcile(self, *, keep_unknown: bool = False) -> int:
         """Write the difference; how many routes that were. Never raises: it is tried again."""
@@ -135,29 +152,47 @@ class Service:
         """The one stream: every event to metrics, log and ledger, and its consequence to the kernel."""
         banned: list[Network] = []
         ended: list[Network] = []
+        told = 0
         for event in events:
             self.metrics.observe(event)
-            if isinstance(event, Failure | Ban | Extended | Unban):
+            if isinstance(event, Failure | Spent | Ban | Extended | Unban):
                 self.ledger.add([event])
             if isinstance(event, Ban) and not event.dry:
                 banned.append(event.network)
             elif isinstance(event, Unban) and not self.table.stands(event.network):
                 ended.append(event.network)
-            _tell(event)
-        failed = len(banned) - self.enforcer.ban(banned) if not self.enforcer.suspended else 0
-        if failed > 0 and self.enforcer.faults:
-            self.metrics.kernel_errors.inc(failed)
+            told += 1
+            if told <= _MOST_TOLD:
+                _tell(event)
+        if told > _MOST_TOLD:
+            _bans.info("%d more of these", told - _MOST_TOLD)
         if banned or ended:
             self.metrics.active(self.table.active)
+        if len(banned) > _MOST_SINGLE:
+            self._later(self.reconcile())
+        elif banned and not self.enforcer.suspended:
+            failed = sum(n not in self.enforcer.throws for n in banned) - self.enforcer.ban(banned)
+            self.metrics.kernel_errors.inc(max(0, failed))
         if ended:
-            task = asyncio.get_running_loop().create_task(self._let_in(ended))
-            self._errors.add(task)
-            task.add_done_callback(self._errors.discard)
+            self._later(self._let_in(ended))
+
+    def _later(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settled(self) -> None:
+        """Until what was published has reached the kernel."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def _let_in(self, networks: list[Network]) -> None:
         """An unban commits first: after a crash a route too many is repaired, a lost unban is not."""
         await self.ledger.commit()
-        self.enforcer.unban([n for n in networks if not self.table.stands(n)])
+        if len(networks) > _MOST_SINGLE:
+            await self.reconcile()
+        else:
+            self.enforcer.unban([n for n in networks if not self.table.stands(n)])
 
     async def run(self) -> None:
         """Until cancelled. A part that ends with an error ends the service: it is restarted whole."""
@@ -176,8 +211,10 @@ class Service:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.time()
             self.publish(self.table.expire(now))
-            for network in [n for n, a in self.allowed.items() if a.until is not None and a.until <= now]:
-                del self.allowed[network]
+            over = [n for n, a in self.allowed.items() if a.until is not None and a.until <= now]
+            if over:
+                for network in over:
+                    del self.allowed[network]
                 self.protect()
                 await self.reconcile()
             if time.monotonic() - pruned > _PRUNE_SECONDS:
@@ -188,8 +225,7 @@ class Service:
         oldest = {name: now - jail.findtime for name, jail in self.jails.items()}
         for court in self.judge.courts.values():
             court.window.prune(now)
-        with suppress(StoreError):
-            await asyncio.to_thread(self.ledger.database.prune, oldest)
+        await self.ledger.prune(oldest)
 
     async def _verify(self) -> None:
         while True:
@@ -217,6 +253,7 @@ class Service:
         await self.reconcile()
         while True:
             await asyncio.sleep(_RECONCILE_SECONDS)
+            await self.look_around()
             await self.verify()
             if any("rule" in reason for reason in self.enforcer.missing):
                 self.metrics.drift.labels("rule").inc()
@@ -226,17 +263,16 @@ class Service:
                 _log.warning("%d routes of ours had been changed by somebody; repaired", written)
 
     async def _stop(self) -> None:
+        await self.settled()
         await self.ledger.commit()
         self.ledger.database.close()
         self.enforcer.close(flush=self.settings.kernel.on_stop == "flush" and not self.enforcer.suspended)
 
-    def alive(self) -> bool:
-        """Whether every part still works; a part that ended would have ended the process."""
-        return self.ledger.failing is None
-
     def ready(self) -> list[str]:
-        """Why not: logs not read yet, or the canary route not in place. Reads memory only."""
+        """Why not: logs not read yet, the canary route not in place, the disk full. Reads memory only."""
         reasons = list(self.logs.unread())
+        if self.ledger.failing:
+            reasons.append(self.ledger.failing)
         if not self.enforcer.dry:
             reasons += self.enforcer.missing
         return reasons

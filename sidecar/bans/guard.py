@@ -30,6 +30,7 @@ class Guard:
 
     def __init__(self, protected: Mapping[str, Iterable[Network]]) -> None:
         self._protected = {reason: PrefixSet(networks) for reason, networks in protected.items()}
+        self._all = PrefixSet(n for networks in self._protected.values() for n in networks)
 
     def refuse(self, network: Network, ignored: PrefixSet | None = None) -> str | None:
         """The reason (a word of `refused_total`) why this network must not be banned, or None.
@@ -48,10 +49,14 @@ class Guard:
             return "too-wide"
         return None
 
+    def covers(self, network: Network) -> bool:
+        """Whether all of this network is protected."""
+        return self._all.covering(network) is not None
+
     def touches(self, network: Network) -> bool:
         """Whether a protected network lies inside this one."""
-        return any(networks.inside(network) for networks in self._protected.values())
+        return bool(self._all.inside(network))
 
     def throws(self) -> set[Network]:
         """What must stay reachable under any ban, for the kernel."""
-        return {n for networks in self._protected.values() for n in networks}
+        return set(self._all)

@@ -36,6 +36,8 @@ class BanTable:
         if standing is None or (standing.dry and not ban.dry):
             self._put(ban)
             return ban
+        if ban.dry and not standing.dry:
+            return None
         if standing.until is None or (ban.until is not None and ban.until <= standing.until):
             return None
         longer = replace(standing, until=ban.until, failures=standing.failures + ban.failures)

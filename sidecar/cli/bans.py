@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,21 @@ from sidecar.serve import control
 @state_option
 @socket_option
 @json_options
+@click.pass_obj
 def bans(
-    jail: str | None, contains: str | None, state: Path, socket: Path, as_json: bool, jsonl: bool
+    config: tuple[str, ...],
+    jail: str | None,
+    contains: str | None,
+    state: Path,
+    socket: Path,
+    as_json: bool,
+    jsonl: bool,
 ) -> None:
     """List the bans that stand."""
     try:
         records = control.ask(socket, "bans", jail=jail, contains=contains)
         if records is None:
-            records = _offline(state, jail, contains)
+            records = _offline(config, state, jail, contains)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if as_json or jsonl:
@@ -45,7 +52,9 @@ def _enforced(record: dict[str, Any]) -> str:
     return "dry run" if record["dry"] else "yes" if record["enforced"] else "NO"
 
 
-def _offline(state: Path, jail: str | None, contains: str | None) -> list[dict[str, Any]]:
+def _offline(
+    config: Sequence[str], state: Path, jail: str | None, contains: str | None
+) -> list[dict[str, Any]]:
     from sidecar.store.database import FILE, Database
 
     if not (state / FILE).exists():
@@ -55,15 +64,17 @@ def _offline(state: Path, jail: str | None, contains: str | None) -> list[dict[s
         found = orders.selected(database.bans(), jail, contains)
     finally:
         database.close()
-    present = _present()
+    present = _present(config)
     return [orders.record(ban, present) for ban in found]
 
 
-def _present() -> Mapping[Network, Any]:
+def _present(config: Sequence[str]) -> Mapping[Network, Any]:
     """What the kernel holds; nothing where it may not be read."""
+    from sidecar.app import configuration
     from sidecar.kernel.routes import RoutingTable
+    from sidecar.settings import load
 
     try:
-        return RoutingTable().present()
+        return RoutingTable(load(configuration.directories(config)).kernel.table).present()
     except KernelError:
         return {}

@@ -13,7 +13,14 @@ from sidecar.cli.output import emit, json_options
 from sidecar.cli.places import ask, socket_option, until
 
 _networks = click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
-_reason = click.option("--reason", required=True, help="Why; it is kept with the ban.")
+
+
+def _text(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Bytes of a terminal that does not speak UTF-8 become replacement characters."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+_reason = click.option("--reason", required=True, callback=_text, help="Why; it is kept with the ban.")
 _for = click.option("--for", "duration", metavar="DURATION", help="How long (10m, 1d12h); default: for ever.")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sidecar.cli import NO_PERMISSION
 from sidecar.cli.places import ask, socket_option, state_option
 from sidecar.serve import control
 
@@ -19,15 +20,24 @@ def flush(config: tuple[str, ...], state: Path, socket: Path) -> None:
 
     Bans stay in the database. Works with or without a running service.
     """
-    answer = control.ask(socket, "flush")
-    removed = answer["removed"] if answer is not None else _alone(config, state)
-    click.echo(f"{removed} routes removed; suspended until: zmban resume")
-
-
-def _alone(config: tuple[str, ...], state: Path) -> int:
+    try:
+        answer = control.ask(socket, "flush", patience=5.0)
+    except control.RefusedError as error:
+        # A service that hangs must not keep the way out shut; only a lack of rights does.
+        if error.exit_code == NO_PERMISSION:
+            raise
+        answer = None
+    if answer is not None:
+        click.echo(f"{answer['removed']} routes removed; suspended until: zmban resume")
+        return
     from sidecar.app import emergency
 
-    return emergency.flush(config, state)
+    removed, marked = emergency.flush(config, state)
+    click.echo(f"{removed} routes removed")
+    if marked:
+        click.echo("suspended until: zmban resume")
+    else:
+        click.echo(f"{state} cannot be written: stop zmban, or it writes them again", err=True)
 
 
 @click.command()

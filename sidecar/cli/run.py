@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from sidecar.app import configuration
 from sidecar.cli.places import socket_option, state_option
+from sidecar.settings import ServeSettings
 
 
 @click.command()
@@ -34,6 +36,13 @@ def run(
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     loaded = configuration.load(config)
+    try:
+        ServeSettings(listen=listen or loaded.settings.serve.listen)
+    except ValueError as error:
+        raise click.UsageError(f"--listen {listen}: write HOST:PORT") from error
+    # Idle clients of the metrics page must not use up the descriptors that logs and kernel need.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for fault in loaded.jails.faults:
         logging.getLogger("zmban.config").warning("%s", fault)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

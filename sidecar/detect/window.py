@@ -60,10 +60,9 @@ class Window:
 
     def forget(self, network: Network) -> bool:
         """Drop what stands against every network inside `network`; whether there was any."""
-        if network in self._seen:
-            del self._seen[network]
-            return True
-        inside = [n for n in self._seen if network.covers(n)] if not network.single else []
+        if network.single:
+            return self._seen.pop(network, None) is not None
+        inside = [n for n in self._seen if network.covers(n)]
         for one in inside:
             del self._seen[one]
         return bool(inside)

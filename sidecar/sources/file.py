@@ -24,6 +24,7 @@ LONGEST = 1 << 17
 _HEAD = 64
 # Programs go on writing into a renamed log until they are told to open the new one.
 _LATE_SECONDS = 60.0
+_PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 class _Open:
@@ -165,15 +166,34 @@ class Follower:
             return False
 
     async def _predecessor(self) -> AsyncIterator[Block]:
-        """After a restart: the rest of the file that was renamed while nobody looked."""
+        """After a restart: what was renamed, or copied away, while nobody looked; then what followed it."""
         saved = self._position
-        if saved is None or os.stat(self.path).st_ino == saved.inode:
+        if saved is None or (self._start() == saved.offset and os.stat(self.path).st_ino == saved.inode):
             return
-        name = Path(self.path)
-        for sibling in name.parent.glob(f"{name.name}*"):
-            if sibling.stat().st_ino != saved.inode or sibling.stat().st_size < saved.offset:
-                continue
-            async with aiofiles.open(sibling, "rb") as file:
-                old = _Open(self.path, file, saved.offset)
-                while old.head[: len(saved.head)] == saved.head and (block := await old.read(live=False)):
+        siblings = self._siblings()
+        mine = [s for s in siblings if s[1].st_ino == saved.inode] or siblings
+        left = next(
+            (s for s in mine if s[1].st_size >= saved.offset and self._begins(s[0], saved.head)), None
+        )
+        if left is None:
+            return
+        newer = [s for s in siblings if s[1].st_mtime_ns > left[1].st_mtime_ns]
+        for path, offset in [(left[0], saved.offset), *((s[0], 0) for s in newer)]:
+            async with aiofiles.open(path, "rb") as file:
+                old = _Open(self.path, file, offset)
+                while block := await old.read(live=False):
                     yield block
+
+    def _siblings(self) -> list[tuple[Path, os.stat_result]]:
+        """The other files that begin with this log's name, oldest first; packed ones cannot be read on."""
+        name, current = Path(self.path), os.stat(self.path).st_ino
+        found = [(p, p.stat()) for p in name.parent.glob(f"{name.name}?*") if p.is_file()]
+        plain = [
+            f for f in found if f[1].st_ino != current and f[0].suffix not in (".gz", ".bz2", ".xz", ".zst")
+        ]
+        return sorted(plain, key=lambda file: file[1].st_mtime_ns)
+
+    @staticmethod
+    def _begins(path: Path, head: bytes) -> bool:
+        with path.open("rb") as file:
+            return bool(head) and file.read(len(head)) == head

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from sidecar.model import Ban, Extended, Failure, Instant, Network, Position, StoreError, Unban
+from sidecar.model import Ban, Extended, Failure, Instant, Network, Position, Spent, StoreError, Unban
 
 FILE = "zmban.sqlite3"
 VERSION = 1
+_DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Forgotten:
     jail: str | None
 
 
-Change = Failure | Ban | Extended | Unban | Forgotten | Position | Allowed
+Change = Failure | Spent | Ban | Extended | Unban | Forgotten | Position | Allowed
 
 
 def _key(network: Network) -> bytes:
@@ -49,6 +53,7 @@ class Database:
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self.path = directory / FILE
+        self._lock = threading.Lock()
         try:
             if read_only:
                 self._db = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
@@ -77,7 +82,8 @@ class Database:
 
     def close(self) -> None:
         """Close it; what was committed stays."""
-        self._db.close()
+        with self._lock:
+            self._db.close()
 
     def bytes(self) -> int:
         """Size of the file with its write-ahead log."""
@@ -86,14 +92,28 @@ class Database:
 
     def write(self, changes: Iterable[Change]) -> None:
         """Write changes in order, as one transaction: all of them or none. StoreError on a full disk."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             for change in changes:
                 self._write(change)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing, whatever goes wrong in between; one thread at a time."""
+        with self._lock, self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, UnicodeError, TypeError, ValueError) as error:
             raise StoreError(f"{self.path}: {error}") from error
 
     def _write(self, change: Change) -> None:
@@ -106,6 +126,8 @@ class Database:
                 self._write_ban(change if isinstance(change, Ban) else change.ban)
             case Unban():
                 self._write_unban(change)
+            case Spent():
+                self._db.execute(_DELETE_FAILURES, (_key(change.network), change.jail))
             case Forgotten():
                 self._forget(change)
             case Position():
@@ -133,7 +155,7 @@ class Database:
             ),
         )
         # The failures that led here are the ban's evidence now, and count no more.
-        self._db.execute("DELETE FROM failures WHERE network=? AND jail=?", (key, ban.jail))
+        self._db.execute(_DELETE_FAILURES, (key, ban.jail))
 
     def _write_unban(self, unban: Unban) -> None:
         key = (_key(unban.network), unban.jail)
@@ -151,18 +173,24 @@ class Database:
             if change.jail is None:
                 self._db.execute("DELETE FROM failures WHERE network=?", row)
             else:
-                self._db.execute("DELETE FROM failures WHERE network=? AND jail=?", (*row, change.jail))
+                self._db.execute(_DELETE_FAILURES, (*row, change.jail))
 
     def prune(self, oldest: dict[str, Instant]) -> None:
         """Drop failures older than their jail's window, and those of jails that are gone."""
-        self._db.execute("BEGIN IMMEDIATE")
-        for jail, at in oldest.items():
-            self._db.execute("DELETE FROM failures WHERE jail=? AND at<=?", (jail, at))
-        self._db.execute("COMMIT")
+        with self._transaction():
+            for jail, at in oldest.items():
+                self._db.execute("DELETE FROM failures WHERE jail=? AND at<=?", (jail, at))
+            kept = list(oldest)
+            marks = ",".join("?" * len(kept))
+            self._db.execute(f"DELETE FROM failures WHERE jail NOT IN ({marks})", kept)  # noqa: S608 - only marks
+
+    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
+        with self._errors():
+            yield from self._db.execute(query)
 
     def bans(self) -> Iterator[Ban]:
         """Every ban that was not lifted or expired when it was last written."""
-        for row in self._db.execute(
+        for row in self._rows(
             "SELECT network,jail,at,until,origin,reason,failures,evidence,count,dry FROM bans"
         ):
             key, jail, at, until, origin, reason, failures, evidence, count, dry = row
@@ -180,15 +208,15 @@ class Database:
 
     def failures(self) -> Iterator[Failure]:
         """Every failure that counted when it was written, oldest first."""
-        for jail, key, at, line in self._db.execute("SELECT jail,network,at,line FROM failures ORDER BY at"):
+        for jail, key, at, line in self._rows("SELECT jail,network,at,line FROM failures ORDER BY at"):
             yield Failure(jail, _network(key), at, line)
 
     def positions(self) -> dict[str, Position]:
         """How far each log was read."""
-        rows = self._db.execute("SELECT path,inode,offset,head FROM positions")
+        rows = self._rows("SELECT path,inode,offset,head FROM positions")
         return {path: Position(path, inode, offset, head) for path, inode, offset, head in rows}
 
     def allowed(self) -> list[Allowed]:
         """The networks that a person allowed, those that ended included."""
-        rows = self._db.execute("SELECT network,at,until,reason FROM allowed")
+        rows = self._rows("SELECT network,at,until,reason FROM allowed")
         return [Allowed(_network(key), at, until, reason) for key, at, until, reason in rows]

@@ -9,7 +9,7 @@ from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Event, Extended, Failure, Match, Network, Refused
+from sidecar.model import Ban, Event, Extended, Failure, Match, Network, Refused, Spent
 
 SPEC = JailSpec("a", FilterSpec("f", ()), (), maxretry=2, findtime=600.0, bantime=3600.0, maxmatches=2)
 NOW = 10_000.0
@@ -36,7 +36,8 @@ def test_maxretry_failures_within_findtime_make_a_ban_with_its_evidence() -> Non
 def test_a_ban_ends_by_the_time_of_the_last_failure_and_none_is_made_that_is_over() -> None:
     one = judge(replace(SPEC, bantime=60.0))
     verdicts(one, "203.0.113.7", NOW - 130)
-    assert [type(e) for e in verdicts(one, "203.0.113.7", NOW - 100)] == [Failure]
+    # Enough failures for a ban that would be over: they are spent, and count for no later one.
+    assert [type(e) for e in verdicts(one, "203.0.113.7", NOW - 100)] == [Failure, Spent]
     verdicts(one, "203.0.113.8", NOW - 40)
     ban = verdicts(one, "203.0.113.8", NOW - 30)[-1]
     assert isinstance(ban, Ban)

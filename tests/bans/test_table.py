@@ -42,6 +42,15 @@ def test_a_dry_run_is_remembered_and_refuses_nobody() -> None:
     assert table.of(WHO, "a") is not None
 
 
+def test_a_dry_run_never_changes_a_real_ban_and_a_real_ban_replaces_a_dry_one() -> None:
+    table = BanTable([ban(until=10.0)])
+    assert table.ban(ban(until=None, dry=True)) is None
+    assert table.of(WHO, "a") == ban(until=10.0)
+    trial = BanTable([ban(until=None, dry=True)])
+    assert trial.ban(ban(until=10.0)) == ban(until=10.0)
+    assert trial.stands(WHO)
+
+
 def test_an_address_is_answered_for_by_the_network_around_it() -> None:
     table = BanTable([ban(Network.parse("203.0.113.0/24")), ban()])
     assert [str(b.network) for b in table.over(WHO)] == ["203.0.113.7/32", "203.0.113.0/24"]

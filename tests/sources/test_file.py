@@ -146,6 +146,33 @@ async def test_a_restart_finds_the_rest_of_a_log_that_was_renamed_meanwhile(log:
         await reader.until(b"two", b"new")
 
 
+async def test_a_restart_after_two_rotations_reads_every_file_between(log: Path) -> None:
+    async with reading(log) as reader:
+        await reader.until(b"one")
+        position = reader.position
+    append(log, b"two\n")
+    log.rename(log.with_name("x.log.2"))
+    await asyncio.sleep(0.02)
+    append(log, b"three\n")
+    log.rename(log.with_name("x.log.1"))
+    log.with_name("x.log.0.gz").write_bytes(b"packed\n")
+    append(log, b"four\n")
+    async with reading(log, position) as reader:
+        await reader.until(b"two", b"three", b"four")
+
+
+async def test_a_restart_after_a_copy_and_truncation_reads_the_rest_from_the_copy(log: Path) -> None:
+    async with reading(log) as reader:
+        await reader.until(b"one")
+        position = reader.position
+    append(log, b"two\n")
+    shutil.copy(log, log.with_name("x.log.1"))
+    log.write_bytes(b"")
+    append(log, b"3\n")
+    async with reading(log, position) as reader:
+        await reader.until(b"two", b"3")
+
+
 async def test_a_restart_on_another_file_of_the_same_inode_begins_at_its_beginning(log: Path) -> None:
     async with reading(log) as reader:
         await reader.until(b"one")

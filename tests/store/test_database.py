@@ -1,10 +1,11 @@
 """What outlives a restart."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from sidecar.model import Ban, Extended, Failure, Network, Position, StoreError, Unban
+from sidecar.model import Ban, Extended, Failure, Network, Position, Spent, StoreError, Unban
 from sidecar.store.database import FILE, Allowed, Database, Forgotten
 
 WHO = Network.parse("203.0.113.7")
@@ -47,6 +48,34 @@ def test_a_ban_takes_its_failures_with_it_and_an_unban_leaves_a_count(tmp_path: 
     assert list(database.bans()) == []
     assert database.times_banned(WHO, "a") == 3
     assert database.times_banned(WHO, "b") == 0
+    database.close()
+
+
+def test_two_threads_write_one_after_the_other(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    batches = [[Failure("a", WHO, float(at), "x") for at in range(3000)] for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(database.write, batches))
+        list(threads.map(lambda _: database.prune({"a": -1.0}), range(4)))
+    assert len(list(database.failures())) == 12000
+    database.close()
+
+
+@pytest.mark.parametrize("line", ["\udce9", object(), float("nan")])
+def test_no_value_leaves_a_transaction_open(tmp_path: Path, line: object) -> None:
+    database = Database(tmp_path)
+    broken = Failure("a", WHO, line if isinstance(line, float) else 1.0, line)  # type: ignore[arg-type]
+    with pytest.raises(StoreError):
+        database.write([BAN, broken])
+    database.write([BAN])
+    assert list(database.bans()) == [BAN]
+    database.close()
+
+
+def test_spent_failures_count_no_more(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    database.write([Failure("a", WHO, 1.0, "x"), Failure("b", WHO, 1.0, "x"), Spent("a", WHO)])
+    assert [f.jail for f in database.failures()] == ["b"]
     database.close()
 
 
