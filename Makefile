@@ -14,7 +14,7 @@ help:
 	@echo "make stack   tests against real mail servers in containers"
 	@echo "make venv    .venv/bin/zmban"
 	@echo "make lock    lock the dependencies anew"
-	@echo "make bench   figures of the kernel room, against ip and pyroute2"
+	@echo "make bench   figures: lines a second, routes a second against ip and pyroute2"
 	@echo "make clean   take all of it away again"
 
 venv:
@@ -50,6 +50,7 @@ test: check
 	.venv/bin/pytest -q $(PARALLEL)
 
 bench: venv
+	.venv/bin/python -m tests.bench.replay
 	.venv/bin/python -m tests.bench.kernel
 
 lock: venv
