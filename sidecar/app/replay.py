@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sidecar.app.judge import Judge
 from sidecar.app.readers import by_file
@@ -140,7 +140,7 @@ def _clock(told: Told) -> Instant:
     return told[0]
 
 
-def record(event: Decision) -> dict[str, object]:
+def record(event: Decision) -> dict[str, Any]:
     """An event as the object that contract.md names for `replay --jsonl`."""
     match event:
         case Ban() | Extended(ban=Ban()):

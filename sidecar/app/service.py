@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sidecar.app import configuration, emergency, readers, surroundings
+from sidecar.app import announce, configuration, emergency, readers, surroundings
 from sidecar.app.configuration import Loaded
 from sidecar.app.enforcer import Enforcer
 from sidecar.app.judge import Judge
@@ -34,7 +34,6 @@ from sidecar.model import (
     KernelError,
     Match,
     Network,
-    Refused,
     Spent,
     Unban,
 )
@@ -43,7 +42,6 @@ from sidecar.settings import Settings
 from sidecar.store.database import Allowed, Database
 
 _log = logging.getLogger("zmban")
-_bans = logging.getLogger("zmban.bans")
 
 _TICK_SECONDS = 1.0
 _VERIFY_SECONDS = 5.0
@@ -163,9 +161,9 @@ class Service:
                 ended.append(event.network)
             told += 1
             if told <= _MOST_TOLD:
-                _tell(event)
+                announce.tell(event)
         if told > _MOST_TOLD:
-            _bans.info("%d more of these", told - _MOST_TOLD)
+            announce.more(told - _MOST_TOLD)
         if banned or ended:
             self.metrics.active(self.table.active)
         if len(banned) > _MOST_SINGLE:
@@ -282,22 +280,3 @@ def _run_dry(jails: dict[str, JailSpec], *, dry: bool) -> dict[str, JailSpec]:
     if not jails:
         raise ConfigError("no jail can run; see zmban check")
     return {name: replace(jail, dry_run=True) for name, jail in jails.items()} if dry else jails
-
-
-def _tell(event: Event | Match) -> None:
-    match event:
-        case Ban():
-            word = "Would ban" if event.dry else "Ban"
-            _bans.info("[%s] %s %s (%s)", event.jail, word, event.network, event.reason)
-        case Extended():
-            _bans.info("[%s] Extend %s", event.ban.jail, event.ban.network)
-        case Unban():
-            _bans.info("[%s] Unban %s (%s)", event.jail, event.network, event.reason)
-        case Refused() if event.reason == "framed":
-            _bans.warning(
-                "[%s] Refused %r: %s (client %s)", event.jail, event.host, event.reason, event.client
-            )
-        case Refused():
-            _bans.debug("[%s] Refused %r: %s", event.jail, event.host, event.reason)
-        case Failure():
-            _bans.debug("[%s] Found %s", event.jail, event.network)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -14,29 +14,23 @@ from sidecar.fail2ban.durations import seconds
 from sidecar.model import Instant
 from sidecar.serve import control
 
+Command: TypeAlias = Callable[..., Any]
 
-def state_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--state DIR`."""
+
+def _place(name: str, default: str, text: str, *, directory: bool) -> Callable[[Command], Command]:
+    """An option that names a place on disk, and a variable ZMBAN_NAME for it."""
     return click.option(
-        "--state",
-        type=click.Path(path_type=Path, file_okay=False),
-        envvar="ZMBAN_STATE",
-        default=Path("/var/lib/zmban"),
+        f"--{name}",
+        type=click.Path(path_type=Path, file_okay=not directory, dir_okay=directory),
+        envvar=f"ZMBAN_{name.upper()}",
+        default=Path(default),
         show_default=True,
-        help="Directory of the database.",
-    )(command)
+        help=text,
+    )
 
 
-def socket_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--socket PATH`."""
-    return click.option(
-        "--socket",
-        type=click.Path(path_type=Path, dir_okay=False),
-        envvar="ZMBAN_SOCKET",
-        default=Path("/run/zmban/control.sock"),
-        show_default=True,
-        help="Control socket of the service.",
-    )(command)
+state_option = _place("state", "/var/lib/zmban", "Directory of the database.", directory=True)
+socket_option = _place("socket", "/run/zmban/control.sock", "Control socket of the service.", directory=False)
 
 
 def ask(socket: Path, command: str, **arguments: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +14,7 @@ from sidecar.app.replay import Replay, record
 from sidecar.bans.guard import Guard
 from sidecar.cli.output import EPOCH, emit, json_options, moment, printable, progress
 from sidecar.detect.grammar import Trust
+from sidecar.fail2ban.jails import JailSpec
 
 
 def _logs(values: tuple[str, ...]) -> dict[str, list[str]]:
@@ -68,7 +71,7 @@ def replay(
     _print(run, run.logs(given), as_json=as_json, jsonl=jsonl)
 
 
-def _print(run: Replay, by_path: dict[str, list], *, as_json: bool, jsonl: bool) -> None:  # type: ignore[type-arg]
+def _print(run: Replay, by_path: dict[str, list[JailSpec]], *, as_json: bool, jsonl: bool) -> None:
     with progress(sum(Path(p).stat().st_size for p in by_path)) as advance:
         run.on_progress(advance)
         records = (record(event) for event in run.events(by_path))
@@ -85,16 +88,16 @@ def _print(run: Replay, by_path: dict[str, list], *, as_json: bool, jsonl: bool)
     )
 
 
-def _with_summary(run: Replay, records):  # type: ignore[no-untyped-def]
+def _with_summary(run: Replay, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     yield from records
     yield {"event": "summary", **run.summary()}
 
 
-def _line(one: dict[str, object]) -> None:
-    at = moment(one["at"])  # type: ignore[arg-type]
+def _line(one: dict[str, Any]) -> None:
+    at = moment(one["at"])
     jail, network = one["jail"], printable(str(one["network"]))
     if one["event"] in ("ban", "extend"):
-        until = moment(one["until"])  # type: ignore[arg-type]
+        until = moment(one["until"])
         click.echo(f"{at}  {one['event']:7} {network:24} {jail}  {one['failures']} failures, until {until}")
     else:
         click.echo(f"{at}  {one['event']:7} {network:24} {jail}  {one.get('reason', '')}")

@@ -180,9 +180,9 @@ class Database:
         with self._transaction():
             for jail, at in oldest.items():
                 self._db.execute("DELETE FROM failures WHERE jail=? AND at<=?", (jail, at))
-            kept = list(oldest)
-            marks = ",".join("?" * len(kept))
-            self._db.execute(f"DELETE FROM failures WHERE jail NOT IN ({marks})", kept)  # noqa: S608 - only marks
+            for (jail,) in self._db.execute("SELECT DISTINCT jail FROM failures").fetchall():
+                if jail not in oldest:
+                    self._db.execute("DELETE FROM failures WHERE jail=?", (jail,))
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         with self._errors():
