@@ -165,6 +165,7 @@ stop_watching() {
 
 # The clients' whole play, till the last has finished.
 play() {
+    : >"$LOGS/clients.log" # whoever watches may be faster than whoever writes
     inside $CLIENTS demo/clients.sh >"$LOGS/clients.log" 2>&1 &
     clients=$!
     watch
