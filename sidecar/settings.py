@@ -5,11 +5,15 @@ Every key is also an environment variable ZMBAN_SECTION_KEY (lists separated by 
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sidecar.model import ConfigError, Network
@@ -124,11 +128,20 @@ def load(directories: list[Path]) -> Settings:
     try:
         return Settings(**merged)
     except ValidationError as error:
-        raise ConfigError("; ".join(_sentence(e["loc"], e["msg"], places) for e in error.errors())) from error
+        known = Settings.model_fields
+        sentences = dict.fromkeys(_sentence(e, places, known) for e in error.errors())
+        raise ConfigError("; ".join(sentences)) from error
 
 
-def _sentence(location: tuple[int | str, ...], message: str, places: dict[tuple[str, ...], str]) -> str:
-    names = tuple(str(part) for part in location)
+def _sentence(error: ErrorDetails, places: dict[tuple[str, ...], str], known: Mapping[str, FieldInfo]) -> str:
+    names = tuple(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        section = known.get(names[0])
+        keys = section.annotation.model_fields if len(names) > 1 and section and section.annotation else known
+        message = f"is not known; there are: {', '.join(keys)}"
+    place = places.get(names[:2]) or places.get(names[:1])
     variable = "ZMBAN_" + "_".join(names[:2]).upper()
-    place = places.get(names[:2]) or places.get(names[:1]) or f"environment {variable}"
-    return f"{place}: [{names[0]}] {'.'.join(names[1:])}: {message}"
+    if place is None or variable in os.environ:
+        place = f"variable {variable}"
+    return f"{place}: [{names[0]}] {names[1] if len(names) > 1 else ''}: {message}"

@@ -43,6 +43,9 @@ def blocks(path: str) -> Iterator[bytes]:
     rest = b""
     try:
         with Path(path).open("rb") as file:
+            if file.read(2) == b"\x1f\x8b":
+                raise SourceError(f"{path} is packed; zcat it into a file first")
+            file.seek(0)
             while data := file.read(_BLOCK):
                 cut = data.rfind(b"\n") + 1
                 if not cut:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sidecar.app import orders
+from sidecar.cli import UnavailableError
 from sidecar.cli.output import emit, json_options, moment, table
 from sidecar.cli.places import socket_option, state_option
 from sidecar.model import KernelError, Network
@@ -58,7 +59,7 @@ def _offline(
     from sidecar.store.database import FILE, Database
 
     if not (state / FILE).exists():
-        return []
+        raise UnavailableError(f"no service answers, and there is no database in {state}")
     database = Database(state, read_only=True)
     try:
         found = orders.selected(database.bans(), jail, contains)

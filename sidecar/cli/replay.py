@@ -68,7 +68,13 @@ def replay(
         configuration.zone(timezone) if timezone else configuration.host_zone(),
         time.time() if now is None else now,
     )
-    _print(run, run.logs(given), as_json=as_json, jsonl=jsonl)
+    by_path = run.logs(given)
+    for name, jail in loaded.jails.jails.items():
+        if not any(jail in jails for jails in by_path.values()):
+            click.echo(
+                f"{name}: no log is there ({jail.logpath[0].glob}); name one with --log {name}=FILE", err=True
+            )
+    _print(run, by_path, as_json=as_json, jsonl=jsonl)
 
 
 def _print(run: Replay, by_path: dict[str, list[JailSpec]], *, as_json: bool, jsonl: bool) -> None:
@@ -99,5 +105,7 @@ def _line(one: dict[str, Any]) -> None:
     if one["event"] in ("ban", "extend"):
         until = moment(one["until"])
         click.echo(f"{at}  {one['event']:7} {network:24} {jail}  {one['failures']} failures, until {until}")
+        for text in one["evidence"]:
+            click.echo(f"    {printable(text)}")
     else:
         click.echo(f"{at}  {one['event']:7} {network:24} {jail}  {one.get('reason', '')}")

@@ -7,8 +7,6 @@ from pathlib import Path
 from sidecar.fail2ban import ini
 from sidecar.model import Fault
 
-UNREADABLE = "cannot be read"
-
 
 class ConfigFiles:
     """Reads Fail2Ban's files from several directories; a later directory overrides an earlier one."""
@@ -72,7 +70,7 @@ class ConfigFiles:
             raw = path.read_bytes()
         except OSError as error:
             broken = ini.Ini()
-            broken.faults.append(Fault(str(path), 1, f"{UNREADABLE}: {error.strerror}"))
+            broken.faults.append(Fault(str(path), 1, f"cannot be read: {error.strerror}"))
             return broken
         try:
             return ini.parse(raw.decode("utf-8-sig"), str(path))

@@ -96,6 +96,11 @@ def _resolve(
     values = Values(ini, "Definition", parameters)
     source = _Source(values, jail, raw)
     faults = list(ini.faults)
+    for key, option in ini.sections.get("Definition", {}).items():
+        if key.startswith("zmban") and key != "zmban.grammar":
+            faults.append(
+                Fault(option.file, option.line, f"{key} is not known in a filter; there is: zmban.grammar")
+            )
 
     def patterns(key: str) -> tuple[Pattern, ...]:
         return tuple(_compile(source, key, faults))

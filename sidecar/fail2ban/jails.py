@@ -11,13 +11,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sidecar.fail2ban import filters
 from sidecar.fail2ban.dates import fixed_offset
 from sidecar.fail2ban.durations import seconds
-from sidecar.fail2ban.files import UNREADABLE, ConfigFiles
+from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.ini import Ini
 from sidecar.fail2ban.interpolation import Values
 from sidecar.model import ConfigError, Fault, Network, Seconds
 
 _TRUE = {"1", "on", "true", "yes"}
+_FALSE = {"0", "off", "false", "no", ""}
+_OWN = {"zmban.dry_run", "zmban.ipv4_prefix", "zmban.ipv6_prefix"}
 _WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
 # Longer is for ever; it also bounds what a calendar has to show.
 _LONGEST_BAN = 100 * 365.25 * 86400
@@ -64,7 +66,8 @@ class Configuration:
 
     def place(self, jail: str, key: str) -> tuple[str, int]:
         """File and line of an option of a jail."""
-        option = Values(self.ini, jail).option(key)
+        values = Values(self.ini, jail)
+        option = values.option(key) or values.option("enabled")
         return (option.file, option.line) if option else ("jail.conf", 1)
 
     @property
@@ -83,16 +86,23 @@ def load(files: ConfigFiles) -> Configuration:
             continue
         values = Values(ini, name)
         try:
-            if (values.get("enabled") or "").strip().lower() not in _TRUE:
-                continue
+            word = (values.get("enabled") or "").strip().lower()
         except ConfigError as error:
             result.faults.append(_fault_at(values, "enabled", str(error), name))
             continue
+        if word not in _TRUE | _FALSE:
+            text = f"enabled = {word!r} is neither true nor false"
+            result.faults.append(_fault_at(values, "enabled", text, name))
+        if word not in _TRUE:
+            continue
         enabled.add(name)
         _JailReader(files, ini, name, result).read()
-    if any(UNREADABLE in fault.message and not fault.warning for fault in ini.faults):
-        # What stands in that file, ignoreip perhaps, is unknown: no jail may run without it.
+    lost = [fault for fault in ini.faults if fault.jail is None and not fault.warning]
+    if lost:
+        # What is lost there, ignoreip perhaps or a dry run, concerns every jail: none may run without it.
         result.jails.clear()
+        text = "no jail runs until this is mended, for what stands there may concern each"
+        result.faults.append(Fault(lost[0].file, lost[0].line, text))
     for fault in ini.faults:
         result.faults.append(fault)
         if fault.jail in enabled and not fault.warning and fault.jail:
@@ -102,8 +112,9 @@ def load(files: ConfigFiles) -> Configuration:
 
 
 def _fault_at(values: Values, key: str, message: str, jail: str, *, warning: bool = False) -> Fault:
-    option = values.option(key)
-    return Fault(option.file if option else "jail.conf", option.line if option else 1, message, jail, warning)
+    option = values.option(key) or values.option("enabled")
+    file, line = (option.file, option.line) if option else ("jail.conf", 1)
+    return Fault(file, line, message.removeprefix(f"{file}:{line}: "), jail, warning)
 
 
 class _JailReader:
@@ -133,6 +144,12 @@ class _JailReader:
         hint = " (a comment behind a value needs ' ;', not ' #')" if "#" in text else ""
         self.fault(key, f"{key} = {text!r} is no whole number from {low} to {high}{hint}")
         return fallback
+
+    def boolean(self, key: str) -> bool:
+        text = self.text(key).lower()
+        if text not in _TRUE | _FALSE:
+            self.fault(key, f"{key} = {text!r} is neither true nor false")
+        return text in _TRUE
 
     def seconds(self, key: str, fallback: str) -> Seconds:
         text = self.text(key, fallback)
@@ -165,7 +182,7 @@ class _JailReader:
             logencoding=self._encoding(),
             ipv4_prefix=self.whole("zmban.ipv4_prefix", 32, 8, 32),
             ipv6_prefix=self.whole("zmban.ipv6_prefix", 64, 16, 128),
-            dry_run=self.text("zmban.dry_run").lower() in _TRUE,
+            dry_run=self.boolean("zmban.dry_run"),
         )
         if self.good and spec:
             self.result.jails[self.name] = jail
@@ -183,6 +200,10 @@ class _JailReader:
         return spec
 
     def _lint(self) -> None:
+        for key in sorted(self.values.keys()):
+            # A dry run that is misspelt bans for years: our own options are never passed over.
+            if key.startswith(("zmban.", "zmban_")) and key not in _OWN:
+                self.fault(key, f"{key} is not known in a jail; there are: {', '.join(sorted(_OWN))}")
         for line in self.text("action", "route").split("\n"):
             if line.strip() and not line.strip().startswith(_BAN_ACTIONS):
                 self.fault("action", f"action {line.strip()!r} is not run here; write action = route")

@@ -183,3 +183,39 @@ def test_an_include_that_is_a_directory_or_itself_ends(tmp_path: Path) -> None:
 def test_a_ban_of_more_than_a_hundred_years_is_for_ever(tmp_path: Path) -> None:
     found = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\nbantime = 99999999999999999\n")
     assert found.jails["a"].bantime is None
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("zmban.dryrun = true", "there are: zmban.dry_run"),
+        ("zmban.dry-run = true", "there are: zmban.dry_run"),
+        ("zmban.dry_run = maybe", "neither true nor false"),
+        ("zmban.grammar = mailbox", "not known in a jail"),
+    ],
+)
+def test_a_dry_run_that_is_misspelt_does_not_enforce(tmp_path: Path, option: str, words: str) -> None:
+    found = load(tmp_path, f"[a]\nenabled=1\nlogpath=/x\n{option}\n")
+    assert found.broken == {"a"}
+    assert not found.jails
+    assert words in str(found.faults[0])
+
+
+def test_a_jail_that_is_neither_enabled_nor_disabled_is_named(tmp_path: Path) -> None:
+    found = load(tmp_path, "[a]\nenabled = true # yes\nlogpath=/x\n")
+    assert [str(f).split("jail.local:")[1] for f in found.faults] == [
+        "2: enabled = 'true # yes' is neither true nor false"
+    ]
+
+
+def test_no_jail_runs_without_what_stands_above_the_first_section(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "config"
+    write(tmp_path, jail_DOT_local="ignoreip = 203.0.113.0/24\nzmban.dry_run = true\n")
+    found = jails.load(ConfigFiles([shipped, tmp_path]))
+    assert not found.jails
+    assert any("no jail runs until this is mended" in str(f) for f in found.faults)
+
+
+def test_a_fault_names_the_file_that_enables_the_jail_where_the_option_is_nowhere(tmp_path: Path) -> None:
+    (fault,) = load(tmp_path, "[gone]\nenabled=1\nlogpath=/x\n").faults
+    assert str(fault).startswith(f"{tmp_path}/jail.local:2: filter gone is not there")

@@ -21,7 +21,7 @@ from tests.monitoring.queries import ask
 
 CONFIG = Path(__file__).parents[2] / "config/prometheus/prometheus.yml"
 SCRAPES = 8  # enough for every rate, and for three changes of a counter
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,13 @@ def free_port() -> int:
 
 
 def quick_configuration(targets: list[str]) -> str:
-    """The shipped prometheus.yml, five times a second, with these targets."""
+    """The shipped prometheus.yml, once a second, with these targets."""
     configuration = yaml.safe_load(CONFIG.read_text())
     configuration["global"] |= {
-        "scrape_interval": "200ms",
-        "scrape_timeout": "200ms",
-        "evaluation_interval": "200ms",
+        # Slow enough that a busy machine misses no scrape: a missed one is an alert that is true.
+        "scrape_interval": "1s",
+        "scrape_timeout": "1s",
+        "evaluation_interval": "1s",
     }
     configuration["rule_files"] = [str(CONFIG.parent / files) for files in configuration["rule_files"]]
     (job,) = configuration["scrape_configs"]
