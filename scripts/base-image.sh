@@ -105,7 +105,7 @@ bootstrap() {
     # In namespaces of its own: interrupted, it leaves no process and no mount.
     setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child \
         debootstrap --variant=minbase --include=ca-certificates --keyring="$keyring" "$release" "$root" "$mirror" \
-        </dev/null >"$CACHE/bootstrap.log" 2>&1 &
+        </dev/null >"$CACHE/bootstrap.log" 2>&1 9>&- &
     child=$!
     trap 'stop_debootstrap; exit 130' INT
     trap 'stop_debootstrap; exit 143' TERM HUP
@@ -125,7 +125,12 @@ rootfs() {
     command -v apt-get >/dev/null 2>&1 || die "no $WANTED to be had, and no apt on this host to bootstrap one from"
     choose_release
     tarball=$CACHE/rootfs-$release.tar.gz
+    # make up and make demo may come at the same time: who is second waits, and finds it made.
+    mkdir -p "$CACHE"
+    exec 9>"$CACHE/lock"
+    flock 9
     [ -s "$tarball" ] || bootstrap
+    exec 9>&-
 }
 
 present() { docker image inspect "$1" >/dev/null 2>&1; }
