@@ -66,10 +66,6 @@ class BanTable:
                 ended += self.lift(network, until, "expired", jail)
         return ended
 
-    def next_end(self) -> Instant | None:
-        """When the next ban ends (or ended, if it was extended since); None if none ever does."""
-        return self._ends[0][0] if self._ends else None
-
     def refused(self) -> Iterator[Network]:
         """Every network that the kernel should refuse: those with a reason that is no dry run."""
         for network, reasons in self._bans.items():
