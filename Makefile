@@ -2,7 +2,7 @@
 # Most tests wait, for a kernel, a server or a clock; a file stays together, because the stack is one.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help up down demo test check unit stack venv lock clean bench
+.PHONY: help up down demo test check unit stack conformance venv lock clean bench
 
 help:
 	@echo "make up      the whole demonstration in containers: who attacks is banned before your eyes"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   format, lint, types, floors"
 	@echo "make unit    tests that need no containers"
 	@echo "make stack   tests against real mail servers in containers"
+	@echo "make conformance  Fail2Ban's own sample logs through our matcher, as a table"
 	@echo "make venv    .venv/bin/zmban"
 	@echo "make lock    lock the dependencies anew"
 	@echo "make bench   figures: lines a second, routes a second against ip and pyroute2"
@@ -43,6 +44,9 @@ stack: venv
 	@sh scripts/tools.sh
 	@sh scripts/engine.sh
 	.venv/bin/pytest -q -m stack
+
+conformance: venv
+	.venv/bin/python -m tests.conformance.run
 
 test: check
 	@sh scripts/tools.sh

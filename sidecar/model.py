@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 Instant: TypeAlias = float
 Seconds: TypeAlias = float
@@ -52,7 +52,11 @@ class Fault:
     warning: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}"
+        text = f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}"
+        if text.isprintable():
+            return text
+        # A file's control characters neither break the line nor reach a terminal.
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Network(NamedTuple):
@@ -71,6 +75,14 @@ class Network(NamedTuple):
         """Read `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; strict, so `999.1.1.1` and host bits are
         ValueError. An IPv4-mapped IPv6 address is the IPv4 address."""
         return _parse(text)
+
+    @classmethod
+    def around(cls, text: str) -> Network:
+        """As `parse`, but `127.0.0.1/8` and `10.1.2.3/255.0.0.0` are the network around the address, as
+        everybody writes it."""
+        address, slash, length = text.strip().strip("[]").partition("/")
+        parsed = _parse(address)
+        return parsed.supernet(_length(length, parsed)) if slash else parsed
 
     @classmethod
     def unit(cls, text: str, ipv4_prefix: int = 32, ipv6_prefix: int = 64) -> Network:
@@ -129,6 +141,19 @@ def _parse(text: str) -> Network:
             return Network(4, int(mapped), parsed.prefixlen - 96)
         return Network(6, int(parsed.network_address), parsed.prefixlen)
     return Network(4, int(parsed.network_address), parsed.prefixlen)
+
+
+def _length(text: str, address: Network) -> int:
+    """A prefix length, or for IPv4 a netmask."""
+    if "." in text and address.version == 4:
+        mask = _parse(text).value
+        length = mask.bit_count()
+        if mask != Network(4, 2**32 - 1, 32).supernet(length).value:
+            raise ValueError(f"{text} is no netmask")
+        return length
+    if not (text.isascii() and text.isdecimal()) or int(text) > address.length:
+        raise ValueError(f"/{text} is no prefix length")
+    return int(text)
 
 
 class PrefixSet:
@@ -195,7 +220,7 @@ class Match:
     host: str | None
     at: Instant | None
     line: str
-    groups: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from sidecar.detect.scanner import Scanner
 from sidecar.fail2ban import filters, jails
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.naming import split_name
 from sidecar.model import Match, Network, Refused
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -33,7 +34,7 @@ def samples(name: str) -> list[dict[str, Any]]:
 
 def told(name: str, sample: dict[str, Any]) -> list[Match | Refused]:
     """What the whole way up to the verdict says of one sample, in a log of no telling name."""
-    _, given = filters.split_name(f"{name}[{sample.get('options', '')}]" if "options" in sample else name)
+    _, given = split_name(f"{name}[{sample.get('options', '')}]" if "options" in sample else name)
     spec, faults = filters.load(FILES, name, given, None)
     assert faults == []
     scanner = Scanner("/x.log", [JailSpec("j", spec, ())], UTC, Trust([Network.parse("10.0.0.0/8")]))

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
+from typing import Any
 
 from sidecar.detect import grammar
 from sidecar.detect.grammar import Trust
-from sidecar.detect.matcher import Matcher
-from sidecar.fail2ban import filters
+from sidecar.detect.matcher import Matcher, Outcome
+from sidecar.fail2ban import filters, jails
+from sidecar.fail2ban.datepatterns import Template
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.filters import FilterSpec
+from sidecar.fail2ban.naming import split_name
 from sidecar.model import ConfigError, Fault, Instant, Network
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What FILTER of the command line is: `kind` is filter, file, jail or line. The zone and the encoding are
+    those of a jail."""
+
+    kind: str
+    name: str
+    spec: FilterSpec
+    faults: tuple[Fault, ...] = ()
+    zone: tzinfo | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """One line and what came of it."""
+    """One line and what came of it. `hits` are the failregexes that match it, `template` the pattern of its
+    date; `framed` is the client of a line that names somebody else;
+    `lines` are all that led to a failure."""
 
     number: int
     line: str
@@ -26,8 +45,14 @@ class Reading:
     ignored: bool
     host: str | None
     time: Instant | None
-    groups: dict[str, str]
+    groups: dict[str, Any]
     regex: int
+    hits: tuple[int, ...] = ()
+    ignored_by: int = -1
+    template: Template | None = None
+    prefixed: bool = False
+    framed: str | None = None
+    lines: tuple[str, ...] = ()
 
     def record(self) -> dict[str, object]:
         """The object that contract.md names for `regex --jsonl`."""
@@ -41,21 +66,60 @@ class Reading:
         }
 
 
-def find_filter(files: ConfigFiles, text: str, ignore: str | None) -> tuple[FilterSpec, list[Fault]]:
-    """FILTER of the command line: a name with options, a path, or else a regex. ConfigError if none fits."""
+def target(files: ConfigFiles, text: str, options: Mapping[str, str]) -> Target:
+    """FILTER of the command line: a jail, a filter's name with options, a path, or else a regex.
+
+    A filter comes before a jail of its name. `options` (usedns, maxlines) are given to the filter.
+    ConfigError if none fits.
+    """
     try:
-        name, given = filters.split_name(text)
+        name, given = split_name(text)
     except ConfigError:
         name, given = "", {}
+    given = {**given, **options}
     if name and len(name) < 200 and "/" in name and Path(name).is_file():
-        return filters.from_file(files, Path(name), given)
-    if name and name in files.filter_names():
-        return filters.load(files, name, given, None)
-    if name and not given and name.replace("-", "").replace("_", "").isalnum():
-        raise ConfigError(
-            f"filter {name} is not there; there are: {', '.join(files.filter_names()) or 'none'}"
-        )
-    return filters.inline(text, ignore)
+        return Target("file", name, *_frozen(filters.from_file(files, Path(name), given)))
+    if name and files.filter(name) is not None:
+        return Target("filter", name, *_frozen(filters.load(files, name, given)))
+    jail, faults = jails.one(files, name) if name and not given else (None, [])
+    if jail is not None:
+        if options:
+            raise ConfigError(f"{name} is a jail, which says {' and '.join(options)} itself")
+        return Target("jail", name, jail.filter, tuple(faults), jail.logtimezone, jail.logencoding)
+    if name and name.replace("-", "").replace("_", "").isalnum():
+        known = files.filter_names()
+        near = difflib.get_close_matches(name, known, 3)
+        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
+        raise ConfigError(f"filter {name} is not there; {hint}")
+    return Target("line", text, *_frozen(filters.inline(text, **options)))
+
+
+def _frozen(found: tuple[FilterSpec, list[Fault]]) -> tuple[FilterSpec, tuple[Fault, ...]]:
+    return found[0], tuple(found[1])
+
+
+def find_filter(
+    files: ConfigFiles, text: str, ignore: str | None, options: Mapping[str, str] | None = None
+) -> tuple[FilterSpec, list[Fault]]:
+    """The filter of a target, and what is wrong with it; `ignore` replaces its ignoreregex."""
+    found = target(files, text, options or {})
+    spec, faults = found.spec, list(found.faults)
+    if ignore is not None:
+        spec, more = ignoring(files, spec, ignore)
+        faults += more
+    return spec, faults
+
+
+def ignoring(files: ConfigFiles, spec: FilterSpec, text: str) -> tuple[FilterSpec, list[Fault]]:
+    """The filter with another ignoreregex: a regex, or that of a filter or a file."""
+    other = Path(text)
+    if "/" in text and len(text) < 200 and other.is_file():
+        ignored, faults = filters.from_file(files, other, {})
+    elif text in files.filter_names():
+        ignored, faults = filters.load(files, text, {})
+    else:
+        ignored, faults = filters.inline("<HOST>", text)
+    return replace(spec, ignoreregex=ignored.ignoreregex), faults
 
 
 def read(
@@ -67,33 +131,52 @@ def read(
     log: str | None,
     *,
     undated: bool,
+    check_all: bool = False,
 ) -> Iterator[Reading]:
     """One Reading per line, in order, one filter instance for all.
 
-    `log` names the grammar of the log, if its name tells; `undated`: every line happens now.
+    `log` names the grammar of the log, if its name tells; `undated`: every line happens now; `check_all`:
+    look for every failregex that matches, not only for the first.
     """
     matcher = Matcher(spec, zone)
     name = spec.grammar or log
     blame = grammar.GRAMMARS[name] if name else None
     for number, line in enumerate(lines, start=1):
-        outcome = matcher.match(line, now)
-        matched = outcome.regex >= 0 and not outcome.ignored
-        host = outcome.host
+        outcome = matcher.match(line, now, dated=not undated)
+        matched, host, framed = outcome.matched, outcome.host, None
         if blame is not None and matched:
             # As in the service: whom the regex names must be whom the grammar blames.
             client = blame(outcome.text, trust)
             matched = client is not None and (host is None or canonical(host) == canonical(client))
+            framed = None if matched else client or "nobody"
             host = client
+        # Whole seconds, as every date is read that is no epoch: a fraction says nothing to who compares.
+        at = now if undated else outcome.at and float(int(outcome.at))
+        hits: tuple[int, ...] = (outcome.regex,) if outcome.matched else ()
+        if check_all and outcome.regex >= 0 and outcome.ignored < 0:
+            # A part of a session is a hit too, for who wants to know of all.
+            hits = tuple(matcher.hits(outcome.regex, outcome)) or (outcome.regex,)
         yield Reading(
             number,
             line,
             matched,
-            outcome.regex >= 0 and outcome.ignored,
+            outcome.ignored >= 0,
             canonical(host) if matched else None,
-            now if undated else outcome.at,
-            outcome.groups if matched else {},
+            at,
+            _told(outcome) if matched else {},
             outcome.regex,
+            hits,
+            outcome.ignored,
+            matcher.template if not undated else None,
+            matcher.prefixed,
+            framed,
+            outcome.lines,
         )
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    """The groups of a failure, and the number of lines that led to it where they are several."""
+    return outcome.groups | ({"attempts": len(outcome.lines)} if outcome.lines else {})
 
 
 def canonical(host: str | None) -> str | None:
@@ -101,7 +184,7 @@ def canonical(host: str | None) -> str | None:
     if host is None:
         return None
     try:
-        network = Network.parse(host)
+        network = Network.around(host)
     except ValueError:
         return host
     return network.address if network.single else str(network)

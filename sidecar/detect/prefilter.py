@@ -7,12 +7,16 @@ from collections.abc import Iterable
 import hyperscan
 
 from sidecar.detect.literals import Requirement, required
+from sidecar.fail2ban import datepatterns
 from sidecar.fail2ban.filters import FilterSpec
 
 # Hyperscan takes expressions up to some thousand characters, each byte of a literal is four.
 _LONGEST = 200
 # Date patterns for which no date can stand inside a literal: those that the literals are cut for.
 _SAFE_DATES = ("", "{DEFAULT}", "{^LN-BEG}", "{NONE}")
+# The one date of the default list that may stand right behind a word: with a blank for the first digit of its
+# day. A literal may be torn there, so a line that has one is looked at in any case.
+_ODD_DATE = rb"[\w\x80-\xff] [1-9][-/]\S{1,4}[-/]"
 
 
 class ScanError(Exception):
@@ -24,7 +28,10 @@ def requirements(spec: FilterSpec) -> list[Requirement] | None:
 
     Where a prefregex is stronger than a failregex under it, it stands for that failregex.
     """
-    if any(p.strip() not in _SAFE_DATES and not p.strip().startswith("^") for p in spec.datepattern):
+    if spec.maxlines > 1:
+        # Every line may be a part of what is matched together.
+        return None
+    if not all(p.strip() in _SAFE_DATES or datepatterns.cuts_the_beginning(p) for p in spec.datepattern):
         # Where a date of the administrator's own making may stand in a line, nobody knows.
         return None
     found: list[Requirement] = []
@@ -73,6 +80,8 @@ class Prefilter:
                     # Wanted with and without case by two jails: without finds both.
                     literals[key] = literals.get(key, 0) | flags
             self.complete = self.complete or wanted is None
+        if literals:
+            literals[_ODD_DATE] = 0
         self._ends: list[int] = []
         self._database = self._compile(literals)
 

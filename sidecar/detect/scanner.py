@@ -37,10 +37,26 @@ class Scanner:
         self._encoding = jails[0].logencoding if jails else "utf-8"
         self._prefilter = Prefilter((j.filter for j in jails), self._encoding)
         self._jails = [(j, Matcher(j.filter, j.logtimezone or zone), self._grammar(j)) for j in jails]
+        # A jail that names a zone for the log knows better than what could be learnt.
+        self._untold = [(j, matcher) for j, matcher, _ in self._jails if j.logtimezone is None]
 
     def _grammar(self, jail: JailSpec) -> Grammar | None:
         name = jail.filter.grammar or grammar.of_log(self.path)
         return grammar.GRAMMARS[name] if name else None
+
+    @property
+    def datepattern(self) -> list[str] | None:
+        """How dates of this log are found whose zone nobody told; None if every jail tells it."""
+        return list(self._untold[0][0].filter.datepattern) if self._untold else None
+
+    def at_zone(self, zone: tzinfo) -> None:
+        """From now on, dates that name no zone are read in this one, where no jail says otherwise."""
+        for _, matcher in self._untold:
+            matcher.at_zone(zone)
+
+    def decode(self, raw: bytes) -> str:
+        """A line as text."""
+        return raw.rstrip(b"\r").decode(self._encoding, "replace")
 
     def scan(self, data: bytes, now: Instant) -> Iterator[Match | Refused]:
         """Every match in a block of whole lines, in order; refusals are matches nobody can be blamed for.
@@ -55,7 +71,7 @@ class Scanner:
             if len(raw) > LONGEST_LINE:
                 yield Refused("", self._jails[0][0].name, None, "line-too-long")
                 continue
-            line = raw.rstrip(b"\r").decode(self._encoding, "replace")
+            line = self.decode(raw)
             for jail, matcher, blame in self._jails:
                 found = self._one(jail, matcher, blame, line, now)
                 if found is not None:
@@ -65,7 +81,7 @@ class Scanner:
         self, jail: JailSpec, matcher: Matcher, blame: Grammar | None, line: str, now: Instant
     ) -> Match | Refused | None:
         outcome = matcher.match(line, now)
-        if outcome.regex < 0 or outcome.ignored:
+        if not outcome.matched:
             return None
         at, host = outcome.at, outcome.host
         if blame is not None:
@@ -75,7 +91,7 @@ class Scanner:
             if host is not None and not _same(host, client):
                 return Refused(host, jail.name, at, "framed", client, line)
             host = client
-        return Match(jail.name, host, at, line, outcome.groups)
+        return Match(jail.name, host, at, "\n".join(outcome.lines) or line, outcome.groups)
 
 
 def _same(host: str, client: str) -> bool:

@@ -10,10 +10,11 @@ from sidecar.model import Instant, Network, Seconds
 
 
 class Seen(NamedTuple):
-    """One failure in a window: when, and its line (evidence)."""
+    """One failure in a window: when, its line (evidence), and for how many it counts."""
 
     at: Instant
     line: str
+    weight: int = 1
 
 
 class Window:
@@ -23,36 +24,36 @@ class Window:
         self._findtime, self._maxretry, self._maxmatches = findtime, maxretry, maxmatches
         self._seen: dict[Network, list[Seen]] = {}
 
-    def add(self, network: Network, at: Instant, line: str) -> list[Seen] | None:
-        """Count one failure. With it, maxretry is reached within `findtime`: those failures, oldest first,
-        and the network is forgotten. Else None.
+    def add(self, network: Network, at: Instant, line: str, weight: int = 1) -> list[Seen] | None:
+        """Count one failure, `weight` times. With it, maxretry is reached within `findtime`: those failures,
+        oldest first, and the network is forgotten. Else None.
 
         Failures may come out of order; the window always ends at the failure that is added.
         """
         seen = self._seen.setdefault(network, [])
         if seen and at < seen[-1].at:
-            insort(seen, Seen(at, line), key=_at)
+            insort(seen, Seen(at, line, weight), key=_at)
         else:
-            seen.append(Seen(at, line))
+            seen.append(Seen(at, line, weight))
         stale = bisect_right(seen, seen[-1].at - self._findtime, key=_at)
         del seen[:stale]
         first = bisect_right(seen, at - self._findtime, key=_at)
         last = bisect_right(seen, at, key=_at)
-        if last - first >= self._maxretry:
+        if sum(one.weight for one in seen[first:last]) >= self._maxretry:
             del self._seen[network]
             return seen[first:last]
         self._shorten(seen)
         return None
 
-    def restore(self, network: Network, at: Instant, line: str) -> None:
+    def restore(self, network: Network, at: Instant, line: str, weight: int = 1) -> None:
         """Count a failure of an earlier run; it decides nothing by itself."""
-        insort(self._seen.setdefault(network, []), Seen(at, line), key=_at)
+        insort(self._seen.setdefault(network, []), Seen(at, line, weight), key=_at)
 
     def _shorten(self, seen: list[Seen]) -> None:
         """Forget the text of all but the last `maxmatches` failures."""
         index = len(seen) - self._maxmatches - 1
         if index >= 0 and seen[index].line:
-            seen[index] = Seen(seen[index].at, "")
+            seen[index] = seen[index]._replace(line="")
 
     def count(self, network: Network) -> int:
         """How many failures stand against it."""

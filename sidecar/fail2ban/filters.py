@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 
-from sidecar.fail2ban.dates import DateDetector
+from sidecar.fail2ban import hints
+from sidecar.fail2ban.datepatterns import expand
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.ini import Ini, Option
 from sidecar.fail2ban.interpolation import Values
-from sidecar.fail2ban.tags import HOST_GROUPS, substitute, to_regex
+from sidecar.fail2ban.parameters import Parameters
+from sidecar.fail2ban.tags import HOST_GROUPS, to_regex
 from sidecar.model import ConfigError, Fault
 
-_OPTION = re.compile(
-    r"""([\w.-]+(?:\?\w+=\w+)?)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^,\]]*))\s*(?:,|(?=\]|$))\s*"""
-)
+_MOST_LINES = 1000
 # A jail may write these itself; they replace the filter's.
 OVERRIDES = ("prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "usedns", "journalmatch")
 
@@ -34,7 +34,11 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class FilterSpec:
-    """What a filter looks for. `grammar` names the log's grammar, which then says who is to blame."""
+    """What a filter looks for. `grammar` names the log's grammar, which then says who is to blame.
+
+    `usedns`: `no` (addresses only), `yes` and `warn` (names are looked up), `raw` (the text is the host).
+    `maxlines` lines are matched together.
+    """
 
     name: str
     failregex: tuple[Pattern, ...]
@@ -42,154 +46,210 @@ class FilterSpec:
     prefregex: Pattern | None = None
     datepattern: tuple[str, ...] = ()
     grammar: str | None = None
+    usedns: str = "warn"
+    maxlines: int = 1
+    journalmatch: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> bool:
+        """Whether a match may blame a host name instead of an address."""
+        return self.usedns in ("yes", "warn")
 
 
-def split_name(text: str) -> tuple[str, dict[str, str]]:
-    """`name[opt=value, other="v"][more=1]` as name and options. ConfigError for anything else."""
-    found = re.match(r"\s*([^\[\]\s][^\[\]]*?)\s*((?:\[.*\]\s*)?)$", text, re.DOTALL)
-    if not found:
-        raise ConfigError(f"{text!r} is no filter or action; write name or name[option=value]")
-    options: dict[str, str] = {}
-    rest = found.group(2).strip()
-    while rest:
-        end = 1
-        while end < len(rest) and rest[end] != "]":
-            one = _OPTION.match(rest, end)
-            if not one or one.end() == end:
-                raise ConfigError(f"{text!r}: cannot read the options at {rest[end:][:20]!r}")
-            options[one.group(1)] = next((g for g in one.groups()[1:] if g is not None), "").strip()
-            end = one.end()
-        rest = rest[end + 1 :].strip()
-    return found.group(1), options
+# Handed to the filter in brackets or in its [Init], these win over the jail's own; those come before them.
+_FILTER_FIRST = ("prefregex", "maxlines", "usedns")
+_BOTH = ("failregex", "ignoreregex", "journalmatch")
+
+# Makes the options of a jail from what its filter has: for `%(known/failregex)s` in the jail.
+Jail = Callable[[Mapping[str, str]], Values]
 
 
 def load(
-    files: ConfigFiles, name: str, given: dict[str, str], jail: Values | None
+    files: ConfigFiles, name: str, given: dict[str, str], jail: Jail | None = None
 ) -> tuple[FilterSpec, list[Fault]]:
     """Resolve filter NAME with the parameters of a jail. ConfigError where it cannot be read at all."""
     ini = files.filter(name)
     if ini is None:
-        places = ", ".join(f"{d}/filter.d/{name}.conf" for d in files.directories)
-        raise ConfigError(f"filter {name} is not there; looked for {places}")
-    return _resolve(ini, name, given, jail)
+        raise ConfigError(_missing(files, name))
+    return _Resolution(ini, Parameters(ini, given), jail).spec(name)
 
 
-def inline(text: str, ignore: str | None = None) -> tuple[FilterSpec, list[Fault]]:
+def _missing(files: ConfigFiles, name: str) -> str:
+    """Why there is no filter of this name: lost the ending of its file, misspelt, or really not there."""
+    bare = files.without_ending(name)
+    if bare is not None:
+        return (
+            f"filter {name[:80]} is not there: {bare} needs the ending .conf; rename it to {bare.name}.conf"
+        )
+    folder = files.instead_of(name)
+    if folder is not None:
+        return f"filter {name[:80]} is not there: {folder} is a directory; put the file in its place"
+    places = ", ".join(f"{d}/filter.d/{name[:80]}.conf" for d in files.directories)
+    return f"filter {name[:80]} is not there; looked for {places}{hints.near(name, files.filter_names())}"
+
+
+def from_jail(ini: Ini, name: str) -> tuple[FilterSpec, list[Fault]]:
+    """The filter of a jail that has none but writes its regexes itself."""
+    return _Resolution(Ini(), Parameters(Ini(), {}), lambda known: Values(ini, name, {}, known)).spec(name)
+
+
+def inline(
+    text: str, ignore: str | None = None, *, usedns: str = "no", datepattern: str = "", maxlines: str = ""
+) -> tuple[FilterSpec, list[Fault]]:
     """The filter of one regex given on a command line."""
     ini = Ini()
-    options = {"failregex": Option(text, "<command line>", (1,))}
-    if ignore:
-        options["ignoreregex"] = Option(ignore, "<command line>", (1,))
-    ini.sections["Definition"] = options
-    return _resolve(ini, "regex", {}, None, raw=True)
+    options = {
+        "failregex": text,
+        "ignoreregex": ignore or "",
+        "usedns": usedns,
+        "datepattern": datepattern,
+        "maxlines": maxlines,
+    }
+    # A percent sign or a tag in it is meant as it stands.
+    ini.sections["Definition"] = {
+        key: Option(value.replace("%", "%%"), "<command line>", (1,)) for key, value in options.items()
+    }
+    return _Resolution(ini, Parameters(ini, {}), None).spec("regex")
 
 
 def from_file(files: ConfigFiles, path: Path, given: dict[str, str]) -> tuple[FilterSpec, list[Fault]]:
     """The filter in one file named by its path, with its includes."""
-    return _resolve(files.alone(path), str(path), given, None)
+    ini = files.alone(path)
+    return _Resolution(ini, Parameters(ini, given), None).spec(str(path))
 
 
-def _resolve(
-    ini: Ini, name: str, given: dict[str, str], jail: Values | None, *, raw: bool = False
-) -> tuple[FilterSpec, list[Fault]]:
-    parameters = {"logtype": "file", **_init(ini), **given}
-    values = Values(ini, "Definition", parameters)
-    source = _Source(values, jail, raw)
-    faults = list(ini.faults)
-    for key, option in ini.sections.get("Definition", {}).items():
-        if key.startswith("zmban") and key != "zmban.grammar":
-            faults.append(
-                Fault(option.file, option.line, f"{key} is not known in a filter; there is: zmban.grammar")
-            )
+class _Resolution:
+    """One filter while it is resolved: where each option comes from, and what is wrong."""
 
-    def patterns(key: str) -> tuple[Pattern, ...]:
-        return tuple(_compile(source, key, faults))
+    def __init__(self, ini: Ini, parameters: Parameters, jail: Jail | None) -> None:
+        self._ini, self._parameters = ini, parameters
+        self._jail = jail(parameters) if jail else None
+        self.faults = list(ini.faults)
 
-    spec = FilterSpec(
-        name=name,
-        failregex=patterns("failregex"),
-        ignoreregex=patterns("ignoreregex"),
-        prefregex=next(iter(patterns("prefregex")), None),
-        datepattern=tuple(text for text, _ in source.lines("datepattern")),
-        grammar=values.get("zmban.grammar"),
-    )
-    file, line = source.place("failregex")
-    if not spec.failregex and not faults:
-        faults.append(Fault(file, line, f"filter {name} has no failregex"))
-    try:
-        DateDetector(UTC, list(spec.datepattern) or None)
-    except ConfigError as error:
-        faults.append(Fault(*source.place("datepattern"), str(error)))
-    if spec.grammar is None:
-        groups = set(spec.prefregex.regex.groupindex) if spec.prefregex else set()
-        for pattern in spec.failregex:
-            if not ({*pattern.regex.groupindex, *groups} & {*HOST_GROUPS, "mlfid"}):
-                faults.append(
-                    Fault(pattern.file, pattern.line, f"no <HOST> in {pattern.text!r}: nobody to ban")
-                )
-    return spec, faults
+    def spec(self, name: str) -> tuple[FilterSpec, list[Fault]]:
+        for key, option in self._ini.sections.get("Definition", {}).items():
+            if key.startswith("zmban") and key != "zmban.grammar":
+                text = f"{key} is not known in a filter; there is: zmban.grammar"
+                self.faults.append(Fault(option.file, option.line, text))
+        usedns = self._usedns()
+        names = usedns != "no"
+        maxlines = self._maxlines()
+        prefregex = self._patterns("prefregex", maxlines, names=names, whole=True)
+        spec = FilterSpec(
+            name=name,
+            failregex=tuple(self._patterns("failregex", maxlines, names=names)),
+            ignoreregex=tuple(self._patterns("ignoreregex", maxlines, names=names)),
+            prefregex=next(iter(prefregex), None),
+            datepattern=tuple(text for text, _ in self._lines("datepattern")),
+            grammar=self._parameters.definition.get("zmban.grammar"),
+            usedns=usedns,
+            maxlines=maxlines,
+            journalmatch=tuple(text for text, _ in self._lines("journalmatch")),
+        )
+        self._judge(spec)
+        return spec, list(dict.fromkeys(self.faults))
 
+    def _judge(self, spec: FilterSpec) -> None:
+        """What is wrong with the filter as a whole."""
+        file, line = self._place("failregex")
+        if not spec.failregex and not any(not fault.warning for fault in self.faults):
+            self.faults.append(Fault(file, line, f"filter {spec.name} has no failregex{self._elsewhere()}"))
+        try:
+            expand(list(spec.datepattern))
+        except ConfigError as error:
+            self.faults.append(Fault(*self._place("datepattern"), str(error)))
+        if spec.grammar is None:
+            groups = set(spec.prefregex.regex.groupindex) if spec.prefregex else set()
+            for pattern in spec.failregex:
+                if not ({*pattern.regex.groupindex, *groups} & {*HOST_GROUPS, "mlfid"}):
+                    text = f"no <HOST> in {pattern.text[:200]!r}: nobody to ban"
+                    text += hints.lost_host(pattern.text)
+                    self.faults.append(Fault(pattern.file, pattern.line, text))
 
-def _init(ini: Ini) -> dict[str, str]:
-    values = Values(ini, "Init")
-    return {key: values.get(key) or "" for key in ini.sections.get("Init", {})}
+    def _elsewhere(self) -> str:
+        """Where a failregex stands that is not read, as the end of a sentence."""
+        for name, section in self._ini.sections.items():
+            if name not in ("Definition", "Init", "DEFAULT") and "failregex" in section:
+                return f"; the one in [{name[:60]}] is not read: write [Definition] above it"
+        return "; write failregex = ... into its [Definition]"
 
+    def _option(self, key: str) -> tuple[bool, Option | None]:
+        """The option that decides: the jail's own (True) or the filter's."""
+        option = self._jail.option(key) if self._jail is not None and key in OVERRIDES else None
+        if option is None or (key in _FILTER_FIRST and self._parameters.handed(key)):
+            return False, self._parameters.option(key)
+        return True, option
 
-class _Source:
-    """Where the lines of an option of a filter come from: the jail that overrides it, or the filter."""
+    def _place(self, key: str) -> tuple[str, int]:
+        option = self._option(key)[1]
+        return (option.file, option.line) if option else (next(iter(self._ini.files), "filter"), 1)
 
-    def __init__(self, values: Values, jail: Values | None, raw: bool) -> None:
-        self._values, self._jail, self._raw = values, jail, raw
+    def _text(self, key: str) -> str:
+        """The resolved text of an option; what is wrong with it becomes a fault."""
+        own, option = self._option(key)
+        try:
+            # What a jail writes is a regex already: a tag in it is a host tag, or stays.
+            text = (self._jail.get(key) if own and self._jail else self._parameters.get(key)) or ""
+        except ConfigError as error:
+            file, line = (option.file, option.line) if option else ("filter", 1)
+            self.faults.append(Fault(file, line, str(error).removeprefix(f"{file}:{line}: ")))
+            return ""
+        return text
 
-    def _chosen(self, key: str) -> tuple[Values, Option | None]:
-        if self._jail is not None and key in OVERRIDES and (option := self._jail.option(key)):
-            return self._jail, option
-        return self._values, self._values.option(key)
-
-    def place(self, key: str) -> tuple[str, int]:
-        option = self._chosen(key)[1]
-        return (option.file, option.line) if option else ("filter", 1)
-
-    def lines(self, key: str) -> list[tuple[str, int]]:
+    def _lines(self, key: str) -> list[tuple[str, int]]:
         """The resolved lines with the number of the file's line each came from."""
-        values, option = self._chosen(key)
-        if self._raw and option:
-            return [(option.value, option.line)]
-        text = values.get(key)
-        if not text or option is None:
-            return []
-        resolved = substitute(text, self._tag).split("\n")
-        exact = len(resolved) == len(option.lines)
-        return [
-            (line.strip(), option.lines[i] if exact else option.line)
+        option = self._option(key)[1]
+        resolved = self._text(key).split("\n")
+        exact = option is not None and len(resolved) == len(option.lines)
+        first = option.line if option else 1
+        found = [
+            (line, option.lines[i] if exact and option else first)
             for i, line in enumerate(resolved)
             if line.strip()
         ]
+        return [*self._handed(key), *found]
 
-    def _tag(self, name: str) -> str | None:
-        try:
-            return self._values.get(name.lower() if "/" not in name else name)
-        except ConfigError:
-            return None
+    def _handed(self, key: str) -> list[tuple[str, int]]:
+        """What a filter was given in brackets, or has in [Init], comes before what the jail says itself."""
+        own, option = self._option(key)
+        if not own or option is None or key not in _BOTH or not self._parameters.handed(key):
+            return []
+        text = self._parameters.get(key) or ""
+        return [(line, option.line) for line in text.split("\n") if line.strip()]
 
+    def _usedns(self) -> str:
+        word = self._text("usedns").strip().lower()
+        if word in ("", "yes", "warn", "no", "raw"):
+            return word or "warn"
+        text = f"usedns = {word!r} is read as no; write yes, warn, no or raw"
+        self.faults.append(Fault(*self._place("usedns"), text, warning=True))
+        return "no"
 
-def _compile(source: _Source, key: str, faults: list[Fault]) -> list[Pattern]:
-    done: list[Pattern] = []
-    file, first = source.place(key)
-    try:
-        lines = source.lines(key)
-    except ConfigError as error:
-        faults.append(Fault(file, first, str(error)))
+    def _maxlines(self) -> int:
+        text = self._text("maxlines").strip() or "1"
+        if text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= _MOST_LINES:
+            return int(text)
+        message = f"maxlines = {text[:40]!r} is no whole number from 1 to {_MOST_LINES}"
+        self.faults.append(Fault(*self._place("maxlines"), message))
+        return 1
+
+    def _patterns(self, key: str, maxlines: int, *, names: bool, whole: bool = False) -> list[Pattern]:
+        done: list[Pattern] = []
+        file, first = self._place(key)
+        lines = [(self._text(key).strip(), first)] if whole else self._lines(key)
+        for text, number in lines:
+            if not text:
+                continue
+            try:
+                # Doubtful sets such as [[a] compile with a warning; they are the administrator's to know.
+                with warnings.catch_warnings(record=True) as doubts:
+                    warnings.simplefilter("always")
+                    flags = re.MULTILINE if maxlines > 1 else 0
+                    regex = re.compile(to_regex(text, names=names), flags)
+                for doubt in doubts:
+                    self.faults.append(Fault(file, number, f"{key}: {doubt.message}", warning=True))
+                done.append(Pattern(text, regex, file, number))
+            except (re.error, OverflowError, RecursionError, ValueError) as error:
+                why = hints.compiling(error, text)
+                self.faults.append(Fault(file, number, f"{key} does not compile: {text[:200]!r}: {why}"))
         return done
-    for text, number in lines:
-        try:
-            # Doubtful sets such as [[a] compile with a warning; they are the administrator's to know.
-            with warnings.catch_warnings(record=True) as doubts:
-                warnings.simplefilter("always")
-                regex = re.compile(to_regex(text))
-            for doubt in doubts:
-                faults.append(Fault(file, number, f"{key}: {doubt.message}", warning=True))
-            done.append(Pattern(text, regex, file, number))
-        except (re.error, OverflowError, RecursionError) as error:
-            faults.append(Fault(file, number, f"{key} does not compile: {error}: {text[:200]!r}"))
-    return done

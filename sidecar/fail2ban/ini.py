@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from sidecar.fail2ban import hints
 from sidecar.model import Fault
 
-_SECTION = re.compile(r"\[([^\]]+)\]\s*(?:[#;].*)?$")
-_OPTION = re.compile(r"([^=:\s][^=:]*?)\s*[=:]\s*(.*)$")
+# As Python's configparser reads them: what stands behind the bracket of a section is passed over.
+_SECTION = re.compile(r"\[(.+)\]")
+_DELIMITER = re.compile("[=:]")
+# What no section is called, but a wrapped regex may hold between brackets.
+_PIECE = re.compile(r"[\\<>]|\.[*+]")
 _INLINE_COMMENT = re.compile(r"\s;.*$")
-# What word processors and blogs make of - and of straight quotes.
-_TYPOGRAPHIC = re.compile("[\u2013\u2014\u2018\u2019\u201c\u201d\u00a0]")
+# Options that begin a jail: one that stands twice may be the first of another.
+_HEADS = ("enabled", "filter", "logpath")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +41,29 @@ Section = dict[str, Option]
 
 @dataclass(slots=True)
 class Ini:
-    """The sections of one file, or of several merged; faults are collected, not raised."""
+    """The sections of one file, or of several merged; faults are collected, not raised.
+
+    `files` are the names of those files, in the order in which they were read.
+    """
 
     sections: dict[str, Section] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
 
     def merge(self, later: Ini) -> None:
-        """Lay a later file over this one, option by option."""
-        for name, options in later.sections.items():
+        """Lay a later file over this one, option by option. `[Init?family=inet6]` is `[Init]` with each
+        option named `option?family=inet6`."""
+        for title, options in later.sections.items():
+            name, mark, condition = title.partition("?")
+            # What an option was before may also be what every section has; not in a section that begins here.
+            common = self.sections.get("DEFAULT", {}) if name in self.sections and name != "DEFAULT" else {}
             section = self.sections.setdefault(name, {})
-            for key, option in options.items():
-                before = section.get(key)
-                section[key] = Option(option.value, option.file, option.lines, before)
+            for plain, option in options.items():
+                key = f"{plain}{mark}{condition}"
+                before = section.get(key) or common.get(key)
+                section[key] = Option(option.value, option.file, option.lines, option.known or before)
         self.faults.extend(later.faults)
+        self.files.extend(later.files)
 
 
 class _Reader:
@@ -57,19 +71,24 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.ini = Ini()
+        self.ini = Ini(files=[file])
         self.section: Section | None = None
         self.name = ""
         self.key: str | None = None
         self.indent = 0
-        self.orphan = False
+        # The value that is still open: its lines and their numbers.
+        self.value: list[str] = []
+        self.numbers: list[int] = []
+        # What stands above the first section: the number of its first line, and its options.
+        self.lost = 0
+        self.orphans: dict[str, str] = {}
 
     def fault(self, number: int, message: str, *, warning: bool = False) -> None:
         jail = self.name if self.section is not None and self.name != "DEFAULT" else None
         self.ini.faults.append(Fault(self.file, number, message, jail, warning))
 
     def feed(self, number: int, raw: str) -> None:
-        line = raw.rstrip("\r\n").rstrip()
+        line = raw.rstrip()
         bare = line.strip()
         if not bare:
             self._continue(number, "")
@@ -77,66 +96,87 @@ class _Reader:
         if bare[0] in "#;":
             return
         indent = len(line) - len(line.lstrip())
-        value = _INLINE_COMMENT.sub("", bare)
+        value = _INLINE_COMMENT.sub("", bare).rstrip()
+        header = None
         if self.key is not None and indent > self.indent:
             self._continue(number, value)
-            return
-        header = _SECTION.match(bare)
-        if header:
+        elif header := _SECTION.match(value):
             self._open(number, header.group(1))
         else:
             self._option(number, indent, value)
-        found = _TYPOGRAPHIC.search(line)
-        if found and not header:
-            self.fault(
-                number,
-                f"{found.group()!r} is a typographic character, as copied from a web page; "
-                "did you mean - ' or \" ?",
-                warning=True,
-            )
+        for sentence in hints.copied(value):
+            self.fault(number, sentence, warning=True)
 
     def _continue(self, number: int, text: str) -> None:
-        if self.section is None or self.key is None:
-            return
-        option = self.section[self.key]
-        self.section[self.key] = Option(f"{option.value}\n{text}", option.file, (*option.lines, number))
+        if self.key is not None:
+            self.value.append(text)
+            self.numbers.append(number)
+
+    def close(self) -> None:
+        """The open option is complete: nothing more belongs to its value."""
+        if self.section is not None and self.key is not None:
+            value = "\n".join(self.value).rstrip("\n")
+            lines = tuple(self.numbers[: value.count("\n") + 1])
+            self.section[self.key] = Option(value, self.file, lines)
+        self.key = None
 
     def _open(self, number: int, name: str) -> None:
-        if name in self.ini.sections:
-            self.name = name
-            self.section = self.ini.sections[name]
-            self.fault(number, f"section [{name}] stands twice in this file; join the two")
-        self.name, self.key = name, None
+        if self.key is not None and _PIECE.search(name):
+            text = f"[{name[:60]}] is read as a section; if it belongs to {self.key}, indent this line"
+            self.fault(number, text)
+        self.close()
+        self.name, again = name, name in self.ini.sections
         self.section = self.ini.sections.setdefault(name, {})
+        if again:
+            self.fault(number, f"section [{name[:60]}] stands twice in this file; join the two")
 
     def _option(self, number: int, indent: int, text: str) -> None:
-        found = _OPTION.match(text)
+        above = self.key
+        self.close()
+        found = _DELIMITER.search(text)
+        key = text[: found.start()].strip().lower() if found else ""
+        value = text[found.end() :].strip() if found else ""
         if self.section is None:
-            if not self.orphan:
-                self.fault(
-                    number,
-                    "text before the first [section]; a filter begins with [Definition], a jail with [NAME]",
-                )
-            self.orphan = True
+            self.lost = self.lost or number
+            self.orphans.setdefault(key, value)
             return
-        if not found:
-            self.fault(number, f"{text[:60]!r} is no option; write: name = value")
-            self.key = None
+        if above and hints.regex_like(key or text):
+            # Cut off here, the regex above would find more than was meant.
+            text = f"{text[:60]!r} is no option; if it belongs to {above[:40]}, indent this line deeper"
+            self.fault(number, text + (" (a tab is one blank)" if indent else ""))
             return
-        key = found.group(1).strip().lower()
+        if not key:
+            cure = f", or indent it deeper if it belongs to {above[:40]}" if above else ""
+            self.fault(number, f"{text[:60]!r} is no option; write: name = value{cure}")
+            return
         if key in self.section:
-            self.fault(number, f"option {key} stands twice in [{self.name}]; remove one")
-        self.section[key] = Option(found.group(2).strip(), self.file, (number,))
+            cure = ", or write the lost [NAME] of another jail above it" if key in _HEADS else ""
+            self.fault(number, f"option {key[:60]} stands twice in [{self.name[:60]}]; remove one{cure}")
         self.key, self.indent = key, indent
+        self.value, self.numbers = [value], [number]
+
+    def finish(self) -> Ini:
+        self.close()
+        if self.lost:
+            text = f"text before the first [section]; {_header(self.file, self.orphans)}"
+            self.ini.faults.insert(0, Fault(self.file, self.lost, text))
+        return self.ini
+
+
+def _header(file: str, options: dict[str, str]) -> str:
+    """Which header is lost, as web pages lose them: by the place of the file and what stands there."""
+    if re.search(r"(?:^|/)(?:filter|action)\.d/", file) or "failregex" in options:
+        return "write [Definition] above it, which the copy of a web page may have lost"
+    if "enabled" in options or "logpath" in options:
+        name = options.get("filter", "").partition("[")[0].strip()
+        return f"write the jail's name above it, such as [{name or 'zimbra-smtp'}]"
+    return "a filter begins with [Definition], a jail with [NAME], what is for all jails with [DEFAULT]"
 
 
 def parse(text: str, file: str) -> Ini:
     """Read one file's text. `file` is only a name for messages. Never raises: see `Ini.faults`."""
     reader = _Reader(file)
-    for number, line in enumerate(text.split("\n"), start=1):
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, line in enumerate(lines, start=1):
         reader.feed(number, line)
-    for section in reader.ini.sections.values():
-        for key, option in section.items():
-            stripped = option.value.rstrip("\n")
-            section[key] = Option(stripped, option.file, option.lines[: stripped.count("\n") + 1])
-    return reader.ini
+    return reader.finish()

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from sidecar.fail2ban.ini import Ini, Option
 from sidecar.model import ConfigError
 
 _REFERENCE = re.compile(r"%(?:\(([^)]*)\)s|(%)|(.?))", re.DOTALL)
 _DEPTH = 10
+# A handful of options that name each other many times could otherwise fill the memory.
+_LONGEST = 1 << 17
+_MOST = 5000
 
 
 class Values:
-    """The resolved options of one section over `[DEFAULT]`, with parameters handed in from outside on top."""
+    """The resolved options of one section over `[DEFAULT]`, with parameters handed in from outside on top.
 
-    def __init__(self, ini: Ini, section: str, given: dict[str, str] | None = None) -> None:
+    `given` may refer to other options itself; `over` lies below it and is resolved already. `known` answers
+    `%(known/option)s` before any earlier file does: for a jail, what its filter has.
+    """
+
+    def __init__(
+        self,
+        ini: Ini,
+        section: str,
+        given: Mapping[str, str] | None = None,
+        known: Mapping[str, str] | None = None,
+        over: Mapping[str, str] | None = None,
+    ) -> None:
         self._ini = ini
         self._name = section
         self._section = ini.sections.get(section, {})
         self._default = ini.sections.get("DEFAULT", {})
         self._given = given or {}
+        self._known = known or {}
+        self._over = over or {}
+        self._references = 0
 
     def option(self, key: str) -> Option | None:
         """The raw option that decides, for its file and line."""
         return self._section.get(key) or self._default.get(key)
+
+    def own(self, key: str) -> Option | None:
+        """The raw option of the section itself, `[DEFAULT]` left out."""
+        return self._section.get(key)
 
     def keys(self) -> set[str]:
         """Every option that is visible here."""
@@ -34,10 +56,27 @@ class Values:
         if key in self._given:
             return self._given[key]
         option = self.option(key)
-        return fallback if option is None else self._resolve(option, key, 0)
+        return fallback if option is None else self._resolve(option, key, 1)
+
+    def of(self, path: str) -> str | None:
+        """The value of `section/option` as it is in that section, whatever was handed in; None if there is
+        none. ConfigError as for `get`."""
+        section, _, key = path.partition("/")
+        if section.lower() != "default" and section not in self._ini.sections:
+            return None
+        return Values(self._ini, section).get(key.lower())
+
+    def of_option(self, option: Option, key: str) -> str:
+        """The resolved value of this very option, whatever was handed in for its name."""
+        return self._resolve(option, key, 1)
 
     def _resolve(self, option: Option, key: str, depth: int) -> str:
+        if "%" not in option.value:
+            return option.value
         where = f"{option.file}:{option.line}"
+        length = 0
+        if depth == 1:
+            self._references = 0
         if depth > _DEPTH:
             raise ConfigError(f"{where}: {key} refers to itself, or through more than {_DEPTH} others")
 
@@ -47,33 +86,44 @@ class Values:
                 return "%"
             if name is None:
                 raise ConfigError(f"{where}: %{other} in {key} is no reference; write %% for a percent sign")
-            return self._lookup(name.lower(), option, key, depth, where)
+            nonlocal length
+            text = self._lookup(name.lower(), option, key, depth, where)
+            length += len(text)
+            self._references += 1
+            if length > _LONGEST or self._references > _MOST:
+                raise ConfigError(f"{where}: {key} grows without end through what it refers to")
+            return text
 
         return _REFERENCE.sub(replace, option.value)
 
     def _lookup(self, name: str, option: Option, key: str, depth: int, where: str) -> str:
-        if name == "__name__":
-            return self._name
-        if name.startswith("known/"):
-            wanted = name.removeprefix("known/")
-            if wanted in self._given:
-                return self._given[wanted]
-            known = option.known if wanted == key else None
-            known = (
-                known or (self._section.get(wanted) if wanted != key else None) or self._default.get(wanted)
-            )
-            if known is not None:
-                return self._resolve(known, wanted, depth + 1)
-        elif "/" in name:
-            section, _, wanted = name.partition("/")
-            source = self._ini.sections.get(section, {})
-            found = source.get(wanted) or self._default.get(wanted)
-            if found is not None:
-                return self._resolve(found, wanted, depth + 1)
-        elif name in self._given:
-            return self._given[name]
+        section, slash, wanted = name.partition("/")
+        found: Option | None
+        if name in self._given:
+            text = Option(self._given[name], option.file, option.lines)
+            return self._resolve(text, name, depth + 1)
+        if name in self._over:
+            return self._over[name]
+        if not slash:
+            if name == "__name__":
+                return self._name
+            found, wanted = self.option(name), name
+        elif section == "known":
+            if wanted in self._known:
+                return self._known[wanted]
+            found = self._previous(wanted, option if wanted == key else None)
         else:
-            found = self.option(name)
-            if found is not None:
-                return self._resolve(found, name, depth + 1)
-        raise ConfigError(f"{where}: %({name})s in {key} is not set anywhere")
+            found = self._elsewhere(section, wanted)
+        if found is None:
+            raise ConfigError(f"{where}: %({name})s in {key} is not set anywhere")
+        return self._resolve(found, wanted, depth + 1)
+
+    def _previous(self, key: str, current: Option | None) -> Option | None:
+        """What an option was before a later file wrote it: within that very value one step further back."""
+        newest = current or self._section.get(key)
+        return (newest.known if newest else None) or self._default.get(key)
+
+    def _elsewhere(self, section: str, key: str) -> Option | None:
+        if section.lower() != "default" and (found := self._ini.sections.get(section, {}).get(key)):
+            return found
+        return self._default.get(key)

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sidecar.fail2ban import filters
-from sidecar.fail2ban.dates import fixed_offset
-from sidecar.fail2ban.durations import seconds
+from sidecar.fail2ban import actions, filters, hints, ignoring
+from sidecar.fail2ban.arithmetic import evaluate
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.filters import FilterSpec
+from sidecar.fail2ban.ignoring import Ignored
+from sidecar.fail2ban.increment import Increment
 from sidecar.fail2ban.ini import Ini
 from sidecar.fail2ban.interpolation import Values
+from sidecar.fail2ban.naming import split_name
+from sidecar.fail2ban.options import Options
 from sidecar.model import ConfigError, Fault, Network, Seconds
 
-_TRUE = {"1", "on", "true", "yes"}
-_FALSE = {"0", "off", "false", "no", ""}
 _OWN = {"zmban.dry_run", "zmban.ipv4_prefix", "zmban.ipv6_prefix"}
-_WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
 # Longer is for ever; it also bounds what a calendar has to show.
 _LONGEST_BAN = 100 * 365.25 * 86400
 _NOT_JAILS = {"DEFAULT", "INCLUDES"}
-# Actions of Fail2Ban's own set that refuse an address at the host; all of them become a route here.
-_BAN_ACTIONS = ("route", "iptables", "nftables", "ufw", "firewallcmd", "shorewall", "pf", "blackhole", "%(")
+_BACKENDS = ("auto", "pyinotify", "polling", "gamin", "systemd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +34,22 @@ class LogPath:
 
 @dataclass(frozen=True, slots=True)
 class JailSpec:
-    """One enabled jail, ready to run. Durations in seconds; `bantime` None is for ever."""
+    """One enabled jail, ready to run. Durations in seconds; `bantime` None is for ever.
+
+    `ignoreip` are the networks that are known when the configuration is read, `ignored` is where more
+    come from: host names, and files that may change.
+    """
 
     name: str
     filter: FilterSpec
     logpath: tuple[LogPath, ...]
-    maxretry: int = 5
+    maxretry: int = 3
     findtime: Seconds = 600.0
     bantime: Seconds | None = 600.0
+    increment: Increment | None = None
     maxmatches: int = 5
     ignoreip: tuple[Network, ...] = ()
+    ignored: Ignored = field(default_factory=Ignored)
     logtimezone: tzinfo | None = None
     logencoding: str = "utf-8"
     ipv4_prefix: int = 32
@@ -62,6 +64,7 @@ class Configuration:
     jails: dict[str, JailSpec] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
+    enabled: set[str] = field(default_factory=set)
     ini: Ini = field(default_factory=Ini)
 
     def place(self, jail: str, key: str) -> tuple[str, int]:
@@ -72,218 +75,225 @@ class Configuration:
 
     @property
     def broken(self) -> set[str]:
-        """Names of enabled jails that cannot run."""
-        return {f.jail for f in self.faults if f.jail and not f.warning}
+        """Names of jails that should run and cannot: those that are enabled, or may be."""
+        return {f.jail for f in self.faults if f.jail and not f.warning} | (self.enabled - set(self.jails))
 
 
 def load(files: ConfigFiles) -> Configuration:
     """Read all jails. Never raises: what is wrong is in `faults`, and the other jails stand."""
     ini = files.jails()
     result = Configuration(ini=ini)
-    enabled: set[str] = set()
+    enabled = result.enabled
     for name in ini.sections:
         if name in _NOT_JAILS:
             continue
-        values = Values(ini, name)
-        try:
-            word = (values.get("enabled") or "").strip().lower()
-        except ConfigError as error:
-            result.faults.append(_fault_at(values, "enabled", str(error), name))
-            continue
-        if word not in _TRUE | _FALSE:
-            text = f"enabled = {word!r} is neither true nor false"
-            result.faults.append(_fault_at(values, "enabled", text, name))
-        if word not in _TRUE:
-            continue
-        enabled.add(name)
-        _JailReader(files, ini, name, result).read()
-    lost = [fault for fault in ini.faults if fault.jail is None and not fault.warning]
-    if lost:
-        # What is lost there, ignoreip perhaps or a dry run, concerns every jail: none may run without it.
-        result.jails.clear()
-        text = "no jail runs until this is mended, for what stands there may concern each"
-        result.faults.append(Fault(lost[0].file, lost[0].line, text))
-    for fault in ini.faults:
-        result.faults.append(fault)
-        if fault.jail in enabled and not fault.warning and fault.jail:
-            result.jails.pop(fault.jail, None)
-    result.faults = list(dict.fromkeys(result.faults))
+        options = Options(ini, name, files.directory)
+        if options.boolean("enabled"):
+            enabled.add(name)
+            spec = _Reader(files, options).read()
+            if spec is not None and options.good:
+                result.jails[name] = spec
+        result.faults += options.faults
+    _apply(ini.faults, enabled, result)
     return result
 
 
-def _fault_at(values: Values, key: str, message: str, jail: str, *, warning: bool = False) -> Fault:
-    option = values.option(key) or values.option("enabled")
-    file, line = (option.file, option.line) if option else ("jail.conf", 1)
-    return Fault(file, line, message.removeprefix(f"{file}:{line}: "), jail, warning)
+def one(files: ConfigFiles, name: str) -> tuple[JailSpec | None, list[Fault]]:
+    """One jail, whether it is enabled or not; None where no file has it or it cannot be read."""
+    ini = files.jails()
+    if name in _NOT_JAILS or name not in ini.sections:
+        return None, []
+    options = Options(ini, name, files.directory)
+    spec = _Reader(files, options).read()
+    faults = [*options.faults, *(f for f in ini.faults if f.jail in (None, name))]
+    return (spec if options.good else None), faults
 
 
-class _JailReader:
-    """Types the options of one jail and collects what is wrong with them."""
+def _apply(faults: list[Fault], enabled: set[str], result: Configuration) -> None:
+    """What is wrong in the files themselves: it stops the jail that it stands in, or all of them."""
+    lost = [fault for fault in faults if fault.jail is None and not fault.warning]
+    if lost:
+        # What is lost there, ignoreip perhaps or a dry run, concerns every jail: none may run without it.
+        result.jails.clear()
+    for fault in faults:
+        # What is wrong in a jail that is switched off hurts nobody.
+        off = fault.jail is not None and fault.jail not in enabled
+        result.faults.append(replace(fault, warning=True) if off else fault)
+        if fault.jail and not fault.warning:
+            result.jails.pop(fault.jail, None)
+    if lost:
+        text = "no jail runs until this is mended, for what stands there may concern each"
+        result.faults.append(Fault(lost[0].file, lost[0].line, text))
+    result.faults = list(dict.fromkeys(result.faults))
 
-    def __init__(self, files: ConfigFiles, ini: Ini, name: str, result: Configuration) -> None:
-        self.files, self.name, self.result = files, name, result
-        self.values = Values(ini, name)
-        self.good = True
 
-    def fault(self, key: str, message: str, *, warning: bool = False) -> None:
-        self.result.faults.append(_fault_at(self.values, key, message, self.name, warning=warning))
-        self.good = self.good and warning
+class _Reader:
+    """Puts one jail together from its options."""
 
-    def text(self, key: str, fallback: str = "") -> str:
-        try:
-            value = self.values.get(key, fallback)
-            return fallback if value is None else value.strip()
-        except ConfigError as error:
-            self.fault(key, str(error))
-            return fallback
+    def __init__(self, files: ConfigFiles, options: Options) -> None:
+        self._files, self._options = files, options
 
-    def whole(self, key: str, fallback: int, low: int, high: int) -> int:
-        text = self.text(key, str(fallback))
-        if _WHOLE.fullmatch(text) and low <= int(text) <= high:
-            return int(text)
-        hint = " (a comment behind a value needs ' ;', not ' #')" if "#" in text else ""
-        self.fault(key, f"{key} = {text!r} is no whole number from {low} to {high}{hint}")
-        return fallback
-
-    def boolean(self, key: str) -> bool:
-        text = self.text(key).lower()
-        if text not in _TRUE | _FALSE:
-            self.fault(key, f"{key} = {text!r} is neither true nor false")
-        return text in _TRUE
-
-    def seconds(self, key: str, fallback: str) -> Seconds:
-        text = self.text(key, fallback)
-        try:
-            return seconds(text)
-        except ValueError as error:
-            self.fault(key, f"{key}: {error}")
-            return seconds(fallback)
-
-    def read(self) -> None:
+    def read(self) -> JailSpec | None:
+        """The jail, or None where it has no filter. What else is wrong is in the options' faults."""
+        options = self._options
         spec = self._filter()
-        self._lint()
-        bantime = self.seconds("bantime", "600")
-        findtime = self.seconds("findtime", "600")
+        bans = self._lint()
+        bantime, findtime = options.seconds("bantime", "600"), options.seconds("findtime", "600")
         if findtime <= 0:
-            self.fault("findtime", f"findtime = {findtime:g} is no time to count in")
+            options.fault("findtime", f"findtime = {findtime:g} is no time to count in")
         if bantime <= 0 and bantime != -1:
-            self.fault("bantime", f"bantime = {bantime:g} never bans; -1 is for ever")
-        maxretry = self.whole("maxretry", 5, 1, 1_000_000)
+            options.fault("bantime", f"bantime = {bantime:g} never bans; -1 is for ever")
+        ignored = self._ignored()
         jail = JailSpec(
-            name=self.name,
+            name=options.name,
             filter=spec or FilterSpec("none", ()),
             logpath=self._logpath(),
-            maxretry=maxretry,
+            maxretry=options.whole("maxretry", 3, 1, 1_000_000),
             findtime=findtime,
             bantime=None if bantime == -1 or bantime > _LONGEST_BAN else bantime,
-            maxmatches=self.whole("maxmatches", maxretry, 0, 1_000_000),
-            ignoreip=self._ignoreip(),
-            logtimezone=self._timezone(),
-            logencoding=self._encoding(),
-            ipv4_prefix=self.whole("zmban.ipv4_prefix", 32, 8, 32),
-            ipv6_prefix=self.whole("zmban.ipv6_prefix", 64, 16, 128),
-            dry_run=self.boolean("zmban.dry_run"),
+            increment=self._increment(),
+            maxmatches=options.whole("maxmatches", 5, 0, 1_000_000),
+            ignoreip=self._listed(ignored).networks,
+            ignored=ignored,
+            logtimezone=options.timezone(),
+            logencoding=options.encoding(),
+            ipv4_prefix=options.whole("zmban.ipv4_prefix", 32, 8, 32),
+            ipv6_prefix=options.whole("zmban.ipv6_prefix", 64, 16, 128),
+            dry_run=options.boolean("zmban.dry_run") or not bans,
         )
-        if self.good and spec:
-            self.result.jails[self.name] = jail
+        return jail if spec else None
 
     def _filter(self) -> FilterSpec | None:
+        options = self._options
+        text = options.text("filter")
         try:
-            name, given = filters.split_name(self.text("filter", self.name) or self.name)
-            spec, faults = filters.load(self.files, name, given, self.values)
+            if not text and options.values.option("failregex") and not self._namesake():
+                spec, faults = filters.from_jail(options.ini, options.name)
+            else:
+                name, given = split_name(text or options.name)
+                for doubt in hints.unclosed(given):
+                    options.fault("filter", doubt, warning=True)
+                spec, faults = filters.load(self._files, name, given, options.over)
         except ConfigError as error:
-            self.fault("filter", str(error))
+            options.fault("filter", str(error))
             return None
-        for fault in faults:
-            self.result.faults.append(Fault(fault.file, fault.line, fault.message, self.name, fault.warning))
-            self.good = self.good and fault.warning
+        options.faults += [Fault(f.file, f.line, f.message, options.name, f.warning) for f in faults]
         return spec
 
-    def _lint(self) -> None:
-        for key in sorted(self.values.keys()):
+    def _namesake(self) -> bool:
+        """Whether a jail that names no filter has one of its own name; `filter =` is a jail without any."""
+        options = self._options
+        return options.values.option("filter") is None and self._files.filter(options.name) is not None
+
+    def _lint(self) -> bool:
+        """What cannot be done here as it is written; whether the jail bans anybody at all."""
+        options = self._options
+        for key in sorted(options.values.keys()):
             # A dry run that is misspelt bans for years: our own options are never passed over.
             if key.startswith(("zmban.", "zmban_")) and key not in _OWN:
-                self.fault(key, f"{key} is not known in a jail; there are: {', '.join(sorted(_OWN))}")
-        for line in self.text("action", "route").split("\n"):
-            if line.strip() and not line.strip().startswith(_BAN_ACTIONS):
-                self.fault("action", f"action {line.strip()!r} is not run here; write action = route")
-        option = self.values.option("port")
-        if option and self.text("port") not in ("", "all", "any", "0:65535", "1:65535"):
-            self.fault("port", "a route closes every port of the host, not only these", warning=True)
-        if self.text("usedns", "no").lower() not in ("no", "warn", "yes"):
-            self.fault("usedns", "usedns is read as no: only addresses are banned", warning=True)
-        if self.text("backend", "auto").lower().startswith("systemd"):
-            self.fault("backend", "the journal is not read; name the log file with logpath")
-        if self.text("ignorecommand"):
-            self.fault("ignorecommand", "no command is run here; use ignoreip or zmban allow")
+                text = f"{key} is not known in a jail; there are: {', '.join(sorted(_OWN))}"
+                options.fault(key, text)
+            elif meant := options.misspelt(key):
+                options.fault(key, f"{key} is not known in a jail; did you mean {meant}?", warning=True)
+        port = options.values.own("port")
+        if port and options.text("port") not in ("", "all", "any", "0:65535", "1:65535"):
+            options.fault("port", "a route closes every port of the host, not only these", warning=True)
+        self._backend()
+        if options.text("ignorecommand"):
+            options.fault(
+                "ignorecommand",
+                "ignorecommand: no command is run here; use ignoreip (file:PATH) or zmban allow",
+            )
+        return self._actions()
+
+    def _backend(self) -> None:
+        options = self._options
+        backend = options.text("backend", "auto").lower()
+        if not backend.startswith(_BACKENDS):
+            text = f"backend = {backend[:60]!r} is not known; leave it out"
+            options.fault("backend", text, warning=True)
+        elif backend.startswith("systemd"):
+            read = bool(options.text("logpath"))
+            cure = "the files of logpath are" if read else "name the log file with logpath"
+            options.fault("backend", f"the journal is not read; {cure}", warning=read)
+
+    def _actions(self) -> bool:
+        options = self._options
+        try:
+            found = actions.judge(options.text("action", "route"), self._files.action)
+        except ConfigError as error:
+            options.fault("action", str(error))
+            return True
+        for message in found.errors:
+            options.fault("action", message)
+        for message in found.warnings:
+            options.fault("action", message, warning=True)
+        if not found.bans and not found.errors:
+            text = "none of its actions refuses anybody: the jail runs dry; write action = route"
+            options.fault("action", text, warning=True)
+        return found.bans
 
     def _logpath(self) -> tuple[LogPath, ...]:
+        options = self._options
         paths: list[LogPath] = []
-        for line in self.text("logpath").split("\n"):
+        for line in options.text("logpath").split("\n"):
             words = line.split()
             if not words:
                 continue
             place = words.pop() if len(words) > 1 and words[-1] in ("head", "tail") else "head"
             if len(words) != 1 or not words[0].startswith("/"):
-                self.fault("logpath", f"{line.strip()!r} is no absolute path or glob, one a line")
+                options.fault("logpath", hints.path(line.strip()[:200]))
                 continue
             paths.append(LogPath(words[0], place == "tail"))
-        if not paths and self.good:
-            self.fault("logpath", f"jail {self.name} names no log; add logpath = /var/log/zimbra.log")
+        if not paths and options.good:
+            options.fault("logpath", f"jail {options.name} names no log; add logpath = /var/log/zimbra.log")
         return tuple(paths)
 
-    def _ignoreip(self) -> tuple[Network, ...]:
-        networks: list[Network] = []
-        for word in self.text("ignoreip").replace(",", " ").split():
-            try:
-                networks.append(_ignored(word))
-            except ValueError:
-                # Not a warning: without this entry somebody who must not be banned would be.
-                self.fault(
-                    "ignoreip", f"ignoreip: {word!r} is no address or network; names are not looked up"
-                )
-        return tuple(networks)
+    def _ignored(self) -> Ignored:
+        options = self._options
+        found, wrong = ignoring.read(ignoring.words(options.text("ignoreip")))
+        for word in wrong:
+            # Not a warning: without this entry somebody who must not be banned would be.
+            options.fault(
+                "ignoreip", f"ignoreip: {word[:100]!r} is none of address, network, name, file:PATH"
+            )
+        return found
 
-    def _timezone(self) -> tzinfo | None:
-        text = self.text("logtimezone")
-        if not text:
+    def _listed(self, ignored: Ignored) -> Ignored:
+        """With what the files say now."""
+        options = self._options
+        for path in ignored.files:
+            text = self._files.listed(path)
+            if text is None:
+                options.fault("ignoreip", f"ignoreip: file:{path} cannot be read")
+            for word in ignoring.read(ignoring.lines(text or ""))[1]:
+                options.fault("ignoreip", f"{path}: {word[:100]!r} is no address, network or host name")
+        return ignoring.filled(ignored, self._files.listed)
+
+    def _increment(self) -> Increment | None:
+        options = self._options
+        if not options.boolean("bantime.increment"):
             return None
+        text = options.text("bantime.multipliers")
+        formula = options.text("bantime.formula")
         try:
-            return fixed_offset(text)
-        except ValueError:
-            pass
-        try:
-            return ZoneInfo(text)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            self.fault("logtimezone", f"logtimezone = {text!r}: write Europe/Zurich or +0200")
+            found = Increment(
+                factor=evaluate(options.text("bantime.factor", "1") or "1", functions=True),
+                formula=formula or None,
+                multipliers=tuple(evaluate(word) for word in text.split()),
+                maxtime=self._maxtime(),
+                rndtime=options.seconds("bantime.rndtime", "0"),
+                overalljails=options.boolean("bantime.overalljails"),
+            )
+            found.seconds(600.0, 3, 0.0)
+        except ValueError as error:
+            key = "bantime.formula" if formula else "bantime.factor"
+            options.fault(key, f"{key}: {error}; write it as in Fail2Ban's manual, or leave it out")
             return None
+        return found
 
-    def _encoding(self) -> str:
-        text = self.text("logencoding", "auto").lower()
-        try:
-            name = codecs.lookup("utf-8" if text in ("auto", "utf-8-sig") else text).name
-            if "az09[]:\n".encode(name) == b"az09[]:\n" and name != "utf-7":
-                return name
-        except (LookupError, ValueError, TypeError):
-            pass
-        self.fault("logencoding", f"logencoding = {text!r} is no encoding that holds ASCII; write utf-8")
-        return "utf-8"
-
-
-def _ignored(word: str) -> Network:
-    """`127.0.0.1/8` has host bits, and everybody writes it so: what counts is the network."""
-    address, slash, length = word.partition("/")
-    parsed = Network.parse(address)
-    return parsed.supernet(_length(length, parsed)) if slash else parsed
-
-
-def _length(text: str, address: Network) -> int:
-    if "." in text and address.version == 4:
-        mask = Network.parse(text).value
-        length = bin(mask).count("1")
-        if mask != Network(4, 2**32 - 1, 32).supernet(length).value:
-            raise ValueError(f"{text} is no netmask")
-        return length
-    if not text.isdecimal() or int(text) > address.length:
-        raise ValueError(f"/{text} is no prefix length")
-    return int(text)
+    def _maxtime(self) -> Seconds | None:
+        if not self._options.text("bantime.maxtime"):
+            return None
+        longest = self._options.seconds("bantime.maxtime", "-1")
+        return None if longest == -1 else longest

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from sidecar.detect.literals import Literal, required
 from sidecar.detect.matcher import Matcher
 from sidecar.detect.prefilter import Prefilter
 from sidecar.fail2ban import filters
-from sidecar.fail2ban.ini import Ini, Option
+from sidecar.fail2ban.files import ConfigFiles
 
 OWN = {"failregex": "foo bar <HOST>", "datepattern": r"\[%%Y-%%m-%%d %%H:%%M:%%S\]"}
 
@@ -104,6 +105,8 @@ def test_a_literal_wanted_with_and_without_case_is_found_in_any() -> None:
         ("login failed (?P<fid>)", "login 5/01/2026 10:00:00 failed "),
         ("foo bar(?P<fid>)", "foo@4000000037c219bf2ef02e94 bar"),
         ("foobar(?P<fid>)", "foo2026-01-05 10:00:00bar"),
+        ("foo bar(?P<fid>)", "foo+0100 Mon Jan  5 10:00:00 bar"),
+        ("foo bar(?P<fid>)", "foo 5/Jan/2026 10:00:00 bar"),
     ],
 )
 def test_a_date_never_stands_inside_a_literal(pattern: str, line: str) -> None:
@@ -112,9 +115,10 @@ def test_a_date_never_stands_inside_a_literal(pattern: str, line: str) -> None:
         assert Prefilter([spec]).candidates(line.encode() + b"\n")
 
 
-def test_with_a_date_pattern_of_one_s_own_every_line_is_looked_at() -> None:
-    ini = Ini({"Definition": {k: Option(v, "f", (1,)) for k, v in OWN.items()}})
-    spec, faults = filters._resolve(ini, "f", {}, None)
+def test_with_a_date_pattern_of_one_s_own_every_line_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "own.conf"
+    path.write_text("[Definition]\n" + "".join(f"{key} = {value}\n" for key, value in OWN.items()))
+    spec, faults = filters.from_file(ConfigFiles([]), path, {})
     assert faults == []
     line = "foo [2026-01-05 10:00:00]bar 203.0.113.7"
     assert Matcher(spec, UTC).match(line, 1772366400.0).host == "203.0.113.7"

@@ -46,3 +46,12 @@ def test_a_later_file_overrides_option_by_option_and_keeps_what_was_known() -> N
     assert option.known is not None
     assert option.known.value == "1"
     assert merged.sections["a"]["y"].value == "2"
+
+
+def test_a_conditional_section_is_its_plain_one_with_conditional_options() -> None:
+    merged = parse("[Init]\nx = 1\n", "first")
+    merged.merge(parse("[Init?family=inet6]\nx = 2\n", "second"))
+    assert {key: option.value for key, option in merged.sections["Init"].items()} == {
+        "x": "1",
+        "x?family=inet6": "2",
+    }

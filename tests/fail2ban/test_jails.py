@@ -1,11 +1,14 @@
 """Jails and filters of a configuration."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from sidecar.fail2ban import filters, jails
+from sidecar.fail2ban import jails
 from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.increment import Increment
+from sidecar.fail2ban.naming import split_name
 from sidecar.model import ConfigError, Network
 
 FILTER = "[Definition]\nfailregex = ^ host \\S+: bad from <HOST>$\n"
@@ -115,11 +118,11 @@ def test_a_parameter_that_leads_back_to_itself_is_a_fault_and_no_endless_loop(tm
 @pytest.mark.parametrize("text", ["a[b=c", "a]b", "", "a[=]"])
 def test_a_filter_name_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
-        filters.split_name(text)
+        split_name(text)
 
 
 def test_options_of_a_filter_keep_their_quoted_commas() -> None:
-    assert filters.split_name("sshd[mode=normal, x=\"a,b\"][y='c']") == (
+    assert split_name("sshd[mode=normal, x=\"a,b\"][y='c']") == (
         "sshd",
         {"mode": "normal", "x": "a,b", "y": "c"},
     )
@@ -132,7 +135,7 @@ def test_what_the_user_s_default_ignores_is_ignored_by_the_shipped_jails_too(tmp
     assert {j.ignoreip for j in found.jails.values()} == {(Network.parse("203.0.113.0/24"),)}
 
 
-@pytest.mark.parametrize("ignoreip", ["203.0.113.0/240", "office.example.com", "999.1.1.1"])
+@pytest.mark.parametrize("ignoreip", ["203.0.113.0/240", "file:/nowhere", "999.1.1.1", "a..b"])
 def test_a_jail_does_not_run_without_an_ignoreip_that_it_cannot_read(tmp_path: Path, ignoreip: str) -> None:
     found = load(tmp_path, f"[a]\nenabled=1\nlogpath=/x\nignoreip = 10.0.0.1 {ignoreip}\n")
     assert found.broken == {"a"}
@@ -214,6 +217,54 @@ def test_no_jail_runs_without_what_stands_above_the_first_section(tmp_path: Path
     found = jails.load(ConfigFiles([shipped, tmp_path]))
     assert not found.jails
     assert any("no jail runs until this is mended" in str(f) for f in found.faults)
+
+
+def test_the_image_s_defaults_are_those_of_a_stock_jail_conf_and_none_are_built_in() -> None:
+    """A jail.local that leaves a value out means what it meant above Fail2Ban's own jail.conf."""
+    text = "[a]\nenabled=1\nfilter=zimbra-smtp\nlogpath=%(sshd_log)s\naction=%(action_mwl)s\n"
+    shipped = Path(__file__).parents[2] / "config"
+    with TemporaryDirectory() as place:
+        write(Path(place), jail_DOT_local=text)
+        jail = jails.load(ConfigFiles([shipped, Path(place)])).jails["a"]
+    assert (jail.maxretry, jail.findtime, jail.bantime, jail.maxmatches) == (5, 600, 600, 5)
+    assert (jail.logpath[0].glob, jail.dry_run, jail.filter.usedns) == ("/var/log/auth.log", False, "warn")
+
+
+def test_without_any_default_the_built_in_ones_count(tmp_path: Path) -> None:
+    jail = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\n").jails["a"]
+    assert (jail.maxretry, jail.findtime, jail.bantime, jail.maxmatches) == (3, 600, 600, 5)
+
+
+def test_growing_ban_times_are_read_with_their_whole_family(tmp_path: Path) -> None:
+    text = (
+        "bantime.increment = true\nbantime.factor = 2.0 / 2.885385\nbantime.multipliers = 1 2 4\n"
+        "bantime.maxtime = 5w\nbantime.rndtime = 30m\nbantime.overalljails = yes\n"
+    )
+    found = load(tmp_path, f"[a]\nenabled=1\nlogpath=/x\n{text}").jails["a"].increment
+    assert found == Increment(2.0 / 2.885385, None, (1, 2, 4), 3024000, 1800, True)
+    assert load(tmp_path, "[a]\nenabled=1\nlogpath=/x\n").jails["a"].increment is None
+
+
+def test_a_jail_writes_its_regexes_itself_and_extends_those_of_its_filter(tmp_path: Path) -> None:
+    text = "[a]\nenabled=1\nlogpath=/x\nfailregex = %(known/failregex)s\n  more <HOST>\n[b]\nenabled=1\nlogpath=/x\nfailregex = own <HOST>\nfilter =\n"
+    found = load(tmp_path, text).jails
+    assert [p.text for p in found["a"].filter.failregex] == [r"^ host \S+: bad from <HOST>$", "more <HOST>"]
+    assert [p.text for p in found["b"].filter.failregex] == ["own <HOST>"]
+
+
+def test_a_jail_of_the_user_overrides_a_shipped_one_option_by_option(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "config"
+    write(tmp_path, jail_DOT_local="[zimbra-smtp]\nmaxretry = 9\n")
+    jail = jails.load(ConfigFiles([shipped, tmp_path])).jails["zimbra-smtp"]
+    assert (jail.maxretry, jail.findtime, jail.bantime) == (9, 86400, 360000000)
+
+
+def test_one_jail_is_read_whether_it_is_enabled_or_not(tmp_path: Path) -> None:
+    files = write(tmp_path, filter_DOT_d__a_DOT_conf=FILTER, jail_DOT_local="[a]\nlogpath=/x\n")
+    spec, faults = jails.one(files, "a")
+    assert spec is not None
+    assert (spec.name, faults) == ("a", [])
+    assert jails.one(files, "gone") == (None, [])
 
 
 def test_a_fault_names_the_file_that_enables_the_jail_where_the_option_is_nowhere(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""What an administrator probably meant: the near name, the character a web page changed, a lost `<HOST>`."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+
+# What a jail may say; any other option is a variable for %(name)s.
+JAIL_OPTIONS = (
+    "action", "backend", "bantime", "bantime.factor", "bantime.formula", "bantime.increment",
+    "bantime.maxtime", "bantime.multipliers", "bantime.overalljails", "bantime.rndtime", "datepattern",
+    "enabled", "failregex", "filter", "findtime", "ignorecache", "ignorecommand", "ignoreip", "ignoreregex",
+    "ignoreself", "journalmatch", "logencoding", "logpath", "logtimezone", "maxlines", "maxmatches",
+    "maxretry", "prefregex", "skip_if_nologs", "systemd_if_nologs", "usedns",
+)  # fmt: skip
+# Variables of Fail2Ban's own jail.conf, some of them close to the options.
+_VARIABLES = {
+    "action_", "action_mw", "action_mwl", "action_xarf", "banaction", "chain", "destemail", "mode", "mta",
+    "port", "protocol", "sender",
+}  # fmt: skip
+
+_LONGEST_OPTION = 25
+
+_CURES = {
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
+    **dict.fromkeys("\u2018\u2019\u201a", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e", '"'),
+    **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f", "a blank"),
+    **dict.fromkeys("\u00ad\u200b\ufeff", "nothing"),
+    "\u2026": "...",
+}
+_TYPOGRAPHIC = re.compile(f"[{''.join(_CURES)}]")
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{1,5}|#[xX][0-9a-fA-F]{1,4});")
+# Places in lines of mail servers where the client stands; without it the page ate `<HOST>` as markup.
+_EATEN = (
+    (re.compile(r"\\\[\\?\]"), r"\[<HOST>\]"),
+    (re.compile(r"(?<!\\)\[\]"), r"\[<HOST>\]"),
+    (re.compile(r"\b(o?ip)=;"), r"\1=<HOST>;"),
+    (re.compile(r"\b(client|from)(:?)(\\s[+*]?|\s)\s*(?=,|$)"), r"\1\2\3<HOST>"),
+)
+_HOST_TAG = re.compile(r"<(?:HOST|ADDR|DNS|SUBNET|IP[46]|F-(?:ADDR|DNS|IP[46]|ID)/?)>")
+_ALMOST = re.compile(r"<\s*host\s*/?>|\[HOST\]|\{HOST\}|%HOST%|\bHOST\b", re.I)
+# Signs of a regex; a blank alone is no sign, for names of variables may hold one.
+_REGEX = re.compile(r"\\[a-zA-Z\[\](){}./]|\.[*+]|[*+^$|(){}<>]|\[\^")
+_POSITION = re.compile(r" at position \d+(?: \(line \d+, column \d+\))?")
+
+
+def near(word: str, known: Iterable[str], cutoff: float = 0.72) -> str:
+    """`; did you mean X?` for the nearest of the known names, or nothing."""
+    found = get_close_matches(word[:80], list(known), 1, cutoff)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+@lru_cache(maxsize=4096)
+def misspelt(key: str) -> str | None:
+    """The jail option that an unknown one is probably meant to be."""
+    if key in JAIL_OPTIONS or key in _VARIABLES or len(key) > _LONGEST_OPTION:
+        return None
+    return next(iter(get_close_matches(key, JAIL_OPTIONS, 1, 0.77)), None)
+
+
+def copied(text: str) -> Iterator[str]:
+    """One sentence for each kind of character or entity that a web page or word processor put into a line."""
+    cures: dict[str, list[str]] = {}
+    for char in dict.fromkeys(_TYPOGRAPHIC.findall(text)):
+        code = f"U+{ord(char):04X} {unicodedata.name(char, '')}".strip()
+        cures.setdefault(_CURES[char], []).append(f"{char} ({code})" if char.isprintable() else code)
+    for cure, chars in cures.items():
+        stands = "stands for itself" if len(chars) == 1 else "stand for themselves"
+        yield f"{' and '.join(chars)} of a web page or word processor {stands}; write {cure}"
+    entities = {entity: html.unescape(entity) for entity in _ENTITY.findall(text)}
+    if entities:
+        plain = " and ".join("a blank" if c.isspace() else c for c in entities.values())
+        yield f"{' and '.join(entities)} {'is' if len(entities) == 1 else 'are'} how a web page writes {plain}; write {plain}"
+
+
+def unclosed(given: Mapping[str, str]) -> Iterator[str]:
+    """One sentence for each value in brackets that begins with a quote: Fail2Ban reads it as a part of it."""
+    for key, value in given.items():
+        if value[:1] in ("'", '"'):
+            yield f"{key} = {value[:60]} has a quote without its end; write {key}={value[0]}...{value[0]}"
+
+
+def lost_host(text: str) -> str:
+    """Where `<HOST>` should stand in a regex that has none, as the end of a sentence; nothing if unknown."""
+    if "(?P<host>" in text:
+        return "; (?P<host>...) is the way of old releases: write <HOST> for the whole group"
+    plain = html.unescape(text)
+    if plain != text and _HOST_TAG.search(plain):
+        return "; a web page changed its brackets: write <HOST> for &lt;HOST&gt;"
+    almost = _ALMOST.search(text)
+    if almost:
+        return f"; write <HOST> for {almost.group()}"
+    for place, cure in _EATEN:
+        found = place.search(text)
+        if found:
+            return f"; a web page may have eaten it: write {found.expand(cure)} for {found.group()}"
+    return "; write <HOST> where the client's address stands"
+
+
+def compiling(error: Exception, text: str) -> str:
+    """Why a regex does not compile, in the words of who wrote it: places in the regex that it was made
+    into mean nothing to him."""
+    try:
+        # The groups behind <HOST> have brackets of their own; which is wrong shows without them.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(_HOST_TAG.sub("h", text))
+    except re.error as own:
+        error = own
+    except (OverflowError, RecursionError, ValueError):
+        pass
+    reason = _POSITION.sub("", str(error))
+    if "redefinition of group name" in reason and len(_HOST_TAG.findall(text)) > 1:
+        return "it names the client twice; one <HOST> is who is banned, write \\S+ for the other"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if reason.startswith("unterminated character set"):
+        eaten = not _HOST_TAG.search(text) and any(place.search(text) for place, _ in _EATEN)
+        return reason + (lost_host(text) if eaten else "; write \\[ for a bracket of the log")
+    if reason.startswith(("missing ), unterminated subpattern", "unbalanced parenthesis")):
+        return f"{reason}; write \\( and \\) for brackets of the log"
+    return reason
+
+
+def path(text: str) -> str:
+    """What is wrong with a line of `logpath` that is no absolute path or glob in one word."""
+    if not text.startswith("/"):
+        return f"{text!r} is a relative path; write all of it, such as /var/log/zimbra.log"
+    return f"{text!r} has a blank; write ? for a blank in a name, and each path on a line of its own"
+
+
+def regex_like(name: str) -> bool:
+    """Whether the name of an option or a section is rather a piece of a regex."""
+    return _REGEX.search(name) is not None

@@ -1,0 +1,50 @@
+"""`bantime.increment` and its family: how a ban time grows with each ban of the same address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.fail2ban.arithmetic import evaluate
+from sidecar.model import Seconds
+
+_MOST_DOUBLINGS = 20
+# What Fail2Ban's manual gives as the default; kept as numbers, not as a text to evaluate each time.
+_LONGEST = 100 * 365.25 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """`rndtime` seconds at most are added by chance, after `maxtime`. `formula` and `multipliers` as in the
+    jail; without both the time doubles with each ban."""
+
+    factor: float = 1.0
+    formula: str | None = None
+    multipliers: tuple[float, ...] = ()
+    maxtime: Seconds | None = None
+    rndtime: Seconds = 0.0
+    overalljails: bool = False
+
+    def seconds(self, bantime: Seconds, count: int, chance: float) -> Seconds:
+        """The time of a ban after `count` earlier ones; `chance` in [0, 1) is what luck says.
+
+        ValueError where the formula gives no number. A formula never shortens the time.
+        """
+        if count <= 0:
+            return bantime
+        grown = min(max(bantime, self._grown(bantime, count)), _LONGEST)
+        if self.maxtime is not None:
+            grown = min(grown, self.maxtime)
+        return float(round(grown)) + chance * self.rndtime
+
+    def _grown(self, bantime: Seconds, count: int) -> float:
+        if self.multipliers:
+            return bantime * self.factor * self.multipliers[min(count, len(self.multipliers) - 1)]
+        if self.formula is None:
+            return bantime * float(1 << min(count, _MOST_DOUBLINGS)) * self.factor
+        names = {"ban.Time": bantime, "ban.Count": count, "banFactor": self.factor}
+        return evaluate(self.formula, names, functions=True)
+
+
+def weight(count: int, maxretry: int) -> int:
+    """For how many failures one of an address counts that was banned `count` times before."""
+    return 1 if count <= 0 else min((1 << min(count, _MOST_DOUBLINGS)) // 2 + 1, maxretry)

@@ -1,0 +1,107 @@
+"""What the tags of a filter may name: what the jail gives, else [Init], else [Definition], else [DEFAULT]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from sidecar.fail2ban.ini import Ini, Option
+from sidecar.fail2ban.interpolation import Values
+from sidecar.fail2ban.tags import HOST_TAGS, substitute
+from sidecar.model import ConfigError
+
+
+class Parameters(Mapping[str, str]):
+    """The options of one filter, resolved when they are asked for. As a mapping it holds those that could
+    be resolved; `get` raises ConfigError for the others."""
+
+    def __init__(self, ini: Ini, given: Mapping[str, str]) -> None:
+        own = ini.sections.get("Definition", {})
+        # Fail2Ban tells a filter whether it reads a file or the journal; here it is always a file.
+        automatic = {} if "logtype" in own else {"logtype": "file"}
+        self._given = {**automatic, **given}
+        # Tags do not tell capitals from small letters; a parameter that is given just so comes first.
+        self._given_by = {name.lower(): name for name in self._given}
+        self._init = Values(ini, "Init")
+        self._bare = Values(ini, "Definition")
+        self._plain = Values(ini, "Definition", self._given)
+        self.definition = Values(ini, "Definition", self._given, over=_resolved(self._init, ini))
+
+    def option(self, key: str) -> Option | None:
+        """The raw option that decides, for its file and line."""
+        return self._init.own(key) or self.definition.option(key)
+
+    def handed(self, key: str) -> bool:
+        """Whether an option comes from the jail's brackets or from [Init], and not from [Definition]."""
+        return key in self._given or self._init.own(key) is not None
+
+    def text(self, key: str) -> str | None:
+        """The resolved text of an option, with every tag that is known put in; None if it is not set."""
+        value = self._raw(key)
+        return value if value is None else substitute(value, self._tag)
+
+    def _raw(self, key: str) -> str | None:
+        if key in self._given:
+            return self._given[key]
+        return self._init.get(key) if self._init.own(key) else self._defined(key)
+
+    def _defined(self, key: str, *, known: bool = False) -> str | None:
+        if self.definition.own(key):
+            return (self._bare if known else self.definition).get(key)
+        # An option of [DEFAULT] does not see what [Init] says.
+        return self._plain.get(key)
+
+    def _tag(self, name: str, *, known: bool = False) -> str | None:
+        section, slash, key = name.partition("/")
+        if slash and not name.startswith("F-"):
+            return self._previous(key.lower()) if section == "known" else self.definition.of(name)
+        if name in self._given:
+            return self._given[name]
+        plain = name.lower()
+        exact = name == plain and self._init.own(plain) is not None
+        if not exact and plain in self._given_by:
+            return self._given[self._given_by[plain]]
+        if name in HOST_TAGS and not self.definition.option(plain):
+            # A tag of the regex itself.
+            return None
+        return self._init.get(plain) if exact else self._defined(plain, known=known)
+
+    def _previous(self, key: str) -> str | None:
+        """What the filter's own files say, where a jail gave the parameter or a later file wrote it anew."""
+        source = self._init if self._init.own(key) else self.definition
+        option, own = source.option(key), source.own(key)
+        # What [DEFAULT] was before is not kept.
+        known = own.known if own else None
+        return source.of_option(known or option, key) if option else None
+
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        value = self.text(key)
+        return default if value is None else value
+
+    def __getitem__(self, key: str) -> str:
+        """What a jail sees of it as `%(known/option)s`: no `%()` in it sees what [Init] says, and none in a
+        tag what the jail gives."""
+        value = self._raw(key) if self.handed(key) else self._plain.get(key)
+        if value is None:
+            raise KeyError(key)
+        return substitute(value, partial(self._tag, known=True))
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and (key in self._given or self.option(key) is not None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({*self.definition.keys(), *self._init.keys()})
+
+    def __len__(self) -> int:
+        return len({*self.definition.keys(), *self._init.keys()})
+
+
+def _resolved(init: Values, ini: Ini) -> dict[str, str]:
+    """The options of [Init] by themselves; one that cannot be resolved hides nothing."""
+    found: dict[str, str] = {}
+    for key in ini.sections.get("Init", {}):
+        try:
+            found[key] = init.get(key) or ""
+        except ConfigError:
+            continue
+    return found

@@ -1,0 +1,178 @@
+"""`zmban regex` beside Debian's fail2ban-regex: the same report of the same file, and what only ours has."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.running import records, zmban
+from tests.conformance import package
+
+SHIPPED = Path(__file__).parents[2] / "config"
+# Lines of our own, in the formats that the stock filters look for.
+SSHD = (
+    "Failed password for {user} from {host} port 22 ssh2",
+    "Failed password for invalid user {user} from {host} port 22 ssh2",
+    "Invalid user {user} from {host} port 22",
+    "Accepted password for {user} from {host} port 22 ssh2",
+    "Connection closed by {host} port 22",
+    "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={host}  user={user}",
+    "Received disconnect from {host}: 11: Bye Bye",
+    "Server listening on 0.0.0.0 port 22.",
+)
+POSTFIX = (
+    "NOQUEUE: reject: RCPT from unknown[{host}]: 554 5.7.1 <{user}@example.com>: Relay access denied; from=<a@b> to=<c@d>",
+    "warning: unknown[{host}]: SASL LOGIN authentication failed: authentication failure",
+    "connect from unknown[{host}]",
+    "improper command pipelining after EHLO from unknown[{host}]: x",
+)
+
+
+def log(path: Path, program: str, texts: tuple[str, ...], number: int = 400) -> Path:
+    chance = random.Random(7)
+    lines = []
+    for index in range(number):
+        text = chance.choice(texts).format(
+            user=chance.choice(("bob", "root", "eve")),
+            host=chance.choice(("198.51.100.7", "203.0.113.9", "2001:db8::5")),
+        )
+        # Within five minutes: after that a session is forgotten, there by the clock on the wall.
+        stamp = f"Nov 24 10:{index // 2 // 60:02}:{index // 2 % 60:02}"
+        lines.append(f"{stamp} host {program}[{chance.randrange(900, 990)}]: {text}")
+    path.write_text("\n".join([*lines[:9], "# a comment", "", "no date at all", *lines[9:]]) + "\n")
+    return path
+
+
+def theirs(*arguments: object) -> str:
+    return package.regex("-c", package.stock(), *arguments, zone="UTC").stdout
+
+
+def ours(*arguments: object) -> str:
+    done = zmban("--config", package.stock(), "regex", "--timezone", "UTC", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def counts(report: str) -> dict[str, Any]:
+    """What a script would read out of a report."""
+    sums = {
+        w: int(n) for w, n in re.findall(r"^(Prefregex|Failregex|Ignoreregex): (\d+) total", report, re.M)
+    }
+    hits = re.findall(r"^\|\s+(\d+)\) \[(\d+)\] (.*)$", report, re.M)
+    dates = re.findall(r"^\|  \[([1-9]\d*)\] ", report, re.M)
+    lines = re.findall(r"^Lines: (\d+) lines, (\d+) ignored, (\d+) matched, (\d+) missed", report, re.M)
+    return {"sums": sums, "hits": hits, "dates": dates, "lines": lines}
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize(
+    ("program", "texts", "filter_"),
+    [
+        ("sshd", SSHD, "sshd"),
+        ("sshd", SSHD, "sshd[mode=aggressive]"),
+        ("postfix/smtpd", POSTFIX, "postfix"),
+        ("postfix/smtpd", POSTFIX, "postfix[mode=more]"),
+        ("postfix/smtpd", POSTFIX, r"from unknown\[<HOST>\]"),
+    ],
+)
+def test_the_report_counts_what_fail2ban_regex_counts(
+    tmp_path: Path, program: str, texts: tuple[str, ...], filter_: str
+) -> None:
+    path = log(tmp_path / "x.log", program, texts)
+    for options in ((), ("-v",), ("--no-check-all",)):
+        assert counts(ours(*options, path, filter_)) == counts(theirs(*options, path, filter_))
+    mine, real = counts(ours(path, filter_, "bob")), counts(theirs(path, filter_, "bob"))
+    # What is ignored before the prefregex is asked is not counted with it here.
+    mine["sums"].pop("Prefregex", None), real["sums"].pop("Prefregex", None)
+    assert mine == real
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("out", ["id", "ip", "user", "msg", "<ip> by <F-USER>"])
+def test_one_thing_of_each_match_is_printed_alike(tmp_path: Path, out: str) -> None:
+    path = log(tmp_path / "x.log", "sshd", SSHD)
+    assert ours("-o", out, path, "sshd").splitlines() == theirs("-o", out, path, "sshd").splitlines()
+
+
+@pytest.mark.conformance
+def test_the_lines_of_each_kind_are_printed_alike(tmp_path: Path) -> None:
+    path = log(tmp_path / "x.log", "sshd", SSHD, 60)
+    for option in ("--print-all-matched", "--print-all-missed", "--print-all-ignored", "--print-no-missed"):
+        ends = [
+            text[text.index("[processed") :].split("\n", 1)[1]
+            for text in (f(option, path, "sshd") for f in (ours, theirs))
+        ]
+        assert ends[0].strip() == ends[1].strip()
+
+
+def test_a_packed_log_and_another_encoding_are_read(tmp_path: Path) -> None:
+    line = "Nov 24 10:00:00 h d: Zürich bad from 198.51.100.7"
+    packed = tmp_path / "x.log.gz"
+    packed.write_bytes(gzip.compress(f"{line}\n".encode("latin-1")))
+    done = zmban("regex", "-e", "latin-1", "-o", "ip", packed, "Zürich bad from <HOST>$")
+    assert done.stdout == "198.51.100.7\n"
+
+
+def test_options_stand_in_for_those_of_the_filter() -> None:
+    done = zmban(
+        "regex",
+        "--jsonl",
+        "-d",
+        "%d.%m.%Y %H:%M",
+        "--TZ",
+        "UTC",
+        "24.11.2026 10:00 x 198.51.100.7",
+        "^ x <HOST>",
+    )
+    assert [(r["host"], r["time"]) for r in records(done)] == [("198.51.100.7", 1795514400.0)]
+    done = zmban("regex", "--usedns", "yes", "-o", "id", "x a.example.com", "x <HOST>")
+    assert done.stdout == "a.example.com\n"
+    done = zmban("regex", "-L", "2", "-o", "ip", "one 198.51.100.7\ntwo", "one <HOST>$<SKIPLINES>^two")
+    assert done.stdout == "198.51.100.7\n"
+
+
+def test_a_jail_is_found_where_no_filter_has_its_name(tmp_path: Path) -> None:
+    (tmp_path / "jail.local").write_text(
+        "[knock]\nfilter =\nfailregex = x <HOST>$\nlogpath = /x\nlogtimezone = +0100\n"
+    )
+    done = zmban("--config", tmp_path, "regex", "--jsonl", "2026-11-24 10:00:00 x 198.51.100.7", "knock")
+    assert [r["time"] for r in records(done)] == [1795510800.0]
+
+
+def test_the_ignoreregex_of_another_filter_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "filter.d").mkdir()
+    (tmp_path / "filter.d/quiet.conf").write_text("[Definition]\nfailregex = y <HOST>\nignoreregex = x 198\n")
+    done = zmban("regex", "-c", tmp_path, "--jsonl", "x 198.51.100.7", "x <HOST>", "quiet")
+    assert [(r["matched"], r["ignored"]) for r in records(done)] == [(False, True)]
+
+
+def test_a_framed_line_is_shown_with_its_own_client(tmp_path: Path) -> None:
+    path = tmp_path / "mailbox.log"
+    path.write_text(
+        "2026-11-24 10:00:00,000 INFO  [qtp1-2:https://h/service/soap] [oip=203.0.113.7;ua=x;;ip=198.51.100.9;;;] "
+        "SoapEngine - handler exception: authentication failed for [a], invalid password\n"
+    )
+    done = zmban("--config", SHIPPED, "regex", path, r";ip=<HOST>;.*authentication failed")
+    assert "(its client: 203.0.113.7)" in done.stdout
+    assert "0 matched" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["x", "zimbra-smpt"], 78, "did you mean zimbra-smtp"),
+        (["systemd-journal[a=b]", "x <HOST>"], 64, "journalctl"),
+        (["x", "x <HOST>", "--verbosity", "3"], 64, "No such option"),
+        (["-e", "nonsense", "x", "x <HOST>"], 64, "utf-8"),
+        (["-d", "%q", "x", "x <HOST>"], 78, "%q"),
+        (["/no/such.log", "x <HOST>"], 64, "no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(arguments: list[str], code: int, words: str) -> None:
+    done = zmban("--config", SHIPPED, "regex", *arguments)
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr

@@ -1,0 +1,142 @@
+"""One session through our own matcher, and each reading held against what the sample's annotation says."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sidecar.app import regex
+from sidecar.app.configuration import zone
+from sidecar.app.regex import Reading
+from sidecar.detect.grammar import Trust
+from sidecar.fail2ban.files import ConfigFiles
+from sidecar.model import ConfigError
+from tests.conformance import package
+from tests.conformance.corpus import Record, Session
+
+# The corpus' clock: 2005-08-14 10:00:00 UTC, and the zone of its dates as a POSIX string.
+NOW = 1124013600
+ZONE = "CET-01CEST-02,M3.5.0,M10.5.0"
+# The same zone from another source, to work out what a date should give; it differs for an hour twice a year.
+_WALL = ZoneInfo("Europe/Berlin")
+_DATE = re.compile(r"(\d+)-(\d+)-(\d+)[T ](\d+):(\d+):(\d+)(?:[.,]\d+)?")
+_DOTTED = re.compile(r"\d+\.\d+\.\d+\.\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One record and what our matcher said of it. `wrong` is the difference as text, None where there is none;
+    `known`: it is one that we want."""
+
+    session: Session
+    record: Record
+    reading: Reading | None
+    wrong: str | None
+    known: bool
+
+
+def directory(session: Session) -> Path:
+    """The configuration directory that has the session's filter."""
+    stock = package.stock()
+    return (
+        stock if (stock / "filter.d" / f"{session.filter}.conf").is_file() else package.suite_configuration()
+    )
+
+
+def readings(session: Session) -> Iterator[Reading]:
+    """What our matcher says of each line. ConfigError where the filter does not load without a fault."""
+    spec, faults = regex.find_filter(ConfigFiles([directory(session)]), session.text, None)
+    errors = [str(fault) for fault in faults if not fault.warning]
+    if errors:
+        raise ConfigError("; ".join(errors))
+    lines = [record.line for record in session.records]
+    return regex.read(lines, spec, zone(ZONE), NOW, Trust(()), None, undated=session.journal)
+
+
+def verdicts(session: Session) -> list[Verdict]:
+    """One for each record, whatever happens: a filter that does not load gets every one of them wrong."""
+    try:
+        found = list(readings(session))
+    except ConfigError as error:
+        text = f"the filter does not load: {error}"
+        return [Verdict(session, record, None, text, known=False) for record in session.records]
+    return [
+        Verdict(
+            session, record, reading, difference(session, record, reading), known=deliberate(record, reading)
+        )
+        for record, reading in zip(session.records, found, strict=True)
+    ]
+
+
+def deliberate(record: Record, reading: Reading) -> bool:
+    """Whether we differ on purpose: what has the form of an IPv4 address but is none (an octet with a leading
+    zero, or above 255) is nobody to ban."""
+    host = str(record.expected.get("host", ""))
+    malformed = record.match and _DOTTED.fullmatch(host) is not None and not _parses(host)
+    return malformed and (not reading.matched or reading.host is None)
+
+
+def difference(session: Session, record: Record, reading: Reading) -> str | None:
+    """What is not as annotated, as text; None if all is."""
+    if reading.matched != record.match:
+        return f"{'a false match' if reading.matched else 'no match'}{', ignored' if reading.ignored else ''}"
+    if not record.match:
+        return None
+    parts = []
+    for key, wanted in record.expected.items():
+        got = reading.host if key == "host" else reading.groups.get(key)
+        if key == "host" and got is None:
+            got = reading.groups.get("host")
+        if comparable(got) != comparable(wanted):
+            parts.append(f"{key} {wanted!r} expected, {got!r} came")
+    if record.time is not None and not session.journal:
+        wanted_time = epoch(record.time)
+        if reading.time is None or math.floor(reading.time) != wanted_time:
+            parts.append(f"time {record.time} = {wanted_time} expected, {_local(reading.time)} came")
+    return "; ".join(parts) or None
+
+
+def comparable(value: Any) -> Any:
+    """Lists regardless of order, addresses in canonical text, the rest as text."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return sorted(str(comparable(one)) for one in value)
+    return None if value is None else canonical(str(value))
+
+
+@cache
+def canonical(text: str) -> str:
+    """An address or network in its shortest form; a name as it is."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        return text
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+
+
+def _parses(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def epoch(text: str) -> int:
+    """A wall clock time of the corpus, which may lack leading zeros, as epoch seconds. ValueError for no date."""
+    found = _DATE.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is no date of the corpus")
+    year, month, day, hour, minute, second = map(int, found.groups())
+    return int(datetime(year, month, day, hour, minute, second, tzinfo=_WALL).timestamp())
+
+
+def _local(time: float | None) -> str:
+    return "none" if time is None else f"{datetime.fromtimestamp(time, _WALL):%Y-%m-%dT%H:%M:%S} = {time:.0f}"

@@ -1,0 +1,135 @@
+"""What our own reader resolves a configuration to, in the form that the oracle has, and how the two differ."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from ipaddress import ip_network
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from sidecar.app import regex
+from sidecar.fail2ban import jails, options
+from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.filters import FilterSpec
+from sidecar.fail2ban.jails import Configuration, JailSpec
+from sidecar.model import ConfigError, Fault
+from tests.conformance import oracle
+from tests.conformance.oracle import Resolved
+
+# What a filter resolves to, and what a jail adds; only what our specifications can tell is compared.
+FILTER_FIELDS = ("usedns", "prefregex", "maxlines", "failregex", "ignoreregex", "datepattern", "journalmatch")
+JAIL_FIELDS = ("maxretry", "maxmatches", "findtime", "bantime", "ignoreip")
+_REFUSED = re.compile(r"runs a command of its own|lets somebody in|no command is run here")
+# What the two take where nobody set anything.
+_UNSET: dict[str, Any] = {"usedns": "warn", "maxlines": 1}
+
+
+def load(directories: Sequence[Path]) -> Configuration:
+    """Our reading, with its faults."""
+    return jails.load(ConfigFiles(list(directories)))
+
+
+def ours(directories: Sequence[Path]) -> dict[str, Resolved]:
+    """The enabled jails of the directories that can run here."""
+    return {name: resolved(spec) for name, spec in load(directories).jails.items()}
+
+
+def resolved(spec: JailSpec) -> Resolved:
+    """One jail in the oracle's form; what our specifications do not have is left unset."""
+    own = spec.filter
+    return Resolved(
+        usedns=getattr(own, "usedns", None),
+        prefregex=own.prefregex.text if own.prefregex else None,
+        maxlines=getattr(own, "maxlines", None),
+        failregex=tuple(pattern.text for pattern in own.failregex),
+        ignoreregex=tuple(pattern.text for pattern in own.ignoreregex),
+        datepattern="\n".join(own.datepattern) or None,
+        journalmatch=tuple(" ".join(shlex.split(line)) for line in getattr(own, "journalmatch", ())),
+        maxretry=spec.maxretry,
+        maxmatches=spec.maxmatches,
+        findtime=f"{spec.findtime:g}" if spec.findtime < 1e6 else f"{spec.findtime:.0f}",
+        bantime="-1" if spec.bantime is None else f"{spec.bantime:.6f}",
+        ignoreip=tuple(map(str, spec.ignoreip)),
+    )
+
+
+def compared() -> tuple[str, ...]:
+    """The names of what can be compared: all of it, once our FilterSpec has every field."""
+    told = {one.name for one in fields(FilterSpec)}
+    return tuple(name for name in FILTER_FIELDS if name in told) + JAIL_FIELDS
+
+
+def refused_on_purpose(fault: Fault) -> bool:
+    """Whether a jail does not run here because we run no commands; its filter can be compared all the same."""
+    return _REFUSED.search(fault.message) is not None
+
+
+def filter_text(configuration: Configuration, jail: str) -> str:
+    """The filter of a jail as `name[options]`, for one that does not run here for another reason."""
+    return options.Options(configuration.ini, jail).text("filter") or jail
+
+
+def differences(theirs: Resolved, own: Resolved, names: Sequence[str] | None = None) -> Iterator[str]:
+    """Each field in which they differ, with both values."""
+    for name in compared() if names is None else names:
+        wanted, got = getattr(theirs, name), getattr(own, name)
+        if wanted is None and name in JAIL_FIELDS:
+            continue  # each has its own default, and stock configurations set them all
+        left, right = _comparable(name, wanted), _comparable(name, got)
+        if left != right:
+            yield f"{name}: {_parted(left, right)}"
+
+
+def _parted(left: Any, right: Any) -> str:
+    """Both values, of several or long ones only where they part."""
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        pairs = zip_longest(left, right, fillvalue=None)
+        number, (left, right) = next((n, pair) for n, pair in enumerate(pairs, start=1) if pair[0] != pair[1])
+        return f"number {number}: {_parted(left, right)}"
+    if isinstance(left, str) and isinstance(right, str):
+        common = next((n for n, pair in enumerate(zip_longest(left, right)) if pair[0] != pair[1]), 0)
+        start = max(0, common - 30)
+        return f"Fail2Ban has {left[start:][:120]!r}, we have {right[start:][:120]!r}, from character {start}"
+    return f"Fail2Ban has {left!r}, we have {right!r}"
+
+
+def _comparable(name: str, value: Any) -> Any:
+    if value is None:
+        return _UNSET.get(name)
+    match name:
+        case "findtime" | "bantime":
+            return round(oracle.seconds(value) if not value.replace(".", "").isdigit() else float(value))
+        case "failregex" | "ignoreregex":
+            # There a reference to something empty leaves a regex of blanks, which would find any line.
+            return tuple(line for line in value if line.strip())
+        case "datepattern" | "prefregex":
+            return tuple(line.strip() for line in value.split("\n") if line.strip()) or None
+        case "ignoreip":
+            return tuple(_networks(value))
+    return value
+
+
+def _networks(words: Sequence[str]) -> Iterator[str]:
+    """Names are not looked up here, and are reported elsewhere."""
+    for word in words:
+        try:
+            yield str(ip_network(word, strict=False))
+        except ValueError:
+            continue
+
+
+def filter_differences(directory: Path, text: str, theirs: Resolved) -> list[str]:
+    """How the filter `name[options]` alone differs, or why it does not load here."""
+    try:
+        spec, faults = regex.find_filter(ConfigFiles([directory]), text, None)
+    except ConfigError as error:
+        return [f"does not load: {error}"]
+    errors = [f"fault: {fault}" for fault in faults if not fault.warning]
+    told = {one.name for one in fields(FilterSpec)}
+    # A jail sets usedns, by its [DEFAULT].
+    names = [name for name in FILTER_FIELDS if name in told and name != "usedns"]
+    return errors or list(differences(theirs, resolved(JailSpec("any", spec, ())), names))

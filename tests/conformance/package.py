@@ -1,0 +1,117 @@
+"""Debian's fail2ban package, unpacked: where its parts lie, and its programs to run as processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+_SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "fail2ban.sh"
+_NAMES = ("python3", "/usr/bin/python3", "python3.11", "python3.10", "python3.9")
+
+
+class NoPackageError(RuntimeError):
+    """The package cannot be had, and why: nothing here passes a test by leaving it out."""
+
+
+@cache
+def fail2ban_package() -> Path:
+    """The root of the unpacked package (`etc/fail2ban`, `usr/...`) or of a source checkout that ZMBAN_FAIL2BAN
+    names; fetched once into a cache outside the tree."""
+    done = subprocess.run(["sh", str(_SCRIPT)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoPackageError(f"no fail2ban to compare with: {done.stderr.strip()}")
+    return Path(done.stdout.strip())
+
+
+def stock() -> Path:
+    """Its stock configuration directory: `jail.conf`, `filter.d`, `action.d`."""
+    root = fail2ban_package()
+    installed = root / "etc" / "fail2ban"
+    return installed if installed.is_dir() else root / "config"
+
+
+def library() -> Path:
+    """What PYTHONPATH has to name for its programs to run."""
+    root = fail2ban_package()
+    installed = root / "usr" / "lib" / "python3" / "dist-packages"
+    return installed if installed.is_dir() else root
+
+
+def samples() -> Path:
+    """Its annotated sample logs, one file a filter."""
+    return library() / "fail2ban" / "tests" / "files" / "logs"
+
+
+def suite_configuration() -> Path:
+    """The configuration directory with the two filters of its own test suite, zzz-*."""
+    return library() / "fail2ban" / "tests" / "config"
+
+
+def program(name: str) -> Path:
+    """`fail2ban-client`, `fail2ban-server` or `fail2ban-regex`."""
+    return fail2ban_package() / ("usr/bin" if (fail2ban_package() / "usr").is_dir() else "bin") / name
+
+
+def _environment() -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONWARNINGS")}
+    return {**kept, "PYTHONPATH": str(library()), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
+
+
+@cache
+def interpreter() -> str:
+    """A Python that can run it: releases before 1.1 need modules that Python 3.12 took away."""
+    for name in (sys.executable, *_NAMES):
+        path = shutil.which(name)
+        if path is None:
+            continue
+        command = [path, str(program("fail2ban-regex")), "-c", str(stock()), "x", "x <HOST>"]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, env=_environment(), timeout=60, check=False, cwd="/"
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if done.returncode == 0 and b"Lines: 1 lines" in done.stdout:
+            return path
+    raise NoPackageError(f"no Python here can run {program('fail2ban-regex')}; tried {', '.join(_NAMES)}")
+
+
+def run(
+    name: str, *arguments: object, stdin: str | None = None, timeout: float = 120, zone: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one of its programs to its end; the caller looks at the exit code. `zone` is a TZ string."""
+    environment = _environment() | ({"TZ": zone} if zone else {})
+    command = [interpreter(), "-W", "ignore", str(program(name)), *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        env=environment,
+        timeout=timeout,
+        check=False,
+        cwd="/",
+    )
+
+
+@cache
+def version() -> str:
+    """Its release, such as `1.0.2`."""
+    words = run("fail2ban-client", "--version").stdout.split()
+    return words[-1].removeprefix("v") if words else "unknown"
+
+
+def client(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """`fail2ban-client ARGUMENTS`."""
+    return run("fail2ban-client", *arguments)
+
+
+def regex(*arguments: object, zone: str | None = None) -> subprocess.CompletedProcess[str]:
+    """`fail2ban-regex ARGUMENTS`."""
+    return run("fail2ban-regex", *arguments, zone=zone)
