@@ -1,4 +1,4 @@
-"""What people tell a running service: ban, unban, allow, disallow, bans, status, flush, resume."""
+"""What people tell a running service: ban, unban, allow, disallow, bans, import, status, flush, resume."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import FiniteFloat, validate_call
 
+from sidecar.app import importing
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
 from sidecar.kernel.routes import RouteKind
@@ -49,6 +50,7 @@ class Orders:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._one_import = asyncio.Lock()
 
     async def handle(self, command: str, arguments: dict[str, Any]) -> Any:
         """Run one command. ValueError and ZmbanError carry the sentence for the caller."""
@@ -58,6 +60,7 @@ class Orders:
             "allow": self.allow,
             "disallow": self.disallow,
             "bans": self.bans,
+            "import": self.import_,
             "status": self.status,
             "flush": self.flush,
             "resume": self.resume,
@@ -176,6 +179,13 @@ class Orders:
 
         return await asyncio.to_thread(records)
 
+    async def import_(self, records: importing.Records) -> dict[str, Any]:
+        """Take over bans that somebody else decided; one request after the other, or both would count."""
+        async with self._one_import:
+            answer = await importing.take(self._service, records)
+            await self._written()
+        return answer
+
     async def flush(self) -> dict[str, Any]:
         """The emergency exit: everything of ours out of the kernel, until resume."""
         removed = await to_the_end(self._service.enforcer.suspend)
@@ -232,6 +242,8 @@ class Orders:
             "lines": log.scanner.tally.lines,
             "candidates": log.scanner.tally.candidates,
             "last_line": log.last_line,
+            "zone": log.clock and str(log.clock.zone),
+            "zone_learnt": bool(log.clock and log.clock.learnt is not None),
             "caught_up": log.caught_up,
             "error": log.error,
         }

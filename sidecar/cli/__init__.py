@@ -26,6 +26,7 @@ _COMMANDS = {
     "disallow": "sidecar.cli.control",
     "status": "sidecar.cli.status",
     "bans": "sidecar.cli.bans",
+    "import": "sidecar.cli.importing",
     "flush": "sidecar.cli.emergency",
     "resume": "sidecar.cli.emergency",
     "discover": "sidecar.cli.discover",

@@ -12,10 +12,29 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sidecar.model import Ban, Extended, Failure, Instant, Network, Position, Spent, StoreError, Unban
+from sidecar.model import (
+    Ban,
+    Extended,
+    Failure,
+    Instant,
+    Network,
+    Position,
+    Seconds,
+    Spent,
+    StoreError,
+    Unban,
+)
 
 FILE = "zmban.sqlite3"
-VERSION = 1
+# One script a version: what each adds to the one before.
+_SCHEMAS = ("schema.sql", "schema-2.sql")
+VERSION = len(_SCHEMAS)
+_SELECT_BANS = "SELECT network,jail,at,until,origin,reason,failures,evidence,count,dry FROM bans"
+_COUNT_BANS = (
+    "SELECT network, jail, MAX(count), MAX(at) FROM (SELECT network, jail, count, at FROM bans WHERE dry=0"
+    " UNION ALL SELECT network, jail, count, at FROM history"
+    " WHERE why NOT IN ('manual','allowed','protected')) GROUP BY network, jail"
+)
 _DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
 
 
@@ -37,7 +56,34 @@ class Forgotten:
     jail: str | None
 
 
-Change = Failure | Spent | Ban | Extended | Unban | Forgotten | Position | Allowed
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A ban that is over, or never stood here: only counted. `why` is `expired`, or `imported`."""
+
+    ban: Ban
+    ended: Instant
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What the history knows of one ban: when it began and ended, and why (`manual`, `expired`, ...)."""
+
+    at: Instant
+    ended: Instant
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """The zone that a log's dates were found to be in: seconds ahead of UTC, None for the host's own."""
+
+    path: str
+    offset: Seconds | None
+
+
+Key = tuple[Network, str]
+Change = Failure | Spent | Ban | Extended | Unban | Past | Forgotten | Position | Allowed | Zone
 
 
 def _key(network: Network) -> bytes:
@@ -48,12 +94,19 @@ def _network(key: bytes) -> Network:
     return Network(key[0], int.from_bytes(key[2:], "big"), key[1])
 
 
+def _ban(row: Sequence[Any]) -> Ban:
+    """A row of _SELECT_BANS."""
+    key, jail, at, until, origin, reason, failures, evidence, count, dry = row
+    lines = tuple(json.loads(evidence))
+    return Ban(_network(key), jail, at, until, origin, reason, failures, lines, count, bool(dry))
+
+
 class Database:
     """One connection. Not for two threads at a time; the service writes from one."""
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self.path = directory / FILE
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         try:
             if read_only:
                 self._db = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
@@ -75,10 +128,15 @@ class Database:
             raise StoreError(
                 f"{self.path} was written by a later version of zmban; use that, or move it aside"
             )
-        if version == 0 and not read_only:
+        if version == VERSION or read_only:
+            return
+        if version == 0:
             self._db.execute("PRAGMA journal_mode=WAL")
-            script = resources.files("sidecar.store").joinpath("schema.sql").read_text(encoding="utf-8")
-            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={VERSION}; COMMIT;")
+        scripts = [
+            resources.files("sidecar.store").joinpath(name).read_text(encoding="utf-8")
+            for name in _SCHEMAS[version:]
+        ]
+        self._db.executescript(f"BEGIN; {''.join(scripts)} PRAGMA user_version={VERSION}; COMMIT;")
 
     def close(self) -> None:
         """Close it; what was committed stays."""
@@ -126,6 +184,10 @@ class Database:
                 self._write_ban(change if isinstance(change, Ban) else change.ban)
             case Unban():
                 self._write_unban(change)
+            case Past(ban=ban):
+                row = (_key(ban.network), ban.jail, ban.at, ban.until, change.ended, change.why)
+                row = (*row, ban.origin, ban.reason, ban.failures, ban.count)
+                execute("INSERT INTO history VALUES (?,?,?,?,?,?,?,?,?,?)", row)
             case Spent():
                 self._db.execute(_DELETE_FAILURES, (_key(change.network), change.jail))
             case Forgotten():
@@ -133,6 +195,8 @@ class Database:
             case Position():
                 row = (change.path, change.inode, change.offset, change.head)
                 execute("INSERT OR REPLACE INTO positions VALUES (?,?,?,?)", row)
+            case Zone():
+                execute("INSERT OR REPLACE INTO zones VALUES (?,?)", (change.path, change.offset))
             case Allowed():
                 row = (_key(change.network), change.at, change.until, change.reason)
                 execute("INSERT OR REPLACE INTO allowed VALUES (?,?,?,?)", row)
@@ -190,21 +254,30 @@ class Database:
 
     def bans(self) -> Iterator[Ban]:
         """Every ban that was not lifted or expired when it was last written."""
-        for row in self._rows(
-            "SELECT network,jail,at,until,origin,reason,failures,evidence,count,dry FROM bans"
-        ):
-            key, jail, at, until, origin, reason, failures, evidence, count, dry = row
-            yield Ban(
-                _network(key), jail, at, until, origin, reason, failures, tuple(json.loads(evidence)), count,
-                bool(dry),
-            )  # fmt: skip
+        return map(_ban, self._rows(_SELECT_BANS))
 
-    def times_banned(self, network: Network, jail: str) -> int:
-        """How often this network was banned by this jail before."""
-        row = self._db.execute(
-            "SELECT COALESCE(MAX(count),0) FROM history WHERE network=? AND jail=?", (_key(network), jail)
-        )
-        return int(row.fetchone()[0])
+    def bans_of(self, keys: Iterable[Key]) -> list[Ban]:
+        """Those of the bans of (network, jail) that stand."""
+        found = self._each(f"{_SELECT_BANS} WHERE network=? AND jail=?", keys)
+        return [_ban(row) for _, row in found]
+
+    def past(self, keys: Iterable[Key]) -> dict[Key, list[Ended]]:
+        """What the history knows of the bans of (network, jail)."""
+        found: dict[Key, list[Ended]] = {}
+        for key, row in self._each("SELECT at,ended,why FROM history WHERE network=? AND jail=?", keys):
+            found.setdefault(key, []).append(Ended(*row))
+        return found
+
+    def _each(self, query: str, keys: Iterable[Key]) -> Iterator[tuple[Key, tuple[Any, ...]]]:
+        with self._lock, self._errors():
+            for network, jail in keys:
+                for row in self._db.execute(query, (_key(network), jail)):
+                    yield (network, jail), row
+
+    def counts(self) -> Iterator[tuple[Network, str, int, Instant]]:
+        """For each network and jail how often it was banned, and when last; what a person lifted was none."""
+        for key, jail, count, at in self._rows(_COUNT_BANS):
+            yield _network(key), jail, count, at
 
     def failures(self) -> Iterator[Failure]:
         """Every failure that counted when it was written, oldest first."""
@@ -215,6 +288,10 @@ class Database:
         """How far each log was read."""
         rows = self._rows("SELECT path,inode,offset,head FROM positions")
         return {path: Position(path, inode, offset, head) for path, inode, offset, head in rows}
+
+    def zones(self) -> dict[str, Seconds | None]:
+        """The zone of each log for which one was learnt."""
+        return dict(self._rows("SELECT path,offset FROM zones"))
 
     def allowed(self) -> list[Allowed]:
         """The networks that a person allowed, those that ended included."""
