@@ -17,7 +17,7 @@ _FAIL2BAN_SOCKET = Path("/var/run/fail2ban/fail2ban.sock")
 
 def surroundings(loaded: Loaded) -> list[Fault]:
     """Faults and warnings that only this host can tell, as opposed to the files alone."""
-    faults = [*_logs(loaded), *_slow(loaded), *_loose(loaded)]
+    faults = [*_logs(loaded), *_slow(loaded), *_loose(loaded), *_named(loaded)]
     other = running_fail2ban()
     if other:
         faults.append(
@@ -84,15 +84,33 @@ def _loose(loaded: Loaded) -> Iterator[Fault]:
                 yield Fault(pattern.file, pattern.line, message, jail.name, warning=True)
 
 
+def _named(loaded: Loaded) -> Iterator[Fault]:
+    """Jails that look names up because somebody said so, in logs whose grammar does not name the client."""
+    for jail in loaded.jails.jails.values():
+        if jail.filter.usedns != "yes" or jail.filter.grammar:
+            continue
+        known = all(grammar.of_log(log.glob) for log in jail.logpath)
+        if known or not any("dns" in p.regex.groupindex for p in jail.filter.failregex):
+            continue
+        text = (
+            "a name in a log means what its owner's DNS says, and he may point it at somebody else; "
+            "write usedns = no"
+        )
+        yield Fault(*loaded.jails.place(jail.name, "usedns"), text, jail.name, warning=True)
+
+
 def _slow(loaded: Loaded) -> Iterator[Fault]:
     for jail in loaded.jails.jails.values():
-        if prefilter.requirements(jail.filter) is None:
-            slow = [p for p in jail.filter.failregex if literals.required(p.regex) is None]
-            first = slow[0] if slow else jail.filter.failregex[0]
-            yield Fault(
-                first.file,
-                first.line,
-                "no literal text that every match contains: each line of the log is matched, which is slow",
-                jail.name,
-                warning=True,
-            )
+        if prefilter.requirements(jail.filter) is not None:
+            continue
+        spec = jail.filter
+        vague = next((p for p in spec.failregex if literals.required(p.regex) is None), None)
+        first = vague or spec.failregex[0]
+        if spec.maxlines > 1:
+            reason = f"maxlines = {spec.maxlines}: each line may be a part of what is matched"
+        elif vague and not (spec.prefregex and literals.required(spec.prefregex.regex)):
+            reason = "no literal text that every match contains"
+        else:
+            reason = "with a datepattern of its own, nobody knows where in a line the date stands"
+        text = f"{reason}: each line of the log is matched, which is slow"
+        yield Fault(first.file, first.line, text, jail.name, warning=True)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator
 
 from sidecar.bans.guard import Guard
+from sidecar.bans.history import Earlier, History
 from sidecar.bans.table import BanTable
 from sidecar.detect.window import Window
+from sidecar.fail2ban.ignoring import is_name
+from sidecar.fail2ban.increment import weight
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Network, PrefixSet, Refused, Spent
+from sidecar.model import (
+    Ban,
+    Event,
+    Extended,
+    Failure,
+    Instant,
+    Match,
+    Network,
+    PrefixSet,
+    Refused,
+    Spent,
+    Unban,
+)
 
 # While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
 _LIVE_TOLERANCE = 60.0
@@ -33,10 +49,14 @@ class Court:
 class Judge:
     """Counts matches and bans. Events are returned, nothing else happens: the caller acts on them."""
 
-    def __init__(self, jails: Iterable[JailSpec], guard: Guard, table: BanTable) -> None:
+    def __init__(
+        self, jails: Iterable[JailSpec], guard: Guard, table: BanTable, history: History | None = None
+    ) -> None:
         self.courts = {spec.name: Court(spec) for spec in jails}
         self.guard = guard
         self.table = table
+        self.history = history or History()
+        self._remembers = any(court.spec.increment for court in self.courts.values())
 
     def judge(self, match: Match, at: Instant, now: Instant) -> Iterator[Event]:
         """What follows from one match that counts at `at`. A ban whose end is already past is none."""
@@ -49,29 +69,78 @@ class Judge:
             yield Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line)
             return
         yield Failure(match.jail, network, at, match.line)
-        seen = court.window.add(network, at, match.line)
+        earlier = self._earlier(spec, network)
+        seen = court.window.add(network, at, match.line, self._weight(spec, earlier, at))
         if seen is None:
             return
-        until = None if spec.bantime is None else at + spec.bantime
+        until = self._until(spec, network, at, earlier)
         if until is not None and until <= now:
             yield Spent(match.jail, network)
             return
         lines = tuple(one.line for one in seen[-spec.maxmatches :] if one.line) if spec.maxmatches else ()
         reason = f"{len(seen)} failures in {spec.findtime:g} s"
-        ban = Ban(network, spec.name, at, until, "log", reason, len(seen), lines, dry=spec.dry_run)
+        count = self.history.of(network, spec.name).times + 1
+        ban = Ban(network, spec.name, at, until, "log", reason, len(seen), lines, count, spec.dry_run)
         event: Ban | Extended | None = self.table.ban(ban)
+        if isinstance(event, Ban) and self._remembers and not event.dry:
+            self.history.add(network, spec.name, count, at)
         yield event or Spent(match.jail, network)
+
+    def ignores(self, ban: Ban) -> bool:
+        """Whether the jail that made this ban from its log would not make it any more."""
+        court = self.courts.get(ban.jail)
+        return court is not None and ban.origin == "log" and court.ignored.covering(ban.network) is not None
+
+    def restore(self, failure: Failure) -> None:
+        """Count a failure of an earlier run."""
+        court = self.courts[failure.jail]
+        earlier = self._earlier(court.spec, failure.network)
+        heavy = self._weight(court.spec, earlier, failure.at)
+        court.window.restore(failure.network, failure.at, failure.line, heavy)
+
+    def ended(self, unban: Unban) -> None:
+        """A ban that a person lifted does not make the next one longer."""
+        if unban.reason != "expired":
+            self.history.forget(unban.network, unban.jail)
+
+    def _earlier(self, spec: JailSpec, network: Network) -> Earlier:
+        if spec.increment is None:
+            return Earlier()
+        return self.history.of(network, spec.name, everywhere=spec.increment.overalljails)
+
+    @staticmethod
+    def _weight(spec: JailSpec, earlier: Earlier, at: Instant) -> int:
+        """Who was banned before needs fewer failures; those from before that ban count once."""
+        return weight(earlier.times, spec.maxretry) if at > earlier.at else 1
+
+    def _until(self, spec: JailSpec, network: Network, at: Instant, earlier: Earlier) -> Instant | None:
+        """When a ban that begins now ends; one that stands goes on as long again from its new failure."""
+        if spec.bantime is None:
+            return None
+        if spec.increment is None:
+            return at + spec.bantime
+        # The ban that stands is among the earlier ones already.
+        before = earlier.times - (self.table.of(network, spec.name) is not None)
+        return at + spec.increment.seconds(spec.bantime, before, random.random())  # noqa: S311 - no secret
 
     def _whom(self, host: str | None, court: Court) -> tuple[Network | None, str | None]:
         """The network that a ban of this host would refuse, or why there is none."""
         if not host:
             return None, "no-address"
         try:
-            single = Network.parse(host)
-            unit = Network.unit(host, court.spec.ipv4_prefix, court.spec.ipv6_prefix)
+            single = Network.around(host)
+            unit = (
+                single
+                if not single.single
+                else Network.unit(host, court.spec.ipv4_prefix, court.spec.ipv6_prefix)
+            )
         except ValueError:
-            return None, "invalid-address"
+            looked_up = court.spec.filter.names and is_name(host)
+            return None, "unresolved" if looked_up else "invalid-address"
         refusal = self.guard.refuse(single, court.ignored)
+        if refusal is None and not single.single and court.ignored.inside(single):
+            # A network that a line names, with somebody in it whom this jail ignores.
+            refusal = "ignored"
         if refusal is None and unit != single and (self.guard.touches(unit) or court.ignored.inside(unit)):
             # The attacker's prefix also holds somebody who must not be cut off: ban him alone.
             unit = single

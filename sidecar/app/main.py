@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sidecar.app import check
 from sidecar.app.configuration import Loaded
-from sidecar.app.service import Place, Service
+from sidecar.app.place import Place
+from sidecar.app.service import Service
 from sidecar.kernel.netlink import NoNetAdmin
 from sidecar.model import ConfigError, StoreError, ZmbanError
 

@@ -8,14 +8,21 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.app.judge import settle
+from sidecar.app.resolver import BusyError
+from sidecar.detect.clock import LogClock
+from sidecar.detect.matcher import LONGEST_LINE
 from sidecar.detect.scanner import Scanner
+from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Block, Event, Match, Position, Refused, SourceError
+from sidecar.model import Ban, Block, Event, Instant, Match, Position, Refused, SourceError
 from sidecar.sources.file import Follower
 from sidecar.sources.wake import Wake
+from sidecar.store.database import Zone
 
 if TYPE_CHECKING:
     from sidecar.app.service import Service
@@ -26,10 +33,12 @@ _RETRY_SECONDS = (1.0, 30.0)
 
 
 class Log:
-    """One log that is followed: its scanner, and how far the reading is."""
+    """One log that is followed: its scanner, the zone of its dates, and how far the reading is."""
 
-    def __init__(self, path: str, scanner: Scanner, *, tail: bool) -> None:
-        self.path, self.scanner, self.tail = path, scanner, tail
+    def __init__(self, path: str, scanner: Scanner, clock: LogClock | None, *, tail: bool) -> None:
+        self.path, self.scanner, self.clock, self.tail = path, scanner, clock, tail
+        if clock is not None:
+            scanner.at_zone(clock.zone)
         self.caught_up = False
         self.error: str | None = None
         self.last_line: float | None = None
@@ -51,7 +60,8 @@ class Logs:
 
     async def run(self) -> None:
         """Look for logs, and follow each, until cancelled."""
-        positions = self._service.ledger.database.positions()
+        database = self._service.ledger.database
+        positions, zones = database.positions(), database.zones()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wake.run(), name="inotify")
             while True:
@@ -59,11 +69,26 @@ class Logs:
                     if path not in self.logs:
                         scanner = Scanner(path, jails, self._service.zone, self._service.trust)
                         self._service.metrics.follow(path)
-                        log = self.logs[path] = Log(path, scanner, tail=tail)
+                        log = self.logs[path] = Log(path, scanner, self._clock(scanner, zones), tail=tail)
                         tasks.create_task(self._follow(log, positions.get(path)), name=path)
                 if all(log.caught_up or log.error for log in self.logs.values()):
                     self.caught_up.set()
                 await asyncio.sleep(_LOOK_SECONDS if self.caught_up.is_set() else 0.05)
+
+    def _clock(self, scanner: Scanner, zones: dict[str, float | None]) -> LogClock | None:
+        """What is known of the zone of a log; None where its jails tell it."""
+        if scanner.datepattern is None:
+            return None
+        clock = LogClock(self._service.zone, scanner.datepattern, zones.get(scanner.path))
+        if scanner.path not in zones and (last := _last_line(scanner.path)):
+            raw, written = last
+            if clock.guess(scanner.decode(raw), written):
+                self._learnt(scanner.path, clock)
+        return clock
+
+    def _learnt(self, path: str, clock: LogClock) -> None:
+        self._service.ledger.add([Zone(path, clock.learnt)])
+        _log.info("%s: its dates are read as those of %s", path, clock.zone)
 
     def _found(self) -> dict[str, tuple[list[JailSpec], bool]]:
         """Every file that a glob of a jail names now; it is read from its end only if all want it so."""
@@ -100,22 +125,49 @@ class Logs:
     def _judge(self, log: Log, block: Block) -> None:
         service, now = self._service, block.read_at
         before = log.scanner.tally.lines
+        if block.live and log.clock is not None:
+            last = block.data[block.data.rfind(b"\n", 0, -1) + 1 : -1][:LONGEST_LINE]
+            if log.clock.see(log.scanner.decode(last), now):
+                log.scanner.at_zone(log.clock.zone)
+                self._learnt(log.path, log.clock)
         for told in log.scanner.scan(block.data, now):
-            events = list(self._events(told, now, live=block.live))
-            service.publish(events)
-            if any(isinstance(event, Ban) for event in events):
-                service.metrics.latency.observe(time.time() - now)
+            self._act(told, now, live=block.live)
         service.ledger.reached(block.position)
         log.position, log.last_line = block.position, now
         lag = _behind(log.path, block.position)
         service.metrics.read(log.path, log.scanner.tally.lines - before, len(block.data), lag, now)
 
-    def _events(self, told: Match | Refused, now: float, *, live: bool) -> Iterator[Event | Match]:
+    def _act(self, told: Match | Refused, now: Instant, *, live: bool) -> None:
+        """Publish what a line means; one that blames a host name is judged when that was looked up."""
+        service = self._service
         if isinstance(told, Refused):
-            yield told
+            service.publish([told])
             return
-        yield told
-        yield from self._service.judge.judge(told, settle(told.at, now, live=live), now)
+        at = settle(told.at, now, live=live)
+        name = told.host if told.host and is_name(told.host) else None
+        if name is None or not service.jails[told.jail].filter.names:
+            self._judge_all(told, [told.host], at, now)
+        elif (known := service.resolver.known(name)) is not None:
+            self._judge_all(told, [n.address for n in known] or [name], at, now)
+        else:
+            service.later(self._when_looked_up(told, name, at, now))
+
+    async def _when_looked_up(self, told: Match, name: str, at: Instant, now: Instant) -> None:
+        try:
+            found = await self._service.resolver.lookup(name)
+        except BusyError:
+            found = ()
+        self._judge_all(told, [network.address for network in found] or [name], at, now)
+
+    def _judge_all(self, told: Match, hosts: list[str | None], at: Instant, now: Instant) -> None:
+        """One match may blame several addresses: those of a name."""
+        service = self._service
+        events: list[Event | Match] = [told]
+        for host in hosts:
+            events += service.judge.judge(replace(told, host=host), at, now)
+        service.publish(events)
+        if any(isinstance(event, Ban) for event in events):
+            service.metrics.latency.observe(time.time() - now)
 
     def unread(self) -> Iterator[str]:
         """Why the logs do not count as read."""
@@ -126,6 +178,18 @@ class Logs:
                 yield log.error
             elif not log.caught_up:
                 yield f"{log.path} is being read from where it stood"
+
+
+def _last_line(path: str) -> tuple[bytes, Instant] | None:
+    """The last whole line of a log and when it was written to; None where there is none."""
+    try:
+        with Path(path).open("rb") as file:
+            status = os.fstat(file.fileno())
+            file.seek(max(0, status.st_size - LONGEST_LINE))
+            lines = file.read(LONGEST_LINE).split(b"\n")
+    except OSError:
+        return None
+    return (lines[-2], status.st_mtime) if len(lines) > 1 and lines[-2] else None
 
 
 def by_file(named: Iterable[tuple[str, JailSpec]]) -> dict[str, list[JailSpec]]:

@@ -7,38 +7,35 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sidecar.app import announce, configuration, emergency, readers, surroundings
 from sidecar.app.configuration import Loaded
 from sidecar.app.enforcer import Enforcer
+from sidecar.app.ignoring import IgnoreLists
 from sidecar.app.judge import Judge
 from sidecar.app.ledger import Ledger
+from sidecar.app.place import Place, backend, run_dry
+from sidecar.app.resolver import Resolver
 from sidecar.bans.guard import Guard
+from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
 from sidecar.detect.grammar import Trust
-from sidecar.fail2ban.jails import JailSpec
-from sidecar.kernel.dryrun import DryRunTable
-from sidecar.kernel.plan import BanBackend
-from sidecar.kernel.routes import RoutingTable
 from sidecar.model import (
     Ban,
-    ConfigError,
     Event,
     Extended,
     Failure,
     KernelError,
     Match,
     Network,
+    PrefixSet,
     Spent,
     Unban,
 )
 from sidecar.serve.metrics import Metrics
-from sidecar.settings import Settings
 from sidecar.store.database import Allowed, Database
 
 _log = logging.getLogger("zmban")
@@ -52,21 +49,6 @@ _MOST_SINGLE = 1000
 _MOST_TOLD = 100
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where this service keeps its state, and whether it only looks on."""
-
-    state: Path
-    dry_run: bool = False
-
-
-def backend(settings: Settings, *, dry: bool) -> BanBackend:
-    """The ban list that the settings name; in a dry run one that only remembers."""
-    if dry:
-        return DryRunTable()
-    return RoutingTable(settings.kernel.table, preference=settings.kernel.preference)
-
-
 class Service:
     """One running zmban. `events` go to store, kernel, metrics and log in `publish`, and nowhere else."""
 
@@ -74,7 +56,7 @@ class Service:
         self.settings = loaded.settings
         self.place = place
         self.faults = loaded.jails.faults
-        self.jails = _run_dry(loaded.jails.jails, dry=place.dry_run)
+        self.jails = run_dry(loaded.jails.jails, dry=place.dry_run)
         self.zone: tzinfo = configuration.host_zone()
         self.metrics = Metrics()
         self.enforcer = Enforcer(
@@ -88,6 +70,8 @@ class Service:
         self.table = BanTable()
         self.judge = Judge(self.jails.values(), Guard({}), self.table)
         self.trust = Trust(self.settings.trust.proxies)
+        self.resolver = Resolver()
+        self.ignoring = IgnoreLists(self.jails.values(), self.resolver)
         self.allowed: dict[Network, Allowed] = {}
         self.surroundings = surroundings.Surroundings({})
         self.logs = readers.Logs(self)
@@ -96,6 +80,7 @@ class Service:
 
     async def start(self) -> None:
         """Bring back what stood, and make the kernel say so, before anything is read."""
+        self.jails |= await self.ignoring.look()
         self.surroundings = await surroundings.look(self.settings, self.jails.values())
         self.restore()
         self.protect()
@@ -109,11 +94,13 @@ class Service:
         """Bans, failures and allowed networks from the database; what ended meanwhile ends now."""
         database, now = self.ledger.database, time.time()
         self.table = BanTable(database.bans())
-        self.judge = Judge(self.jails.values(), Guard({}), self.table)
+        grows = any(jail.increment for jail in self.jails.values())
+        history = History(database.counts() if grows else ())
+        self.judge = Judge(self.jails.values(), Guard({}), self.table, history)
         for failure in database.failures():
             court = self.judge.courts.get(failure.jail)
             if court is not None and failure.at > now - court.spec.findtime:
-                court.window.restore(failure.network, failure.at, failure.line)
+                self.judge.restore(failure)
         self.allowed = {a.network: a for a in database.allowed() if a.until is None or a.until > now}
         self.publish(self.table.expire(now))
 
@@ -125,13 +112,19 @@ class Service:
         guard = self.judge.guard = Guard(protected)
         self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)
         now = time.time()
-        banned = {ban.network for ban in self.table if guard.covers(ban.network)}
-        self.publish([unban for network in banned for unban in self.table.lift(network, now, "protected")])
+        banned = {(b.network, b.jail) for b in self.table if guard.covers(b.network) or self.judge.ignores(b)}
+        lifted = [u for network, jail in banned for u in self.table.lift(network, now, "protected", jail)]
+        self.publish(lifted)
 
     async def look_around(self) -> None:
         """Take over what changed around: a network that came up, a gateway, a container's bridge."""
+        ignoring = await self.ignoring.look()
+        changed = any(self.jails[name] != jail for name, jail in ignoring.items())
+        self.jails |= ignoring
+        for name, jail in ignoring.items():
+            self.judge.courts[name].ignored = PrefixSet(jail.ignoreip)
         around = await surroundings.look(self.settings, self.jails.values())
-        if around != self.surroundings:
+        if changed or around != self.surroundings:
             self.surroundings = around
             self.protect()
 
@@ -157,8 +150,10 @@ class Service:
                 self.ledger.add([event])
             if isinstance(event, Ban) and not event.dry:
                 banned.append(event.network)
-            elif isinstance(event, Unban) and not self.table.stands(event.network):
-                ended.append(event.network)
+            elif isinstance(event, Unban):
+                self.judge.ended(event)
+                if not self.table.stands(event.network):
+                    ended.append(event.network)
             told += 1
             if told <= _MOST_TOLD:
                 announce.tell(event)
@@ -167,14 +162,15 @@ class Service:
         if banned or ended:
             self.metrics.active(self.table.active)
         if len(banned) > _MOST_SINGLE:
-            self._later(self.reconcile())
+            self.later(self.reconcile())
         elif banned and not self.enforcer.suspended:
             failed = sum(n not in self.enforcer.throws for n in banned) - self.enforcer.ban(banned)
             self.metrics.kernel_errors.inc(max(0, failed))
         if ended:
-            self._later(self._let_in(ended))
+            self.later(self._let_in(ended))
 
-    def _later(self, work: Coroutine[Any, Any, Any]) -> None:
+    def later(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do this beside everything else; the service waits for it before it stops."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -264,6 +260,7 @@ class Service:
         await self.settled()
         await self.ledger.commit()
         self.ledger.database.close()
+        self.resolver.close()
         self.enforcer.close(flush=self.settings.kernel.on_stop == "flush" and not self.enforcer.suspended)
 
     def ready(self) -> list[str]:
@@ -274,9 +271,3 @@ class Service:
         if not self.enforcer.dry:
             reasons += self.enforcer.missing
         return reasons
-
-
-def _run_dry(jails: dict[str, JailSpec], *, dry: bool) -> dict[str, JailSpec]:
-    if not jails:
-        raise ConfigError("no jail can run; see zmban check")
-    return {name: replace(jail, dry_run=True) for name, jail in jails.items()} if dry else jails

@@ -61,13 +61,14 @@ def _display(state: dict[str, Any]) -> Any:
         ],
     )
     sources = build_table(
-        ("log", "lines", "looked at", "last line", "state"),
+        ("log", "lines", "looked at", "last line", "zone", "state"),
         [
             (
                 s["source"],
                 str(s["lines"]),
                 str(s["candidates"]),
                 moment(s["last_line"]) if s["last_line"] else "-",
+                (s["zone"] or "told") + (" (learnt)" if s["zone_learnt"] else ""),
                 s["error"] or ("live" if s["caught_up"] else "catching up"),
             )
             for s in state["sources"]

@@ -6,8 +6,10 @@ import pytest
 
 from sidecar.app.judge import Judge, settle
 from sidecar.bans.guard import Guard
+from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
 from sidecar.fail2ban.filters import FilterSpec
+from sidecar.fail2ban.increment import Increment
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Ban, Event, Extended, Failure, Match, Network, Refused, Spent
 
@@ -61,7 +63,7 @@ def test_failures_of_a_banned_client_extend_and_make_no_second_ban() -> None:
     ("host", "reason"),
     [
         ("999.1.1.1", "invalid-address"),
-        ("mail.example.com", "invalid-address"),
+        ("mail.example.com", "unresolved"),
         (None, "no-address"),
         ("127.0.0.1", "reserved"),
         ("0.0.0.0", "reserved"),
@@ -116,3 +118,60 @@ def test_a_line_counts_at_its_own_time_unless_that_cannot_be() -> None:
     assert settle(NOW - 7200, NOW, live=False) == NOW - 7200
     assert settle(NOW - 7200, NOW, live=True) == NOW
     assert settle(NOW - 59, NOW, live=True) == NOW - 59
+
+
+GROWING = replace(SPEC, maxretry=4, bantime=600.0, increment=Increment())
+
+
+def bans(one: Judge, host: str, times: int, at: float) -> list[Ban]:
+    events = [
+        e for n in range(times) for e in one.judge(Match("a", host, at + n, f"line {n}"), at + n, at + n)
+    ]
+    return [e for e in events if isinstance(e, Ban)]
+
+
+def test_each_ban_of_the_same_address_is_longer_and_comes_sooner() -> None:
+    one = judge(GROWING)
+    lengths = []
+    for at, failures in ((0.0, 4), (10_000.0, 2), (20_000.0, 2), (40_000.0, 1)):
+        (ban,) = bans(one, "203.0.113.7", failures, at)
+        assert ban.until is not None
+        lengths.append((ban.until - ban.at, ban.count))
+        list(one.table.expire(ban.until))
+    assert lengths == [(600, 1), (1200, 2), (2400, 3), (4800, 4)]
+
+
+def test_a_ban_that_stands_goes_on_as_long_again_from_a_new_failure() -> None:
+    one = judge(GROWING)
+    assert len(bans(one, "203.0.113.7", 4, 0.0)) == 1
+    events = [
+        e for n in range(4) for e in one.judge(Match("a", "203.0.113.7", 100.0 + n, "x"), 100 + n, 100 + n)
+    ]
+    longer = [e.ban.until for e in events if isinstance(e, Extended)]
+    assert longer[0] is not None
+    assert longer[0] - 101 == 600
+
+
+def test_a_ban_that_a_person_lifted_was_none() -> None:
+    one = judge(GROWING)
+    bans(one, "203.0.113.7", 4, 0.0)
+    for unban in one.table.lift(Network.parse("203.0.113.7"), 5.0, "manual"):
+        one.ended(unban)
+    (ban,) = bans(one, "203.0.113.7", 4, 100.0)
+    assert (ban.until, ban.count) == (703.0, 1)
+
+
+def test_all_jails_together_make_a_ban_longer_where_a_jail_says_so() -> None:
+    everywhere = replace(GROWING, increment=Increment(overalljails=True))
+    history = History([(Network.parse("203.0.113.7"), "other", 2, 0.0)])
+    one = Judge([everywhere], Guard({}), BanTable(), history)
+    (ban,) = bans(one, "203.0.113.7", 2, 100.0)
+    assert ban.until is not None
+    assert (ban.until - ban.at, ban.count) == (2400, 1)
+
+
+def test_a_network_that_a_line_names_is_not_banned_over_somebody_whom_the_jail_ignores() -> None:
+    one = judge(replace(SPEC, ignoreip=(Network.parse("203.0.113.9"),)))
+    (refused,) = verdicts(one, "203.0.113.0/28", NOW)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "ignored"

@@ -13,7 +13,8 @@ import pytest
 
 from sidecar.app import configuration
 from sidecar.app.enforcer import CANARY
-from sidecar.app.service import Place, Service
+from sidecar.app.place import Place
+from sidecar.app.service import Service
 from sidecar.model import Ban, Network
 from sidecar.store.database import Database
 from tests.app.running import Running, service, until

@@ -1,0 +1,35 @@
+"""Where a service works: its directory, its ban list, and whether it only looks on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.kernel.dryrun import DryRunTable
+from sidecar.kernel.plan import BanBackend
+from sidecar.kernel.routes import RoutingTable
+from sidecar.model import ConfigError
+from sidecar.settings import Settings
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this service keeps its state, and whether it only looks on."""
+
+    state: Path
+    dry_run: bool = False
+
+
+def backend(settings: Settings, *, dry: bool) -> BanBackend:
+    """The ban list that the settings name; in a dry run one that only remembers."""
+    if dry:
+        return DryRunTable()
+    return RoutingTable(settings.kernel.table, preference=settings.kernel.preference)
+
+
+def run_dry(jails: dict[str, JailSpec], *, dry: bool) -> dict[str, JailSpec]:
+    """The jails; all of them dry where the service only looks on. ConfigError where there is none."""
+    if not jails:
+        raise ConfigError("no jail can run; see zmban check")
+    return {name: replace(jail, dry_run=True) for name, jail in jails.items()} if dry else jails

@@ -1,0 +1,42 @@
+"""How often a network was banned before: what growing ban times and faster counting go by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sidecar.model import Instant, Network
+
+
+class Earlier(NamedTuple):
+    """How many bans of a network there were in a jail (or in all), and when the last one began."""
+
+    times: int = 0
+    at: Instant = 0.0
+
+
+class History:
+    """The number of bans for each network and jail. Kept only where a jail's ban time grows."""
+
+    def __init__(self, known: Iterable[tuple[Network, str, int, Instant]] = ()) -> None:
+        self._known: dict[Network, dict[str, Earlier]] = {}
+        for network, jail, count, at in known:
+            self._known.setdefault(network, {})[jail] = Earlier(count, at)
+
+    def of(self, network: Network, jail: str, *, everywhere: bool = False) -> Earlier:
+        """The earlier bans in one jail, or (`everywhere`) in all jails together."""
+        jails = self._known.get(network, {})
+        if not everywhere:
+            return jails.get(jail, Earlier())
+        return Earlier(sum(e.times for e in jails.values()), max((e.at for e in jails.values()), default=0.0))
+
+    def add(self, network: Network, jail: str, count: int, at: Instant) -> None:
+        """A ban began; with it there were `count`."""
+        self._known.setdefault(network, {})[jail] = Earlier(count, at)
+
+    def forget(self, network: Network, jail: str) -> None:
+        """A person lifted a ban: it was none."""
+        jails = self._known.get(network, {})
+        jails.pop(jail, None)
+        if not jails:
+            self._known.pop(network, None)
