@@ -7,7 +7,7 @@ import click
 from sidecar.app import check as checking
 from sidecar.app import configuration
 from sidecar.cli import CONFIG
-from sidecar.cli.output import emit, json_options
+from sidecar.cli.output import emit, json_options, printable
 
 
 @click.command()
@@ -24,9 +24,12 @@ def check(config: tuple[str, ...], as_json: bool, jsonl: bool) -> None:
         ]
         emit(records, jsonl=jsonl)
     else:
-        for fault in faults:
-            click.echo(str(fault))
-        running, broken = loaded.jails.jails, loaded.jails.broken
-        click.echo(f"{len(running)} jails can run ({', '.join(running) or 'none'}); {len(broken)} cannot")
+        # One fault of a filter concerns each jail that has it, and is mended once.
+        for text in dict.fromkeys(map(str, faults)):
+            click.echo(printable(text))
+        running, broken = ", ".join(loaded.jails.jails), ", ".join(sorted(loaded.jails.broken))
+        can = f"{len(loaded.jails.jails)} jails can run ({running or 'none'})"
+        cannot = f"{len(loaded.jails.broken)} cannot{f' ({broken})' if broken else ''}"
+        click.echo(printable(f"{can}; {cannot}"))
     if any(not fault.warning for fault in faults):
         raise click.exceptions.Exit(CONFIG)

@@ -8,6 +8,7 @@ word characters; literals are cut there, and each piece stands unbroken in the r
 from __future__ import annotations
 
 import re
+import warnings
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
@@ -28,7 +29,10 @@ _MOST_ALTERNATIVES = 64
 
 def required(pattern: re.Pattern[str]) -> Requirement | None:
     """The strongest requirement of a regex (its shortest literal the longest), None if it has none."""
-    parsed = _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
+    with warnings.catch_warnings():
+        # Who wrote a doubtful set such as [[a] was told so when it was compiled.
+        warnings.simplefilter("ignore")
+        parsed = _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
     found = _Walk().requirements(parsed, bool(pattern.flags & re.IGNORECASE))
     usable = [r for r in found if r and len(r) <= _MOST_ALTERNATIVES]
     return max(usable, key=_strength, default=None)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 
 from sidecar.model import ConfigError
@@ -78,6 +79,7 @@ DEFAULT_PATTERNS = (
     rf"(?:(?<!\w)%z )?{_SYSLOG}",
     r"TAI64N",
 )
+_MOST_PATTERNS = 200
 LINE_BEGIN, UNBOUND = "{^LN-BEG}", "{UNB}"
 _EPOCH = r"(?P<epoch>\d{10,11}\b(?:\.\d{3,6})?)"
 _LONG_EPOCH = r"(?P<epoch>\d{10,11}(?:\d{3}(?:\.\d{1,6}|\d{3})?)?)"
@@ -126,8 +128,11 @@ class Template:
                 text = rf"{text}(?=\b|\W|$)"
             anchored = anchored or own
         try:
-            return cls(re.compile(text, flags), anchored, name)
-        except (re.error, OverflowError, RecursionError) as error:
+            with warnings.catch_warnings():
+                # A doubtful set such as [[a] is a set all the same.
+                warnings.simplefilter("ignore")
+                return cls(re.compile(text, flags), anchored, name)
+        except (re.error, OverflowError, RecursionError, ValueError) as error:
             raise ConfigError(f"datepattern {pattern!r}: {error}") from error
 
 
@@ -180,6 +185,8 @@ DEFAULTS = [
 def expand(patterns: list[str]) -> list[Template]:
     """The templates of a `datepattern`'s lines, in order, each once. ConfigError names the bad one."""
     found: dict[str, Template] = {}
+    if len(patterns) > _MOST_PATTERNS:
+        raise ConfigError(f"datepattern has more than {_MOST_PATTERNS} lines; write the few that occur")
     for line in patterns:
         pattern = line.strip()
         if pattern in ("{DEFAULT}", ""):

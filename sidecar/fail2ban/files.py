@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidecar.fail2ban import hints, ini
-from sidecar.fail2ban.interpolation import Values
-from sidecar.model import ConfigError, Fault
+from sidecar.fail2ban.interpolation import LostReferenceError, Values
+from sidecar.model import Fault
 
 # Beyond these a configuration includes itself in circles, or is none.
 _MOST_FILES = 500
 _DEEPEST = 20
+_MOST_CURES = 20
 _LARGEST = 8 << 20
+# What file systems take, with an ending.
+_LONGEST_NAME = 200
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -82,6 +85,8 @@ class ConfigFiles:
 
     def _merged(self, stem: str) -> tuple[ini.Ini, bool]:
         merged, found = ini.Ini(), False
+        if not Path(stem).name.strip(".") or "\0" in stem or len(Path(stem).name) > _LONGEST_NAME:
+            return merged, found
         reading = _Reading(self.directories)
         for directory in self.directories:
             base = directory / stem
@@ -120,6 +125,7 @@ class _Reading:
     def __init__(self, directories: list[Path]) -> None:
         self._directories = directories
         self._taken = 0
+        self._cures: dict[str, str] = {}
 
     def file(self, path: Path, above: tuple[Path, ...] = ()) -> ini.Ini:
         """One file with everything that it includes before and after itself."""
@@ -156,9 +162,7 @@ class _Reading:
             target = next((f / name for f in folders if is_file(f / name)), None)
             if target is None:
                 if not name.endswith(".local"):
-                    yield ini.Ini(
-                        faults=[_missing(name, folders, Fault(str(path), number, "", warning=True))]
-                    )
+                    yield self._missing(name, folders, path, number)
                 continue
             for one in (target, target.with_name(f"{target.stem}.local")):
                 # Circles are cut; no circle is longer than the whole.
@@ -169,6 +173,14 @@ class _Reading:
                 ):
                     yield self.file(one, (*above, path.resolve()))
 
+    def _missing(self, name: str, folders: list[Path], path: Path, line: int) -> ini.Ini:
+        """An include that no folder has: a warning, for Fail2Ban passes over it without a word."""
+        if name not in self._cures:
+            # Whoever includes so many files that are not there has no use for hints.
+            self._cures[name] = _cure(name, folders) if len(self._cures) < _MOST_CURES else ""
+        text = f"{name[:80]} is not there; looked in {', '.join(map(str, folders))}{self._cures[name]}"
+        return ini.Ini(faults=[Fault(str(path), line, text, warning=True)])
+
 
 def _referred(own: ini.Ini) -> ini.Section:
     """What a file includes: `before = paths-%(system)s.conf` names an option of its own `[DEFAULT]`."""
@@ -177,16 +189,15 @@ def _referred(own: ini.Ini) -> ini.Section:
     for key, option in own.sections.pop("INCLUDES", {}).items():
         try:
             found[key] = ini.Option(values.get(key) or "", option.file, option.lines)
-        except ConfigError as error:
-            own.faults.append(Fault(option.file, option.line, str(error), warning=True))
+        except LostReferenceError as error:
+            own.faults.append(Fault(option.file, option.line, error.message, warning=True))
     return found
 
 
-def _missing(name: str, folders: list[Path], fault: Fault) -> Fault:
+def _cure(name: str, folders: list[Path]) -> str:
+    """The name that an include was meant to have, as the end of a sentence."""
     there = {p.name for folder in folders if folder.is_dir() for p in folder.glob("*.conf")}
-    cure = f"; did you mean {name}.conf?" if f"{name}.conf" in there else hints.near(name, there)
-    text = f"{name} is not there; looked in {', '.join(map(str, folders))}{cure}"
-    return Fault(fault.file, fault.line, text, warning=True)
+    return f"; did you mean {name}.conf?" if f"{name}.conf" in there else hints.near(name, sorted(there))
 
 
 def is_file(path: Path) -> bool:

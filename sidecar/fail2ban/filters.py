@@ -12,12 +12,14 @@ from sidecar.fail2ban import hints
 from sidecar.fail2ban.datepatterns import expand
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.ini import Ini, Option
-from sidecar.fail2ban.interpolation import Values
+from sidecar.fail2ban.interpolation import LostReferenceError, Values
 from sidecar.fail2ban.parameters import Parameters
 from sidecar.fail2ban.tags import HOST_GROUPS, to_regex
 from sidecar.model import ConfigError, Fault
 
 _MOST_LINES = 1000
+# To compile so many takes a second; more would hold up the start of the service.
+_MOST_REGEXES = 2000
 # A jail may write these itself; they replace the filter's.
 OVERRIDES = ("prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "usedns", "journalmatch")
 
@@ -190,9 +192,12 @@ class _Resolution:
         try:
             # What a jail writes is a regex already: a tag in it is a host tag, or stays.
             text = (self._jail.get(key) if own and self._jail else self._parameters.get(key)) or ""
+        except LostReferenceError as error:
+            self.faults.append(Fault(error.option.file, error.option.line, error.message))
+            return ""
         except ConfigError as error:
             file, line = (option.file, option.line) if option else ("filter", 1)
-            self.faults.append(Fault(file, line, str(error).removeprefix(f"{file}:{line}: ")))
+            self.faults.append(Fault(file, line, str(error)))
             return ""
         return text
 
@@ -237,6 +242,12 @@ class _Resolution:
         done: list[Pattern] = []
         file, first = self._place(key)
         lines = [(self._text(key).strip(), first)] if whole else self._lines(key)
+        if len(lines) > _MOST_REGEXES:
+            text = (
+                f"{key} has {len(lines)} lines; {_MOST_REGEXES} regexes are the most, so join some by (?:a|b)"
+            )
+            self.faults.append(Fault(file, first, text))
+            return done
         for text, number in lines:
             if not text:
                 continue

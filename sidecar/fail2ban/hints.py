@@ -35,6 +35,7 @@ _CURES = {
     "\u2026": "...",
 }
 _TYPOGRAPHIC = re.compile(f"[{''.join(_CURES)}]")
+_MARKUP = set("<>&\"'")
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{1,5}|#[xX][0-9a-fA-F]{1,4});")
 # Places in lines of mail servers where the client stands; without it the page ate `<HOST>` as markup.
 _EATEN = (
@@ -74,9 +75,12 @@ def copied(text: str) -> Iterator[str]:
         stands = "stands for itself" if len(chars) == 1 else "stand for themselves"
         yield f"{' and '.join(chars)} of a web page or word processor {stands}; write {cure}"
     entities = {entity: html.unescape(entity) for entity in _ENTITY.findall(text)}
+    # Others stand in logs as they are: robots call themselves so.
+    entities = {entity: plain for entity, plain in entities.items() if plain in _MARKUP or plain in _CURES}
     if entities:
         plain = " and ".join("a blank" if c.isspace() else c for c in entities.values())
-        yield f"{' and '.join(entities)} {'is' if len(entities) == 1 else 'are'} how a web page writes {plain}; write {plain}"
+        verb = "is" if len(entities) == 1 else "are"
+        yield f"{' and '.join(entities)} {verb} how a web page writes {plain}; write {plain}"
 
 
 def unclosed(given: Mapping[str, str]) -> Iterator[str]:

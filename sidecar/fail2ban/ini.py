@@ -22,13 +22,15 @@ _HEADS = ("enabled", "filter", "logpath")
 class Option:
     """A raw value (continuation lines joined by newlines), where it stands, and what it replaced.
 
-    `lines` has the line number of each line of `value`. `known` is the value that an earlier file gave.
+    `lines` has the line number of each line of `value`. `known` is the value that an earlier file gave;
+    `late`: an earlier file began its section.
     """
 
     value: str
     file: str
     lines: tuple[int, ...]
     known: Option | None = None
+    late: bool = False
 
     @property
     def line(self) -> int:
@@ -55,13 +57,12 @@ class Ini:
         option named `option?family=inet6`."""
         for title, options in later.sections.items():
             name, mark, condition = title.partition("?")
-            # What an option was before may also be what every section has; not in a section that begins here.
-            common = self.sections.get("DEFAULT", {}) if name in self.sections and name != "DEFAULT" else {}
+            late = name in self.sections
             section = self.sections.setdefault(name, {})
             for plain, option in options.items():
                 key = f"{plain}{mark}{condition}"
-                before = section.get(key) or common.get(key)
-                section[key] = Option(option.value, option.file, option.lines, option.known or before)
+                known = option.known or section.get(key)
+                section[key] = Option(option.value, option.file, option.lines, known, option.late or late)
         self.faults.extend(later.faults)
         self.files.extend(later.files)
 

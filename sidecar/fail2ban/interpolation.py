@@ -15,6 +15,14 @@ _LONGEST = 1 << 17
 _MOST = 5000
 
 
+class LostReferenceError(ConfigError):
+    """A reference that leads nowhere; `option` is the one that it stands in."""
+
+    def __init__(self, option: Option, message: str) -> None:
+        super().__init__(f"{option.file}:{option.line}: {message}")
+        self.option, self.message = option, message
+
+
 class Values:
     """The resolved options of one section over `[DEFAULT]`, with parameters handed in from outside on top.
 
@@ -38,6 +46,7 @@ class Values:
         self._known = known or {}
         self._over = over or {}
         self._references = 0
+        self._answers: dict[str, str] = {}
 
     def option(self, key: str) -> Option | None:
         """The raw option that decides, for its file and line."""
@@ -46,6 +55,10 @@ class Values:
     def own(self, key: str) -> Option | None:
         """The raw option of the section itself, `[DEFAULT]` left out."""
         return self._section.get(key)
+
+    def common(self, key: str) -> Option | None:
+        """The raw option of `[DEFAULT]`."""
+        return self._default.get(key)
 
     def keys(self) -> set[str]:
         """Every option that is visible here."""
@@ -73,30 +86,33 @@ class Values:
     def _resolve(self, option: Option, key: str, depth: int) -> str:
         if "%" not in option.value:
             return option.value
-        where = f"{option.file}:{option.line}"
         length = 0
         if depth == 1:
             self._references = 0
         if depth > _DEPTH:
-            raise ConfigError(f"{where}: {key} refers to itself, or through more than {_DEPTH} others")
+            raise LostReferenceError(
+                option, f"{key[:60]} refers to itself, or through more than {_DEPTH} others"
+            )
 
         def replace(found: re.Match[str]) -> str:
             name, percent, other = found.groups()
             if percent:
                 return "%"
             if name is None:
-                raise ConfigError(f"{where}: %{other} in {key} is no reference; write %% for a percent sign")
+                raise LostReferenceError(
+                    option, f"%{other} in {key[:60]} is no reference; write %% for a percent sign"
+                )
             nonlocal length
-            text = self._lookup(name.lower(), option, key, depth, where)
+            text = self._lookup(name.lower(), option, key, depth)
             length += len(text)
             self._references += 1
             if length > _LONGEST or self._references > _MOST:
-                raise ConfigError(f"{where}: {key} grows without end through what it refers to")
+                raise LostReferenceError(option, f"{key[:60]} grows without end through what it refers to")
             return text
 
         return _REFERENCE.sub(replace, option.value)
 
-    def _lookup(self, name: str, option: Option, key: str, depth: int, where: str) -> str:
+    def _lookup(self, name: str, option: Option, key: str, depth: int) -> str:
         section, slash, wanted = name.partition("/")
         found: Option | None
         if name in self._given:
@@ -109,13 +125,16 @@ class Values:
                 return self._name
             found, wanted = self.option(name), name
         elif section == "known":
-            if wanted in self._known:
-                return self._known[wanted]
+            if wanted not in self._answers and wanted in self._known:
+                # Found anew, it would cost what resolving all of the filter's option costs.
+                self._answers[wanted] = self._known[wanted]
+            if wanted in self._answers:
+                return self._answers[wanted]
             found = self._previous(wanted, option if wanted == key else None)
         else:
             found = self._elsewhere(section, wanted)
         if found is None:
-            raise ConfigError(f"{where}: %({name})s in {key} is not set anywhere")
+            raise LostReferenceError(option, f"%({name[:60]})s in {key[:60]} is not set anywhere")
         return self._resolve(found, wanted, depth + 1)
 
     def _previous(self, key: str, current: Option | None) -> Option | None:

@@ -265,9 +265,9 @@ class _Reader:
         for path in ignored.files:
             text = self._files.listed(path)
             if text is None:
-                options.fault("ignoreip", f"ignoreip: file:{path} cannot be read")
+                options.fault("ignoreip", f"ignoreip: file:{path[:200]} cannot be read")
             for word in ignoring.read(ignoring.lines(text or ""))[1]:
-                options.fault("ignoreip", f"{path}: {word[:100]!r} is no address, network or host name")
+                options.fault("ignoreip", f"{path[:200]}: {word[:100]!r} is no address, network or host name")
         return ignoring.filled(ignored, self._files.listed)
 
     def _increment(self) -> Increment | None:

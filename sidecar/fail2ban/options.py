@@ -11,14 +11,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sidecar.fail2ban import hints
 from sidecar.fail2ban.durations import seconds
 from sidecar.fail2ban.ini import Ini
-from sidecar.fail2ban.interpolation import Values
+from sidecar.fail2ban.interpolation import LostReferenceError, Values
 from sidecar.fail2ban.moments import fixed_offset
-from sidecar.model import ConfigError, Fault, Seconds
+from sidecar.model import Fault, Seconds
 
 TRUE = {"1", "on", "true", "yes"}
 FALSE = {"0", "off", "false", "no", ""}
 # The version of the reader that this one follows; every jail may name it.
 _VERSION = "1.1.1"
+# Whoever has more options than these has them from a program, which misspells none.
+_MOST_UNKNOWN = 500
 _WHOLE = re.compile(r"[+-]?\d{1,15}", re.ASCII)
 
 
@@ -30,6 +32,7 @@ class Options:
         self._constants = {"fail2ban_version": _VERSION, "fail2ban_confpath": directory}
         self.values = Values(ini, name, self._constants)
         self.faults: list[Fault] = []
+        self._unknown = 0
 
     @property
     def good(self) -> bool:
@@ -45,11 +48,12 @@ class Options:
         """Say what is wrong with an option, at the place where it stands."""
         option = self.values.option(key) or self.values.option("enabled")
         file, line = (option.file, option.line) if option else ("jail.conf", 1)
-        self.faults.append(Fault(file, line, message.removeprefix(f"{file}:{line}: "), self.name, warning))
+        self.faults.append(Fault(file, line, message, self.name, warning))
 
     def misspelt(self, key: str) -> str | None:
         """The option that one of the jail is probably meant to be; not where another value names it."""
-        meant = hints.misspelt(key)
+        self._unknown += 1
+        meant = hints.misspelt(key) if self._unknown < _MOST_UNKNOWN else None
         named = f"%({key})s"
         used = meant and any(named in o.value for s in self.ini.sections.values() for o in s.values())
         return None if used else meant
@@ -59,8 +63,9 @@ class Options:
         try:
             value = self.values.get(key, fallback)
             return fallback if value is None else value.strip()
-        except ConfigError as error:
-            self.fault(key, str(error))
+        except LostReferenceError as error:
+            place = error.option.file, error.option.line
+            self.faults.append(Fault(*place, error.message, self.name))
             return fallback
 
     def whole(self, key: str, fallback: int, low: int, high: int) -> int:

@@ -23,6 +23,8 @@ class Parameters(Mapping[str, str]):
         # Tags do not tell capitals from small letters; a parameter that is given just so comes first.
         self._given_by = {name.lower(): name for name in self._given}
         self._init = Values(ini, "Init")
+        # What a jail asks for many times is worked out once.
+        self._seen: dict[str, str] = {}
         self._bare = Values(ini, "Definition")
         self._plain = Values(ini, "Definition", self._given)
         self.definition = Values(ini, "Definition", self._given, over=_resolved(self._init, ini))
@@ -68,11 +70,11 @@ class Parameters(Mapping[str, str]):
 
     def _previous(self, key: str) -> str | None:
         """What the filter's own files say, where a jail gave the parameter or a later file wrote it anew."""
-        source = self._init if self._init.own(key) else self.definition
-        option, own = source.option(key), source.own(key)
-        # What [DEFAULT] was before is not kept.
-        known = own.known if own else None
-        return source.of_option(known or option, key) if option else None
+        source = self._init if self._init.own(key) else self._bare
+        own, common = source.own(key), source.common(key)
+        # An option that a later file added was before it what [DEFAULT] says now.
+        option = (own.known or (own.late and common) or own) if own else common
+        return source.of_option(option, key) if option else None
 
     def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
         value = self.text(key)
@@ -81,10 +83,12 @@ class Parameters(Mapping[str, str]):
     def __getitem__(self, key: str) -> str:
         """What a jail sees of it as `%(known/option)s`: no `%()` in it sees what [Init] says, and none in a
         tag what the jail gives."""
-        value = self._raw(key) if self.handed(key) else self._plain.get(key)
-        if value is None:
-            raise KeyError(key)
-        return substitute(value, partial(self._tag, known=True))
+        if key not in self._seen:
+            value = self._raw(key) if self.handed(key) else self._plain.get(key)
+            if value is None:
+                raise KeyError(key)
+            self._seen[key] = substitute(value, partial(self._tag, known=True))
+        return self._seen[key]
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and (key in self._given or self.option(key) is not None)
