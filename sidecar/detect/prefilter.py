@@ -13,7 +13,9 @@ from sidecar.fail2ban.filters import FilterSpec
 # Hyperscan takes expressions up to some thousand characters, each byte of a literal is four.
 _LONGEST = 200
 # Date patterns for which no date can stand inside a literal: those that the literals are cut for.
-_SAFE_DATES = ("", "{DEFAULT}", "{^LN-BEG}", "{NONE}")
+_SAFE_DATES = {"", "{DEFAULT}", "{^LN-BEG}", "{NONE}", *datepatterns.DEFAULT_PATTERNS} | {
+    f"{datepatterns.LINE_BEGIN}{pattern}" for pattern in datepatterns.DEFAULT_PATTERNS
+}
 # The one date of the default list that may stand right behind a word: with a blank for the first digit of its
 # day. A literal may be torn there, so a line that has one is looked at in any case.
 _ODD_DATE = rb"[\w\x80-\xff] [1-9][-/]\S{1,4}[-/]"

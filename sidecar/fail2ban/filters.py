@@ -226,7 +226,7 @@ class _Resolution:
         word = self._text("usedns").strip().lower()
         if word in ("", "yes", "warn", "no", "raw"):
             return word or "warn"
-        text = f"usedns = {word!r} is read as no; write yes, warn, no or raw"
+        text = f"usedns = {word[:60]!r} is read as no; write yes, warn, no or raw"
         self.faults.append(Fault(*self._place("usedns"), text, warning=True))
         return "no"
 

@@ -99,9 +99,10 @@ class Values:
             if percent:
                 return "%"
             if name is None:
-                raise LostReferenceError(
-                    option, f"%{other} in {key[:60]} is no reference; write %% for a percent sign"
-                )
+                # The character behind it may be a new line, and a message is one line.
+                shown = f"%{other}" if other.isprintable() else "%"
+                text = f"{shown} in {key[:60]} is no reference; write %% for a percent sign"
+                raise LostReferenceError(option, text)
             nonlocal length
             text = self._lookup(name.lower(), option, key, depth)
             length += len(text)

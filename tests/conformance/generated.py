@@ -198,7 +198,8 @@ def _override(draw: st.DrawFn, files: list[File], features: Features) -> None:
         # Init is resolved on its own: there only literals are sure to be found.
         rank = 0 if section.startswith("Init") else LINES.index(option)
         value = draw(_line(rank, features))
-        if section == "Definition" and features.references and draw(st.booleans()):
+        # With both, a jail's <known/x> of an x that names %(known/x)s is another value there: nobody writes so.
+        if section == "Definition" and features.references and not features.tags and draw(st.booleans()):
             value = f"{value}%(known/{option})s"
     else:
         value = draw(_block(features))
@@ -212,11 +213,8 @@ def _override(draw: st.DrawFn, files: list[File], features: Features) -> None:
 def _parameter(draw: st.DrawFn) -> str:
     """One `opt="value"`, quoted in any way that fits the value; release 1.0 takes no blank before the `=`."""
     option = draw(st.sampled_from((*LINES, "mode", "logtype", "new", "Cap")))
-    if option == "mode":
-        value = draw(st.sampled_from(MODES))
-    else:
-        known = (f"<known/{option}>", f"x<known/{option}>y") if option in LINES else ()
-        value = draw(st.sampled_from((*VALUES, *known)))
+    # <known/x> is among the cases: over several files it is there now x's own value, now [DEFAULT]'s.
+    value = draw(st.sampled_from(MODES if option == "mode" else VALUES))
     bare = [""] if not set(value) & set(",]\"' ") else []
     quote = draw(st.sampled_from([q for q in ('"', "'") if q not in value] + bare))
     return f"{option}={quote}{value}{quote}"

@@ -56,8 +56,6 @@ def check(features: Features) -> None:
     @settings(
         max_examples=EXAMPLES,
         phases=PHASES,
-        # The same examples for everybody; who looks for new ones is thorough.
-        derandomize=not THOROUGH,
         deadline=None,
         suppress_health_check=[
             HealthCheck.too_slow,

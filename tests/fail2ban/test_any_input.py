@@ -18,7 +18,7 @@ from sidecar.fail2ban.files import ConfigFiles
 from tests.conformance import package
 from tests.fail2ban.test_hostile import FILTER, JAIL, LINES, load
 
-MANY = 100_000
+MANY = 20_000
 # Those with sessions, with several lines at a time, with modes, and with regexes of great freedom.
 STOCK = ("sshd", "postfix", "dovecot", "named-refused", "nginx-http-auth", "apache-auth", "recidive", "exim")
 
@@ -48,7 +48,7 @@ def one_line_each(found: jails.Configuration) -> None:
     ],
     ids=lambda text: repr(text[:30]),
 )
-def test_a_jail_file_of_a_hundred_thousand_lines_is_read_to_its_end(text: str) -> None:
+def test_a_jail_file_of_many_lines_is_read_to_its_end(text: str) -> None:
     one_line_each(load(jail=text, filter=FILTER))
 
 
@@ -66,7 +66,7 @@ def test_a_jail_file_of_a_hundred_thousand_lines_is_read_to_its_end(text: str) -
     ],
     ids=lambda text: repr(text[:40]),
 )
-def test_a_filter_of_a_hundred_thousand_lines_is_read_to_its_end(text: str) -> None:
+def test_a_filter_of_many_lines_is_read_to_its_end(text: str) -> None:
     one_line_each(load(jail=JAIL, filter=text))
 
 
