@@ -11,12 +11,13 @@ from typing import Any
 
 from sidecar.detect import grammar
 from sidecar.detect.grammar import Trust
-from sidecar.detect.matcher import Matcher, Outcome
+from sidecar.detect.matcher import LONGEST_LINE, Matcher, Outcome
 from sidecar.fail2ban import filters, jails
 from sidecar.fail2ban.datepatterns import Template
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.naming import split_name
+from sidecar.fail2ban.tags import HOST_GROUPS
 from sidecar.model import ConfigError, Fault, Instant, Network
 
 
@@ -35,9 +36,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One line and what came of it. `hits` are the failregexes that match it, `template` the pattern of its
-    date; `framed` is the client of a line that names somebody else;
-    `lines` are all that led to a failure."""
+    """One line and what came of it. `hits` are the failregexes that match it, `ignores` the ignoreregexes,
+    `template` the pattern of its date; `named` is whom a hit names, though it may be no failure; `framed` is
+    the client of a line that names somebody else; `lines` are all that led to a failure."""
 
     number: int
     line: str
@@ -48,11 +49,12 @@ class Reading:
     groups: dict[str, Any]
     regex: int
     hits: tuple[int, ...] = ()
-    ignored_by: int = -1
+    ignores: tuple[int, ...] = ()
     template: Template | None = None
     prefixed: bool = False
     framed: str | None = None
     lines: tuple[str, ...] = ()
+    named: str | None = None
 
     def record(self) -> dict[str, object]:
         """The object that contract.md names for `regex --jsonl`."""
@@ -79,6 +81,8 @@ def target(files: ConfigFiles, text: str, options: Mapping[str, str]) -> Target:
     given = {**given, **options}
     if name and len(name) < 200 and "/" in name and Path(name).is_file():
         return Target("file", name, *_frozen(filters.from_file(files, Path(name), given)))
+    if "/" in name and name.endswith((".conf", ".local")):
+        raise ConfigError(f"{name}: no such filter file")
     if name and files.filter(name) is not None:
         return Target("filter", name, *_frozen(filters.load(files, name, given)))
     jail, faults = jails.one(files, name) if name and not given else (None, [])
@@ -88,7 +92,8 @@ def target(files: ConfigFiles, text: str, options: Mapping[str, str]) -> Target:
         return Target("jail", name, jail.filter, tuple(faults), jail.logtimezone, jail.logencoding)
     if name and name.replace("-", "").replace("_", "").isalnum():
         known = files.filter_names()
-        near = difflib.get_close_matches(name, known, 3)
+        named = {*known, *(set(files.jails().sections) - {"DEFAULT", "INCLUDES"})}
+        near = difflib.get_close_matches(name, named, 3)
         hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
         raise ConfigError(f"filter {name} is not there; {hint}")
     return Target("line", text, *_frozen(filters.inline(text, **options)))
@@ -142,6 +147,9 @@ def read(
     name = spec.grammar or log
     blame = grammar.GRAMMARS[name] if name else None
     for number, line in enumerate(lines, start=1):
+        if too_long(line):
+            yield Reading(number, line, False, False, None, now if undated else None, {}, -1)
+            continue
         outcome = matcher.match(line, now, dated=not undated)
         matched, host, framed = outcome.matched, outcome.host, None
         if blame is not None and matched:
@@ -152,10 +160,8 @@ def read(
             host = client
         # Whole seconds, as every date is read that is no epoch: a fraction says nothing to who compares.
         at = now if undated else outcome.at and float(int(outcome.at))
-        hits: tuple[int, ...] = (outcome.regex,) if outcome.matched else ()
-        if check_all and outcome.regex >= 0 and outcome.ignored < 0:
-            # A part of a session is a hit too, for who wants to know of all.
-            hits = tuple(matcher.hits(outcome.regex, outcome)) or (outcome.regex,)
+        # A part of a session is a hit too, for who wants to know of all.
+        hits, ignores = matcher.hits(outcome) if check_all else _deciding(outcome)
         yield Reading(
             number,
             line,
@@ -165,13 +171,24 @@ def read(
             at,
             _told(outcome) if matched else {},
             outcome.regex,
-            hits,
-            outcome.ignored,
+            tuple(hits),
+            tuple(ignores),
             matcher.template if not undated else None,
             matcher.prefixed,
             framed,
             outcome.lines,
+            canonical(outcome.host or next(filter(None, map(outcome.groups.get, HOST_GROUPS)), None)),
         )
+
+
+def too_long(line: str) -> bool:
+    """Whether a jail refuses the line whole, unread."""
+    # A character is at most four bytes.
+    return len(line) > LONGEST_LINE // 4 and len(line.encode()) > LONGEST_LINE
+
+
+def _deciding(outcome: Outcome) -> tuple[list[int], list[int]]:
+    return [outcome.regex] if outcome.matched else [], [outcome.ignored] if outcome.ignored >= 0 else []
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from datetime import tzinfo
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, cast
 
 import click
 
 from sidecar.app import configuration
 from sidecar.app import regex as matching
 from sidecar.app.configuration import Loaded
-from sidecar.app.regex import Reading, Target
+from sidecar.app.regex import Target
 from sidecar.cli.output import EPOCH, emit, json_options
-from sidecar.cli.regex_report import Report, Shown, field
+from sidecar.cli.regex_out import field
+from sidecar.cli.regex_report import WORDS, Report, Shown
 from sidecar.detect import grammar
 from sidecar.detect.grammar import Trust
+from sidecar.detect.matcher import LONGEST_LINE
 from sidecar.fail2ban.datepatterns import expand
+from sidecar.fail2ban.moments import fixed_offset
 from sidecar.model import ConfigError, SourceError
 
 Command = Callable[..., Any]
@@ -85,13 +92,22 @@ def regex(
         undated=options["undated"],
         check_all=not options["no_check_all"] and not (as_json or jsonl or options["out"]),
     )
-    if as_json or jsonl:
-        emit((reading.record() for reading in readings), jsonl=jsonl)
-    elif options["out"]:
-        _tell(readings, options["out"])
+    if as_json:
+        emit((reading.record() for reading in readings), jsonl=False)
+    elif jsonl or options["out"]:
+        written = json.JSONEncoder(ensure_ascii=False).encode
+        told = (written(r.record()) for r in readings)
+        out = (field(r, options["out"], target.spec) for r in readings if r.matched)
+        # Who writes the lines one by one waits for each answer; a file waits for nobody.
+        _print(told if jsonl else out, at_once=not lines.file)
     else:
         shown = {
-            word: Shown(options[f"all_{word}"], options.get(f"no_{word}", False)) for word in Shown.WORDS
+            word: Shown(
+                all_of_them=options[f"all_{word}"],
+                none=options.get(f"no_{word}", False),
+                late=target.spec.maxlines if target.spec.maxlines > 1 else 0,
+            )
+            for word in WORDS
         }
         report = Report(target, verbose=options["verbose"], shown=shown)
         report.begin(lines.what, lines.encoding, ignoreregex)
@@ -123,14 +139,22 @@ def _target(loaded: Loaded, text: str, ignore: str | None, options: dict[str, An
     return target
 
 
-def _zone(name: str | None, target: Target) -> Any:
-    if name:
+def _zone(name: str | None, target: Target) -> tzinfo:
+    """By its IANA name, as a POSIX string, or by its offset (`+0200`, `UTC-0330`)."""
+    if not name:
+        return target.zone or configuration.host_zone()
+    try:
         return configuration.zone(name)
-    return target.zone or configuration.host_zone()
+    except ConfigError:
+        try:
+            return fixed_offset(name)
+        except ValueError:
+            pass
+        raise
 
 
 class _Lines:
-    """LOG line by line, however large it is; `what` says what it is."""
+    """LOG line by line, however large it is; `what` says what it is. A line that no jail reads is cut."""
 
     def __init__(self, log: str, encoding: str) -> None:
         self._log, self.encoding = log, encoding
@@ -140,37 +164,45 @@ class _Lines:
             raise click.UsageError(f"--encoding {encoding}: not known; write utf-8") from error
         if log.startswith("systemd-journal"):
             raise click.UsageError("the journal is not read; journalctl -o short-iso | zmban regex - FILTER")
-        self._file = log != "-" and len(log) < 256 and Path(log).is_file()
-        if not self._file and log.startswith("/") and " " not in log:
+        path = Path(log)
+        self.file = log != "-" and len(log) < 256 and path.exists()
+        if self.file and path.is_dir():
+            raise click.UsageError(f"{log} is a directory; name a file in it")
+        if not self.file and log.startswith("/") and " " not in log:
             raise click.UsageError(f"{log}: no such file")
-        kind = "log file" if self._file or log == "-" else "single line"
+        kind = "log file" if self.file or log == "-" else "single line"
         self.what = f"Use {kind:>16} : {log}"
 
     def __iter__(self) -> Iterator[str]:
-        if not self._file and self._log != "-":
+        if not self.file and self._log != "-":
             yield from self._log.split("\n")
             return
         try:
             with self._open() as file:
-                for raw in file:
-                    yield raw.rstrip(b"\n").rstrip(b"\r").decode(self.encoding, "replace")
-        except (OSError, EOFError) as error:
+                while line := file.readline(LONGEST_LINE + 2):
+                    whole = line.endswith("\n")
+                    yield line.rstrip("\n").rstrip("\r")
+                    while not whole and (rest := file.readline(LONGEST_LINE)):
+                        whole = rest.endswith("\n")
+        except (OSError, EOFError, zlib.error) as error:
             raise SourceError(f"{self._log} cannot be read: {error}") from error
 
-    def _open(self) -> IO[bytes]:
-        if self._log == "-":
-            return sys.stdin.buffer
-        with Path(self._log).open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        return gzip.open(self._log) if packed else Path(self._log).open("rb")  # type: ignore[return-value]
+    def _open(self) -> io.TextIOWrapper:
+        stdin = cast(io.BufferedReader, sys.stdin.buffer)
+        buffered = stdin if self._log == "-" else io.BufferedReader(io.FileIO(self._log))
+        packed = buffered.peek(2)[:2] == b"\x1f\x8b"
+        source = gzip.GzipFile(fileobj=buffered) if packed else buffered
+        return io.TextIOWrapper(source, self.encoding, errors="replace", newline="\n")
 
 
 def _text_only(lines: _Lines) -> Iterator[str]:
     """Without empty lines and comments, which nobody counts."""
-    return (line for line in lines if line.strip() and not line.startswith("#"))
+    return (line for line in lines if line and not line.startswith("#"))
 
 
-def _tell(readings: Iterator[Reading], what: str) -> None:
-    for reading in readings:
-        if reading.matched:
-            click.echo(field(reading, what))
+def _print(texts: Iterable[str], *, at_once: bool) -> None:
+    for text in texts:
+        sys.stdout.write(f"{text}\n")
+        if at_once:
+            sys.stdout.flush()
+    sys.stdout.flush()

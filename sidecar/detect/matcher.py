@@ -102,12 +102,29 @@ class Matcher:
         """The date pattern that fitted the line that was matched last, if it had a date."""
         return self._dates.template
 
-    def hits(self, index: int, outcome: Outcome) -> list[int]:
-        """Which failregexes from this index on match a line as well, for who wants to know of all."""
-        found = self._spec.prefregex.regex.search(f"{outcome.text}\n") if self._spec.prefregex else None
-        content = found.groupdict().get("content") if found else None
-        text = content or f"{outcome.text}\n"
-        return [i for i, p in enumerate(self._spec.failregex) if i >= index and p.regex.search(text)]
+    def hits(self, outcome: Outcome) -> tuple[list[int], list[int]]:
+        """Every failregex that hits a line, and every ignoreregex that hits it each time one is asked, for
+        who wants to know of all. Lines that are matched together show only what decided."""
+        failed = [outcome.regex] if outcome.regex >= 0 and outcome.ignored < 0 else []
+        passed = [outcome.ignored] if outcome.ignored >= 0 else []
+        last = bool(failed) and outcome.regex == len(self._spec.failregex) - 1
+        if self._lines is not None or last or not (failed or passed):
+            return failed, passed
+        text = f"{outcome.text}\n"
+        if outcome.regex < 0:
+            return [], self._ignoring(text)
+        head = self._spec.prefregex.regex.search(text) if self._spec.prefregex else None
+        text = (head.groupdict().get("content") if head else None) or text
+        failed, passed = [], []
+        for index, pattern in enumerate(self._spec.failregex):
+            if index >= outcome.regex and pattern.regex.search(text):
+                ignoring = self._ignoring(text)
+                passed += ignoring
+                failed += [] if ignoring else [index]
+        return failed, passed
+
+    def _ignoring(self, text: str) -> list[int]:
+        return [index for index, pattern in enumerate(self._spec.ignoreregex) if pattern.regex.search(text)]
 
     def _ignored(self, text: str) -> tuple[int, re.Match[str]] | None:
         found = ((index, p.regex.search(text)) for index, p in enumerate(self._spec.ignoreregex))

@@ -96,7 +96,7 @@ def from_jail(ini: Ini, name: str) -> tuple[FilterSpec, list[Fault]]:
 
 
 def inline(
-    text: str, ignore: str | None = None, *, usedns: str = "no", datepattern: str = "", maxlines: str = ""
+    text: str, ignore: str | None = None, *, usedns: str = "warn", datepattern: str = "", maxlines: str = ""
 ) -> tuple[FilterSpec, list[Fault]]:
     """The filter of one regex given on a command line."""
     ini = Ini()

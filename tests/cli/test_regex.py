@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
+import os
 import random
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,12 @@ def ours(*arguments: object) -> str:
     return done.stdout
 
 
+def listing(report: str) -> list[str]:
+    """What stands behind the counts: the lines of each kind."""
+    lines = [line.rstrip() for line in report.splitlines()]
+    return lines[next(n for n, line in enumerate(lines) if line.startswith("[processed")) + 1 :]
+
+
 def counts(report: str) -> dict[str, Any]:
     """What a script would read out of a report."""
     sums = {
@@ -92,8 +101,104 @@ def test_the_report_counts_what_fail2ban_regex_counts(
     assert mine == real
 
 
+SEVERAL = r"""[Definition]
+failregex = bad from <ADDR>
+            bad \S+ .*?<ADDR>
+            ^ a=<F-ALT_USER>\S+</F-ALT_USER> u=<F-USER>\S*</F-USER> <ADDR>
+            worse from <ADDR>
+ignoreregex = friend
+              pal
+"""
+# Fewer than the failregexes by so many that they are asked first.
+IGNORED_FIRST = SEVERAL.replace("worse", "q1 <ADDR>\n            q2 <ADDR>\n            worse")
+TOGETHER = """[Definition]
+failregex = ^ start <HOST><SKIPLINES>^ end$
+            ^ bad from <HOST>
+maxlines = 3
+"""
+DAY = "2026-01-05 10:00:00"
+LINES = f"""{DAY} bad from 203.0.113.7
+{DAY} bad from 203.0.113.8 friend
+{DAY} bad pal friend 203.0.113.8
+{DAY} nobody's friend
+{DAY} a=bob u= 203.0.113.7
+{" "}
+   # no comment
+# a comment
+Jan  5 10:00:00 worse from 203.0.113.9
+{DAY} start 203.0.113.4
+{DAY} between
+{DAY} end
+"""
+
+
 @pytest.mark.conformance
-@pytest.mark.parametrize("out", ["id", "ip", "user", "msg", "<ip> by <F-USER>"])
+@pytest.mark.parametrize("text", [SEVERAL, IGNORED_FIRST, TOGETHER])
+def test_every_regex_that_hits_is_counted_as_there(tmp_path: Path, text: str) -> None:
+    path, filter_ = tmp_path / "x.log", tmp_path / "filter.d/f.conf"
+    filter_.parent.mkdir()
+    filter_.write_text(text)
+    path.write_text(LINES)
+    for options in ((), ("--no-check-all",), ("--print-all-matched", "--print-all-missed")):
+        mine, real = ours(*options, path, filter_), theirs(*options, path, filter_)
+        assert counts(mine) == counts(real)
+        assert listing(mine) == listing(real)
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("number", [19, 20, 21])
+def test_so_many_missed_lines_are_too_many_to_print_as_there(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "x.log"
+    path.write_text("x\n" * number)
+    assert ours(path, "q <HOST>").split("sec]")[1] == theirs(path, "q <HOST>").split("sec]")[1]
+
+
+@pytest.mark.conformance
+def test_the_hits_of_each_regex_are_listed_as_there(tmp_path: Path) -> None:
+    path = log(tmp_path / "x.log", "sshd", SSHD, 60)
+    path.write_text(path.read_text().replace("no date at all\n", ""))
+    listed = [
+        re.findall(r"^\|      \S+  \w{3} \w{3} \d\d .*$", f("-v", path, "sshd"), re.M) for f in (ours, theirs)
+    ]
+    assert listed[0] == listed[1] != []
+
+
+@pytest.mark.conformance
+def test_a_row_has_the_groups_that_it_has_there(tmp_path: Path) -> None:
+    path = log(tmp_path / "x.log", "sshd", SSHD)
+    rows = []
+    for text in (ours("-o", "row", path, "sshd"), theirs("-o", "row", path, "sshd")):
+        found = ast.literal_eval(f"[{text}]")
+        rows.append([(host, at, {k: v for k, v in groups.items() if v}) for host, at, groups in found])
+    assert rows[0] == rows[1]
+
+
+def test_a_line_that_no_jail_reads_is_not_read_here_either(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    path.write_text("bad from 203.0.113.7 " + "a" * 1_000_000 + "\nbad from 203.0.113.8\n")
+    report = zmban("regex", path, "bad from <HOST>").stdout
+    assert "Lines: 2 lines, 0 ignored, 1 matched, 1 missed" in report
+    assert "Too long: 1 lines" in report
+    assert len(report) < 50_000
+
+
+def test_a_pipe_is_a_log_too(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writing = threading.Thread(target=path.write_text, args=("bad from 203.0.113.7\n",))
+    writing.start()
+    assert zmban("regex", "-o", "ip", path, "bad from <HOST>").stdout == "203.0.113.7\n"
+    writing.join()
+
+
+@pytest.mark.parametrize("zone", ["+0200", "UTC+0200", "<+02>-2", "Africa/Cairo"])
+def test_a_zone_is_named_by_offset_rule_or_place(zone: str) -> None:
+    done = zmban("regex", "--TZ", zone, "-o", "time", f"{DAY} bad from 203.0.113.7", "bad from <HOST>")
+    assert done.stdout == "1767600000.0\n"
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("out", ["id", "ip", "user", "msg", "<ip> by <F-USER>", "<ip><br><msg>", "nothing"])
 def test_one_thing_of_each_match_is_printed_alike(tmp_path: Path, out: str) -> None:
     path = log(tmp_path / "x.log", "sshd", SSHD)
     assert ours("-o", out, path, "sshd").splitlines() == theirs("-o", out, path, "sshd").splitlines()
@@ -165,6 +270,8 @@ def test_a_framed_line_is_shown_with_its_own_client(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        (["/tmp", "x <HOST>"], 64, "directory"),
+        (["x", "/no/such.conf"], 78, "no such filter file"),
         (["x", "zimbra-smpt"], 78, "did you mean zimbra-smtp"),
         (["systemd-journal[a=b]", "x <HOST>"], 64, "journalctl"),
         (["x", "x <HOST>", "--verbosity", "3"], 64, "No such option"),
