@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.detect import grammar
-from sidecar.detect.grammar import Trust
+from sidecar.detect.grammar import Grammar, Trust
 from sidecar.detect.matcher import LONGEST_LINE, Matcher, Outcome
-from sidecar.fail2ban import filters, jails
+from sidecar.fail2ban import filters, hints, jails
 from sidecar.fail2ban.datepatterns import Template
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.filters import FilterSpec
@@ -75,17 +74,17 @@ def target(files: ConfigFiles, text: str, options: Mapping[str, str]) -> Target:
     ConfigError if none fits.
     """
     try:
-        name, given = split_name(text)
+        name, brackets = split_name(text)
     except ConfigError:
-        name, given = "", {}
-    given = {**given, **options}
+        name, brackets = "", {}
+    given = {**brackets, **options}
     if name and len(name) < 200 and "/" in name and Path(name).is_file():
         return Target("file", name, *_frozen(filters.from_file(files, Path(name), given)))
     if "/" in name and name.endswith((".conf", ".local")):
         raise ConfigError(f"{name}: no such filter file")
     if name and files.filter(name) is not None:
         return Target("filter", name, *_frozen(filters.load(files, name, given)))
-    jail, faults = jails.one(files, name) if name and not given else (None, [])
+    jail, faults = jails.one(files, name) if name and not brackets else (None, [])
     if jail is not None:
         if options:
             raise ConfigError(f"{name} is a jail, which says {' and '.join(options)} itself")
@@ -93,26 +92,13 @@ def target(files: ConfigFiles, text: str, options: Mapping[str, str]) -> Target:
     if name and name.replace("-", "").replace("_", "").isalnum():
         known = files.filter_names()
         named = {*known, *(set(files.jails().sections) - {"DEFAULT", "INCLUDES"})}
-        near = difflib.get_close_matches(name, named, 3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
-        raise ConfigError(f"filter {name} is not there; {hint}")
+        hint = hints.near(name, named) or f"; there are: {', '.join(known) or 'none'}"
+        raise ConfigError(f"filter {name} is not there{hint}")
     return Target("line", text, *_frozen(filters.inline(text, **options)))
 
 
 def _frozen(found: tuple[FilterSpec, list[Fault]]) -> tuple[FilterSpec, tuple[Fault, ...]]:
     return found[0], tuple(found[1])
-
-
-def find_filter(
-    files: ConfigFiles, text: str, ignore: str | None, options: Mapping[str, str] | None = None
-) -> tuple[FilterSpec, list[Fault]]:
-    """The filter of a target, and what is wrong with it; `ignore` replaces its ignoreregex."""
-    found = target(files, text, options or {})
-    spec, faults = found.spec, list(found.faults)
-    if ignore is not None:
-        spec, more = ignoring(files, spec, ignore)
-        faults += more
-    return spec, faults
 
 
 def ignoring(files: ConfigFiles, spec: FilterSpec, text: str) -> tuple[FilterSpec, list[Fault]]:
@@ -151,13 +137,7 @@ def read(
             yield Reading(number, line, False, False, None, now if undated else None, {}, -1)
             continue
         outcome = matcher.match(line, now, dated=not undated)
-        matched, host, framed = outcome.matched, outcome.host, None
-        if blame is not None and matched:
-            # As in the service: whom the regex names must be whom the grammar blames.
-            client = blame(outcome.text, trust)
-            matched = client is not None and (host is None or canonical(host) == canonical(client))
-            framed = None if matched else client or "nobody"
-            host = client
+        matched, host, framed = _blamed(outcome, blame, trust)
         # Whole seconds, as every date is read that is no epoch: a fraction says nothing to who compares.
         at = now if undated else outcome.at and float(int(outcome.at))
         # A part of a session is a hit too, for who wants to know of all.
@@ -179,6 +159,19 @@ def read(
             outcome.lines,
             canonical(outcome.host or next(filter(None, map(outcome.groups.get, HOST_GROUPS)), None)),
         )
+
+
+def _blamed(outcome: Outcome, blame: Grammar | None, trust: Trust) -> tuple[bool, str | None, str | None]:
+    """Whether a line is a failure, whose, and whose it is where it names somebody else.
+
+    As in the service: whom the regex names must be whom the grammar blames.
+    """
+    host = outcome.host
+    if blame is None or not outcome.matched:
+        return outcome.matched, host, None
+    client = blame(outcome.text, trust)
+    matched = client is not None and (host is None or canonical(host) == canonical(client))
+    return matched, client, None if matched else client or "nobody"
 
 
 def too_long(line: str) -> bool:

@@ -46,7 +46,6 @@ class Values:
         self._known = known or {}
         self._over = over or {}
         self._references = 0
-        self._answers: dict[str, str] = {}
 
     def option(self, key: str) -> Option | None:
         """The raw option that decides, for its file and line."""
@@ -126,11 +125,8 @@ class Values:
                 return self._name
             found, wanted = self.option(name), name
         elif section == "known":
-            if wanted not in self._answers and wanted in self._known:
-                # Found anew, it would cost what resolving all of the filter's option costs.
-                self._answers[wanted] = self._known[wanted]
-            if wanted in self._answers:
-                return self._answers[wanted]
+            if wanted in self._known:
+                return self._known[wanted]
             found = self._previous(wanted, option if wanted == key else None)
         else:
             found = self._elsewhere(section, wanted)

@@ -247,6 +247,8 @@ def test_a_jail_is_found_where_no_filter_has_its_name(tmp_path: Path) -> None:
     )
     done = zmban("--config", tmp_path, "regex", "--jsonl", "2026-11-24 10:00:00 x 198.51.100.7", "knock")
     assert [r["time"] for r in records(done)] == [1795510800.0]
+    done = zmban("--config", tmp_path, "regex", "--usedns", "no", "x 198.51.100.7", "knock")
+    assert (done.returncode, "is a jail, which says usedns itself" in done.stderr) == (78, True)
 
 
 def test_the_ignoreregex_of_another_filter_is_taken(tmp_path: Path) -> None:

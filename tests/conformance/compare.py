@@ -53,12 +53,12 @@ def directory(session: Session) -> Path:
 
 def readings(session: Session) -> Iterator[Reading]:
     """What our matcher says of each line. ConfigError where the filter does not load without a fault."""
-    spec, faults = regex.find_filter(ConfigFiles([directory(session)]), session.text, None)
-    errors = [str(fault) for fault in faults if not fault.warning]
+    found = regex.target(ConfigFiles([directory(session)]), session.text, {})
+    errors = [str(fault) for fault in found.faults if not fault.warning]
     if errors:
         raise ConfigError("; ".join(errors))
     lines = [record.line for record in session.records]
-    return regex.read(lines, spec, zone(ZONE), NOW, Trust(()), None, undated=session.journal)
+    return regex.read(lines, found.spec, zone(ZONE), NOW, Trust(()), None, undated=session.journal)
 
 
 def verdicts(session: Session) -> list[Verdict]:

@@ -125,11 +125,11 @@ def _networks(words: Sequence[str]) -> Iterator[str]:
 def filter_differences(directory: Path, text: str, theirs: Resolved) -> list[str]:
     """How the filter `name[options]` alone differs, or why it does not load here."""
     try:
-        spec, faults = regex.find_filter(ConfigFiles([directory]), text, None)
+        found = regex.target(ConfigFiles([directory]), text, {})
     except ConfigError as error:
         return [f"does not load: {error}"]
-    errors = [f"fault: {fault}" for fault in faults if not fault.warning]
+    errors = [f"fault: {fault}" for fault in found.faults if not fault.warning]
     told = {one.name for one in fields(FilterSpec)}
     # A jail sets usedns, by its [DEFAULT].
     names = [name for name in FILTER_FIELDS if name in told and name != "usedns"]
-    return errors or list(differences(theirs, resolved(JailSpec("any", spec, ())), names))
+    return errors or list(differences(theirs, resolved(JailSpec("any", found.spec, ())), names))
