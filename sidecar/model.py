@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 Instant: TypeAlias = float
 Seconds: TypeAlias = float
@@ -123,6 +123,9 @@ class Network(NamedTuple):
     @property
     def address(self) -> str:
         """The network address as canonical text, without the length."""
+        if self.version == 4:
+            value = self.value
+            return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
         return str(ipaddress.ip_address(self.packed))
 
     def __str__(self) -> str:
@@ -203,16 +206,20 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a log was read: of the file with this inode and these first bytes, up to `offset`."""
+    """How far a file of a log was read: up to `offset`.
+
+    `head` are its first bytes and `tail` the last ones before `offset`: by them the file is known again when
+    it was renamed, copied or packed, and known to be another one when it was truncated.
+    """
 
     path: str
     inode: int
     offset: int
     head: bytes
+    tail: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A line that a failregex of a jail matched. `host` is whom it blames, None if nobody; `at` is the
     line's own time, None if it carries none."""
 
@@ -220,11 +227,9 @@ class Match:
     host: str | None
     at: Instant | None
     line: str
-    groups: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """One failure that counts against a network in a jail's window."""
 
     jail: str
@@ -233,8 +238,7 @@ class Failure:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(NamedTuple):
     """The failures that stood against a network in a jail led to no new ban, and count no more."""
 
     jail: str
@@ -257,15 +261,13 @@ class Ban:
     dry: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Extended:
+class Extended(NamedTuple):
     """A standing ban of the same jail ends later than it did."""
 
     ban: Ban
 
 
-@dataclass(frozen=True, slots=True)
-class Unban:
+class Unban(NamedTuple):
     """A ban of one jail ended: its time was over, or a person lifted it."""
 
     network: Network
@@ -274,8 +276,7 @@ class Unban:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """Somebody would have been banned or counted, and was not; `reason` is a label of refused_total.
 
     `at` is the line's own time, None if it has none or was not read.
@@ -289,4 +290,14 @@ class Refused:
     line: str = ""
 
 
-Event: TypeAlias = Failure | Spent | Ban | Extended | Unban | Refused
+class Slow(NamedTuple):
+    """A regex of a jail worked on a line for too long and was broken off; `until` is when it is tried again,
+    None if at once."""
+
+    jail: str
+    regex: str
+    until: Instant | None
+    line: str = ""
+
+
+Event: TypeAlias = Failure | Spent | Ban | Extended | Unban | Refused | Slow

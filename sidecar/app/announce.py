@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Iterable
 
-from sidecar.model import Ban, Event, Extended, Failure, Match, Refused, Unban
+from sidecar.model import Ban, Event, Extended, Failure, Match, Refused, Slow, Spent, Unban
 
 _bans = logging.getLogger("zmban.bans")
 
 
-def tell(event: Event | Match) -> None:
-    """One line, or none; text from a log only in quotes, without its control codes."""
+# More of the same moment than this are not told one by one.
+_MOST_TOLD = 100
+
+
+def tell(events: Iterable[Event | Match]) -> None:
+    """A line for each, or none; text from a log only in quotes, without its control codes."""
+    if _bans.isEnabledFor(logging.DEBUG):
+        for event in events:
+            _tell(event)
+        return
+    worth = [e for e in events if not isinstance(e, Failure | Match | Spent)]
+    told = [e for e in worth if not isinstance(e, Refused) or e.reason == "framed"]
+    for event in told[:_MOST_TOLD]:
+        _tell(event)
+    if len(told) > _MOST_TOLD:
+        _bans.info("%d more of these", len(told) - _MOST_TOLD)
+
+
+def _tell(event: Event | Match) -> None:
     match event:
         case Ban():
             word = "Would ban" if event.dry else "Ban"
@@ -25,10 +44,10 @@ def tell(event: Event | Match) -> None:
             )
         case Refused():
             _bans.debug("[%s] Refused %r: %s", event.jail, event.host, event.reason)
+        case Slow(until=None):
+            _bans.warning("[%s] %s worked too long on a line and was broken off", event.jail, event.regex)
+        case Slow():
+            text = "[%s] %s worked too long on a line again and again; it is left out for %.0f s: simplify it"
+            _bans.error(text, event.jail, event.regex, max(0.0, (event.until or 0.0) - time.time()))
         case Failure():
             _bans.debug("[%s] Found %s", event.jail, event.network)
-
-
-def more(number: int) -> None:
-    """So many events of the same moment were not told one by one."""
-    _bans.info("%d more of these", number)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidecar.app.configuration import Loaded
-from sidecar.detect import grammar, literals, prefilter
+from sidecar.detect import grammar, literals, multipattern, prefilter
 from sidecar.model import Fault
 
 _MAY_NOT_READ = "may not be read; give zmban the group of the file or CAP_DAC_READ_SEARCH"
@@ -18,6 +18,9 @@ _FAIL2BAN_SOCKET = Path("/var/run/fail2ban/fail2ban.sock")
 def surroundings(loaded: Loaded) -> list[Fault]:
     """Faults and warnings that only this host can tell, as opposed to the files alone."""
     faults = [*_logs(loaded), *_slow(loaded), *_loose(loaded), *_named(loaded)]
+    if refused := multipattern.refused():
+        text = f"{refused}: literals are looked for one by one, which is slower the more jails read a log"
+        faults.append(Fault("/proc/cpuinfo", 1, text, warning=True))
     other = running_fail2ban()
     if other:
         faults.append(
@@ -101,16 +104,17 @@ def _named(loaded: Loaded) -> Iterator[Fault]:
 
 def _slow(loaded: Loaded) -> Iterator[Fault]:
     for jail in loaded.jails.jails.values():
-        if prefilter.requirements(jail.filter) is not None:
-            continue
         spec = jail.filter
-        vague = next((p for p in spec.failregex if literals.required(p.regex) is None), None)
-        first = vague or spec.failregex[0]
+        needed = prefilter.requirements(spec)
+        if None not in needed:
+            continue
+        first = spec.failregex[needed.index(None)]
+        vague = literals.required(first.regex) is None
         if spec.maxlines > 1:
             reason = f"maxlines = {spec.maxlines}: each line may be a part of what is matched"
         elif vague and not (spec.prefregex and literals.required(spec.prefregex.regex)):
             reason = "no literal text that every match contains"
         else:
             reason = "with a datepattern of its own, nobody knows where in a line the date stands"
-        text = f"{reason}: each line of the log is matched, which is slow"
+        text = f"{reason}: each line of the log is matched by it, which is slow"
         yield Fault(first.file, first.line, text, jail.name, warning=True)

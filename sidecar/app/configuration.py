@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidecar import settings
 from sidecar.detect.grammar import GRAMMARS
-from sidecar.detect.prefilter import Prefilter, ScanError
+from sidecar.detect.multipattern import ScanError
+from sidecar.detect.prefilter import Prefilter
 from sidecar.fail2ban import jails
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.model import ConfigError, Fault, Network
@@ -61,7 +62,7 @@ def _unusable(jail: jails.JailSpec) -> Iterator[str]:
     if grammar is not None and grammar not in GRAMMARS:
         yield f"zmban.grammar = {grammar!r} is not known; there are: {', '.join(GRAMMARS)}"
     try:
-        Prefilter([jail.filter], jail.logencoding)
+        Prefilter([jail.filter], [jail.logencoding])
     except ScanError as error:
         yield f"filter {jail.filter.name} cannot be scanned for: {error}"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import Earlier, History
 from sidecar.bans.table import BanTable
-from sidecar.detect.window import Window
+from sidecar.detect.evidence import Evidence
+from sidecar.detect.window import Seen, Window
 from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.increment import weight
 from sidecar.fail2ban.jails import JailSpec
@@ -28,6 +29,7 @@ from sidecar.model import (
 
 # While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
 _LIVE_TOLERANCE = 60.0
+_MOST_KNOWN = 50_000
 
 
 def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:
@@ -40,43 +42,80 @@ def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:
 class Court:
     """One jail with its window and what it ignores."""
 
-    def __init__(self, spec: JailSpec) -> None:
+    def __init__(self, spec: JailSpec, evidence: Evidence) -> None:
         self.spec = spec
-        self.window = Window(spec.findtime, spec.maxretry, spec.maxmatches)
+        self.window = Window(spec.findtime, spec.maxretry, spec.maxmatches, evidence)
         self.ignored = PrefixSet(spec.ignoreip)
+        # An attacker's address stands on thousands of lines; what it means is found out once.
+        self.known: dict[str | None, tuple[Network | None, str | None]] = {}
 
 
 class Judge:
-    """Counts matches and bans. Events are returned, nothing else happens: the caller acts on them."""
+    """Counts matches and bans. Events are returned, nothing else happens: the caller acts on them.
+
+    `evidence` keeps the lines of failures that stand in windows.
+    """
 
     def __init__(
-        self, jails: Iterable[JailSpec], guard: Guard, table: BanTable, history: History | None = None
+        self,
+        jails: Iterable[JailSpec],
+        guard: Guard,
+        table: BanTable,
+        history: History | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
-        self.courts = {spec.name: Court(spec) for spec in jails}
-        self.guard = guard
+        kept = evidence or Evidence()
+        self.courts = {spec.name: Court(spec, kept) for spec in jails}
+        self._guard = guard
         self.table = table
         self.history = history or History()
         self._remembers = any(court.spec.increment for court in self.courts.values())
 
-    def judge(self, match: Match, at: Instant, now: Instant) -> Iterator[Event]:
+    @property
+    def guard(self) -> Guard:
+        """Whom no ban may touch."""
+        return self._guard
+
+    @guard.setter
+    def guard(self, guard: Guard) -> None:
+        self._guard = guard
+        for court in self.courts.values():
+            court.known.clear()
+
+    def ignore(self, jail: str, networks: Iterable[Network]) -> None:
+        """From now on a jail ignores these."""
+        court = self.courts[jail]
+        court.ignored = PrefixSet(networks)
+        court.known.clear()
+
+    def judge(self, match: Match, at: Instant, now: Instant) -> Sequence[Event]:
         """What follows from one match that counts at `at`. A ban whose end is already past is none."""
         court = self.courts[match.jail]
         spec = court.spec
         if now - at >= spec.findtime:
-            return
+            return ()
         network, refusal = self._whom(match.host, court)
         if network is None or refusal:
-            yield Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line)
-            return
-        yield Failure(match.jail, network, at, match.line)
-        earlier = self._earlier(spec, network)
-        seen = court.window.add(network, at, match.line, self._weight(spec, earlier, at))
-        if seen is None:
-            return
+            return (Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line),)
+        failure = Failure(match.jail, network, at, match.line)
+        earlier = self._earlier(spec, network) if spec.increment else Earlier()
+        heavy = self._weight(spec, earlier, at) if earlier.times else 1
+        seen = court.window.add(network, at, match.line, heavy)
+        return (failure,) if seen is None else (failure, self._verdict(spec, network, at, now, seen, earlier))
+
+    def _verdict(
+        self,
+        spec: JailSpec,
+        network: Network,
+        at: Instant,
+        now: Instant,
+        seen: Sequence[Seen],
+        earlier: Earlier,
+    ) -> Event:
+        """What follows from enough failures."""
         until = self._until(spec, network, at, earlier)
         if until is not None and until <= now:
-            yield Spent(match.jail, network)
-            return
+            return Spent(spec.name, network)
         lines = tuple(one.line for one in seen[-spec.maxmatches :] if one.line) if spec.maxmatches else ()
         reason = f"{len(seen)} failures in {spec.findtime:g} s"
         count = self.history.of(network, spec.name).times + 1
@@ -84,7 +123,7 @@ class Judge:
         event: Ban | Extended | None = self.table.ban(ban)
         if isinstance(event, Ban) and self._remembers and not event.dry:
             self.history.add(network, spec.name, count, at)
-        yield event or Spent(match.jail, network)
+        return event or Spent(spec.name, network)
 
     def ignores(self, ban: Ban) -> bool:
         """Whether the jail that made this ban from its log would not make it any more."""
@@ -125,6 +164,14 @@ class Judge:
 
     def _whom(self, host: str | None, court: Court) -> tuple[Network | None, str | None]:
         """The network that a ban of this host would refuse, or why there is none."""
+        found = court.known.get(host)
+        if found is None:
+            if len(court.known) >= _MOST_KNOWN:
+                court.known.clear()
+            found = court.known[host] = self._find_out(host, court)
+        return found
+
+    def _find_out(self, host: str | None, court: Court) -> tuple[Network | None, str | None]:
         if not host:
             return None, "no-address"
         try:

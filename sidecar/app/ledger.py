@@ -18,13 +18,13 @@ _MOST_WAITING = 100_000
 
 
 class Ledger:
-    """Changes in order, and the newest position of each log; one transaction takes both."""
+    """Changes in order, and the newest position in each file of each log; one transaction takes both."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.failing: str | None = None
         self._changes: list[Change] = []
-        self._positions: dict[str, Position] = {}
+        self._positions: dict[tuple[str, int], Position] = {}
         self._lock = asyncio.Lock()
 
     def add(self, changes: Iterable[Change]) -> None:
@@ -32,8 +32,10 @@ class Ledger:
         self._changes.extend(changes)
 
     def reached(self, position: Position) -> None:
-        """Everything before this position of a log has been judged, and its changes were added."""
-        self._positions[position.path] = position
+        """Everything before this position of a file has been judged, and its changes were added."""
+        # The last one that is written is the one that was read last.
+        self._positions.pop((position.path, position.inode), None)
+        self._positions[position.path, position.inode] = position
 
     async def room(self) -> None:
         """Wait until there is room for more changes."""
@@ -58,7 +60,8 @@ class Ledger:
             finally:
                 if not written and self.failing is not None:
                     self._changes = changes + self._changes
-                    self._positions = positions | self._positions
+                    older = {key: one for key, one in positions.items() if key not in self._positions}
+                    self._positions = older | self._positions
             return self.failing
 
     async def prune(self, oldest: dict[str, Instant]) -> None:

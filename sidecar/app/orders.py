@@ -12,6 +12,7 @@ from pydantic import FiniteFloat, validate_call
 from sidecar.app import importing
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
+from sidecar.detect import multipattern
 from sidecar.kernel.routes import RouteKind
 from sidecar.model import Ban, Event, Network, Unban
 from sidecar.serve.control import RefusedError
@@ -215,6 +216,12 @@ class Orders:
             "allowed": [
                 {"network": str(a.network), "until": a.until, "reason": a.reason}
                 for a in service.allowed.values()
+            ],
+            "prefilter": multipattern.refused() or "good",
+            "slow_regexes": [
+                {"jail": slow.jail, "source": path, "regex": slow.regex, "left_out_until": slow.until}
+                for path, log in service.logs.logs.items()
+                for slow in log.scanner.quarantined(time.time())
             ],
             "store": service.ledger.failing or "good",
             "jails": [self._jail(name) for name in service.jails],

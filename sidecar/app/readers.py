@@ -7,20 +7,22 @@ import glob
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.app.judge import settle
 from sidecar.app.resolver import BusyError
+from sidecar.detect.beginning import first_since
 from sidecar.detect.clock import LogClock
 from sidecar.detect.matcher import LONGEST_LINE
 from sidecar.detect.scanner import Scanner
 from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Block, Event, Instant, Match, Position, Refused, SourceError
-from sidecar.sources.file import Follower
+from sidecar.model import Ban, Block, Event, Instant, Match, Position, Refused, Slow, SourceError
+from sidecar.sources.file import BLOCK, Follower
+from sidecar.sources.reading import LONGEST
 from sidecar.sources.wake import Wake
 from sidecar.store.database import Zone
 
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("zmban.sources")
 _LOOK_SECONDS = 2.0
 _RETRY_SECONDS = (1.0, 30.0)
+# No block may keep everybody else waiting for longer: the next one is shorter then.
+_LONGEST_TURN = 0.005
+# Lines are not quite in order of time.
+_MARGIN_SECONDS = 60.0
 
 
 class Log:
@@ -42,7 +48,7 @@ class Log:
         self.caught_up = False
         self.error: str | None = None
         self.last_line: float | None = None
-        self.position: Position | None = None
+        self.positions: Sequence[Position] = ()
 
     def at_end(self) -> None:
         """Everything that was written is read."""
@@ -57,6 +63,7 @@ class Logs:
         self._wake = Wake()
         self.logs: dict[str, Log] = {}
         self.caught_up = asyncio.Event()
+        self._backlog = asyncio.Lock()
 
     async def run(self) -> None:
         """Look for logs, and follow each, until cancelled."""
@@ -70,7 +77,7 @@ class Logs:
                         scanner = Scanner(path, jails, self._service.zone, self._service.trust)
                         self._service.metrics.follow(path)
                         log = self.logs[path] = Log(path, scanner, self._clock(scanner, zones), tail=tail)
-                        tasks.create_task(self._follow(log, positions.get(path)), name=path)
+                        tasks.create_task(self._follow(log, positions.get(path, [])), name=path)
                 if all(log.caught_up or log.error for log in self.logs.values()):
                     self.caught_up.set()
                 await asyncio.sleep(_LOOK_SECONDS if self.caught_up.is_set() else 0.05)
@@ -101,19 +108,23 @@ class Logs:
         tails = {path: all(tail for other, _, tail in named if other == path) for path, _, _ in named}
         return {path: (jails, tails[path]) for path, jails in by_file((p, j) for p, j, _ in named).items()}
 
-    async def _follow(self, log: Log, position: Position | None) -> None:
+    async def _follow(self, log: Log, positions: Sequence[Position]) -> None:
         """Follow one log; after an error again, with growing pauses."""
         pause = _RETRY_SECONDS[0]
-        log.position = position
+        log.positions = positions
         while True:
-            follower = Follower(log.path, self._wake, log.position, tail=log.tail)
+            follower = Follower(log.path, self._wake, log.positions, beginning=partial(self._beginning, log))
             follower.on_end(log.at_end)
             try:
                 async for block in follower.blocks():
-                    log.error, pause = None, _RETRY_SECONDS[0]
-                    self._judge(log, block)
-                    # Lets other logs and commands have their turn between the blocks of a backlog.
-                    await asyncio.sleep(0)
+                    log.error, pause, log.positions = None, _RETRY_SECONDS[0], follower.positions
+                    if block.live:
+                        follower.length = self._judge(log, block, follower.length)
+                    else:
+                        # One backlog at a time, so that a live log never waits for more than one block.
+                        async with self._backlog:
+                            follower.length = self._judge(log, block, follower.length)
+                            await asyncio.sleep(0)
                     await self._service.ledger.room()
             except SourceError as error:
                 if log.error is None:
@@ -122,52 +133,73 @@ class Logs:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _RETRY_SECONDS[1])
 
-    def _judge(self, log: Log, block: Block) -> None:
+    def _beginning(self, log: Log, path: str) -> int:
+        """Where to begin in a log that was never read: at its end if all its jails want it so, else where
+        the longest of their windows begins."""
+        if log.tail:
+            return os.stat(path).st_size
+        jails = [self._service.jails[name] for name in log.scanner.jails]
+        since = time.time() - max(jail.findtime for jail in jails) - _MARGIN_SECONDS
+        with Path(path).open("rb") as file:
+            return first_since(file, since, lambda raw: log.scanner.when(raw[:LONGEST_LINE], time.time()))
+
+    def _judge(self, log: Log, block: Block, length: int) -> int:
+        """Judge a block whole: what it leads to is published in one go, and with it how far the log was read.
+        Returns how much to read the next time, so that nobody else waits for long."""
         service, now = self._service, block.read_at
-        before = log.scanner.tally.lines
+        begun, before = time.perf_counter(), log.scanner.tally.lines
         if block.live and log.clock is not None:
             last = block.data[block.data.rfind(b"\n", 0, -1) + 1 : -1][:LONGEST_LINE]
             if log.clock.see(log.scanner.decode(last), now):
                 log.scanner.at_zone(log.clock.zone)
                 self._learnt(log.path, log.clock)
+        events: list[Event | Match] = []
         for told in log.scanner.scan(block.data, now):
-            self._act(told, now, live=block.live)
+            self._act(told, now, events, live=block.live)
+        service.publish(events)
         service.ledger.reached(block.position)
-        log.position, log.last_line = block.position, now
+        for event in events:
+            if isinstance(event, Ban):
+                service.metrics.latency.observe(time.time() - now)
+        log.last_line = now
         lag = _behind(log.path, block.position)
         service.metrics.read(log.path, log.scanner.tally.lines - before, len(block.data), lag, now)
+        took = time.perf_counter() - begun
+        if took > _LONGEST_TURN:
+            return max(length // 2, LONGEST)
+        return min(length * 2, BLOCK) if took < _LONGEST_TURN / 4 else length
 
-    def _act(self, told: Match | Refused, now: Instant, *, live: bool) -> None:
-        """Publish what a line means; one that blames a host name is judged when that was looked up."""
+    def _act(
+        self, told: Match | Refused | Slow, now: Instant, events: list[Event | Match], *, live: bool
+    ) -> None:
+        """What a line means, added to the events; one that blames a host name is judged when that was looked
+        up."""
         service = self._service
-        if isinstance(told, Refused):
-            service.publish([told])
+        if not isinstance(told, Match):
+            events.append(told)
             return
         at = settle(told.at, now, live=live)
-        name = told.host if told.host and is_name(told.host) else None
-        if name is None or not service.jails[told.jail].filter.names:
-            self._judge_all(told, [told.host], at, now)
-        elif (known := service.resolver.known(name)) is not None:
-            self._judge_all(told, [n.address for n in known] or [name], at, now)
+        if not told.host or not service.jails[told.jail].filter.names or not is_name(told.host):
+            events.append(told)
+            events += service.judge.judge(told, at, now)
+        elif (known := service.resolver.known(told.host)) is not None:
+            events += self._judged(told, [n.address for n in known] or [told.host], at, now)
         else:
-            service.later(self._when_looked_up(told, name, at, now))
+            service.later(self._when_looked_up(told, told.host, at, now))
 
     async def _when_looked_up(self, told: Match, name: str, at: Instant, now: Instant) -> None:
         try:
             found = await self._service.resolver.lookup(name)
         except BusyError:
             found = ()
-        self._judge_all(told, [network.address for network in found] or [name], at, now)
+        self._service.publish(self._judged(told, [n.address for n in found] or [name], at, now))
 
-    def _judge_all(self, told: Match, hosts: list[str | None], at: Instant, now: Instant) -> None:
+    def _judged(self, told: Match, hosts: list[str], at: Instant, now: Instant) -> list[Event | Match]:
         """One match may blame several addresses: those of a name."""
-        service = self._service
         events: list[Event | Match] = [told]
         for host in hosts:
-            events += service.judge.judge(replace(told, host=host), at, now)
-        service.publish(events)
-        if any(isinstance(event, Ban) for event in events):
-            service.metrics.latency.observe(time.time() - now)
+            events += self._service.judge.judge(told._replace(host=host), at, now)
+        return events
 
     def unread(self) -> Iterator[str]:
         """Why the logs do not count as read."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import glob
 import heapq
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sidecar.app.judge import Judge
+from sidecar.app.place import evidence_file
 from sidecar.app.readers import by_file
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
+from sidecar.detect.evidence import Evidence
 from sidecar.detect.grammar import Trust
 from sidecar.detect.scanner import Scanner, Tally
 from sidecar.fail2ban.jails import JailSpec
@@ -27,6 +29,7 @@ from sidecar.model import (
     Match,
     Network,
     Refused,
+    Slow,
     SourceError,
     Spent,
     Unban,
@@ -74,10 +77,12 @@ class Replay:
         self._trust = trust
         self._progress: Callable[[int], None] = lambda _: None
         self._table = BanTable()
-        self._judge = Judge(jails.values(), guard, self._table)
+        self._judge = Judge(jails.values(), guard, self._table, None, Evidence(*evidence_file()))
         self._counts = dict.fromkeys(("matches", "failures", "bans", "refused"), 0)
         self._tallies: list[Tally] = []
         self._seconds = 0.0
+        # How often which regex of which jail worked too long on a line.
+        self.slow: Counter[tuple[str, str]] = Counter()
 
     def on_progress(self, advance: Callable[[int], None]) -> None:
         """Call `advance` with the size of each block that was read."""
@@ -97,14 +102,20 @@ class Replay:
         begun = time.perf_counter()
         # Each log runs by its own clock; merged, they are one stream in order of time.
         streams = (self._told(path, jails) for path, jails in by_path.items())
-        for clock, told in heapq.merge(*streams, key=_clock):
-            yield from self._tell(self._table.expire(clock))
+        judge, expire, counts = self._judge.judge, self._table.expire, self._counts
+        for clock, told in heapq.merge(*streams, key=_clock) if len(by_path) > 1 else next(iter(streams), ()):
+            if ended := expire(clock):
+                yield from self._tell(ended)
             if isinstance(told, Refused):
-                yield from self._tell([replace(told, at=told.at or clock)])
-            else:
-                self._counts["matches"] += 1
-                at = told.at or clock
-                yield from self._tell(self._judge.judge(told, at, at))
+                yield from self._tell([told._replace(at=told.at or clock)])
+                continue
+            counts["matches"] += 1
+            at = told.at or clock
+            judged = judge(told, at, at)
+            if len(judged) == 1 and isinstance(judged[0], Failure):
+                counts["failures"] += 1
+            elif judged:
+                yield from self._tell(judged)
         self._seconds = time.perf_counter() - begun
 
     def _told(self, path: str, jails: Sequence[JailSpec]) -> Iterator[Told]:
@@ -113,14 +124,18 @@ class Replay:
         latest = 0.0
         for data in blocks(path):
             for told in scanner.scan(data, self._now):
+                if isinstance(told, Slow):
+                    self.slow[told.jail, told.regex] += 1
+                    continue
                 # A merge needs order; a late line is told in its place, and counts at its own time.
-                latest = max(latest, told.at or latest)
+                if told.at is not None and told.at > latest:
+                    latest = told.at
                 yield latest, told
             self._progress(len(data))
 
     def _tell(self, events: Iterable[Event]) -> Iterator[Decision]:
         for event in events:
-            if isinstance(event, Failure | Spent):
+            if isinstance(event, Failure | Spent | Slow):
                 self._counts["failures"] += isinstance(event, Failure)
                 continue
             self._counts["bans"] += isinstance(event, Ban)

@@ -11,17 +11,18 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any
 
-from sidecar.app import announce, configuration, emergency, readers, surroundings
+from sidecar.app import announce, budget, configuration, emergency, readers, surroundings
 from sidecar.app.configuration import Loaded
 from sidecar.app.enforcer import Enforcer
 from sidecar.app.ignoring import IgnoreLists
 from sidecar.app.judge import Judge
 from sidecar.app.ledger import Ledger
-from sidecar.app.place import Place, backend, run_dry
+from sidecar.app.place import Place, backend, evidence_file, run_dry
 from sidecar.app.resolver import Resolver
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
+from sidecar.detect.evidence import Evidence
 from sidecar.detect.grammar import Trust
 from sidecar.model import (
     Ban,
@@ -31,7 +32,6 @@ from sidecar.model import (
     KernelError,
     Match,
     Network,
-    PrefixSet,
     Spent,
     Unban,
 )
@@ -44,9 +44,8 @@ _TICK_SECONDS = 1.0
 _VERIFY_SECONDS = 5.0
 _RECONCILE_SECONDS = 60.0
 _PRUNE_SECONDS = 600.0
-# More routes than this at once are written in bulk, and more events than this are not logged one by one.
+# More routes than this at once are written in bulk.
 _MOST_SINGLE = 1000
-_MOST_TOLD = 100
 
 
 class Service:
@@ -68,7 +67,8 @@ class Service:
         )
         self.ledger = Ledger(Database(place.state))
         self.table = BanTable()
-        self.judge = Judge(self.jails.values(), Guard({}), self.table)
+        self.evidence = Evidence(*evidence_file(place.state))
+        self.judge = Judge(self.jails.values(), Guard({}), self.table, None, self.evidence)
         self.trust = Trust(self.settings.trust.proxies)
         self.resolver = Resolver()
         self.ignoring = IgnoreLists(self.jails.values(), self.resolver)
@@ -96,7 +96,7 @@ class Service:
         self.table = BanTable(database.bans())
         grows = any(jail.increment for jail in self.jails.values())
         history = History(database.counts() if grows else ())
-        self.judge = Judge(self.jails.values(), Guard({}), self.table, history)
+        self.judge = Judge(self.jails.values(), Guard({}), self.table, history, self.evidence)
         for failure in database.failures():
             court = self.judge.courts.get(failure.jail)
             if court is not None and failure.at > now - court.spec.findtime:
@@ -122,7 +122,7 @@ class Service:
         changed = any(self.jails[name] != jail for name, jail in ignoring.items())
         self.jails |= ignoring
         for name, jail in ignoring.items():
-            self.judge.courts[name].ignored = PrefixSet(jail.ignoreip)
+            self.judge.ignore(name, jail.ignoreip)
         around = await surroundings.look(self.settings, self.jails.values())
         if changed or around != self.surroundings:
             self.surroundings = around
@@ -141,24 +141,17 @@ class Service:
 
     def publish(self, events: Iterable[Event | Match]) -> None:
         """The one stream: every event to metrics, log and ledger, and its consequence to the kernel."""
-        banned: list[Network] = []
+        events = list(events)
+        self.metrics.observe(events)
+        self.ledger.add([e for e in events if isinstance(e, Failure | Spent | Ban | Extended | Unban)])
+        banned = [e.network for e in events if isinstance(e, Ban) and not e.dry]
         ended: list[Network] = []
-        told = 0
         for event in events:
-            self.metrics.observe(event)
-            if isinstance(event, Failure | Spent | Ban | Extended | Unban):
-                self.ledger.add([event])
-            if isinstance(event, Ban) and not event.dry:
-                banned.append(event.network)
-            elif isinstance(event, Unban):
+            if isinstance(event, Unban):
                 self.judge.ended(event)
                 if not self.table.stands(event.network):
                     ended.append(event.network)
-            told += 1
-            if told <= _MOST_TOLD:
-                announce.tell(event)
-        if told > _MOST_TOLD:
-            announce.more(told - _MOST_TOLD)
+        announce.tell(events)
         if banned or ended:
             self.metrics.active(self.table.active)
         if len(banned) > _MOST_SINGLE:
@@ -191,6 +184,7 @@ class Service:
     async def run(self) -> None:
         """Until cancelled. A part that ends with an error ends the service: it is restarted whole."""
         async with AsyncExitStack() as stack:
+            stack.enter_context(budget.kept())
             stack.push_async_callback(self._stop)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.ledger.run(), name="commit")

@@ -26,8 +26,11 @@ def json_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def emit(records: Iterable[dict[str, Any]], *, jsonl: bool) -> None:
     """Print records for programs."""
     if jsonl:
-        for record in records:
-            click.echo(json.dumps(record, ensure_ascii=False))
+        # Not click's echo, which flushes each: there may be a million.
+        encoder = json.JSONEncoder(ensure_ascii=False)
+        for one in records:
+            sys.stdout.write(f"{encoder.encode(one)}\n")
+        sys.stdout.flush()
     else:
         click.echo(json.dumps(list(records), ensure_ascii=False, indent=2))
 

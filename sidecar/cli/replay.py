@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sidecar.app import configuration
+from sidecar.app import budget, configuration
 from sidecar.app.replay import Replay, record
 from sidecar.bans.guard import Guard
 from sidecar.cli.output import EPOCH, emit, json_options, moment, printable, progress
@@ -74,7 +74,10 @@ def replay(
             click.echo(
                 f"{name}: no log is there ({jail.logpath[0].glob}); name one with --log {name}=FILE", err=True
             )
-    _print(run, by_path, as_json=as_json, jsonl=jsonl)
+    with budget.kept():
+        _print(run, by_path, as_json=as_json, jsonl=jsonl)
+    for (name, regex), times in run.slow.items():
+        click.echo(f"{name}: {regex} worked too long on {times} lines and was broken off", err=True)
 
 
 def _print(run: Replay, by_path: dict[str, list[JailSpec]], *, as_json: bool, jsonl: bool) -> None:

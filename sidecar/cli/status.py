@@ -39,7 +39,13 @@ def _display(state: dict[str, Any]) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    because = [*state["not_enforced_because"], *state["not_ready_because"]]
+    slow = [
+        f"{s['jail']}: {s['regex']} works too long on lines of {s['source']}; left out until "
+        f"{moment(s['left_out_until'])}"
+        for s in state["slow_regexes"]
+    ]
+    unusual = [] if state["prefilter"] == "good" else [state["prefilter"]]
+    because = [*slow, *unusual, *state["not_enforced_because"], *state["not_ready_because"]]
     head = Text()
     head.append(
         "enforced" if state["enforced"] else "NOT ENFORCED", "bold green" if state["enforced"] else "bold red"

@@ -8,10 +8,11 @@ from datetime import tzinfo
 
 from sidecar.detect import grammar
 from sidecar.detect.grammar import Grammar, Trust
-from sidecar.detect.matcher import LONGEST_LINE, Matcher
+from sidecar.detect.matcher import LONGEST_LINE, Matcher, Outcome
 from sidecar.detect.prefilter import Prefilter
+from sidecar.fail2ban.dates import LineDates
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Instant, Match, Network, Refused
+from sidecar.model import Instant, Match, Network, Refused, Slow
 
 
 @dataclass(slots=True)
@@ -21,6 +22,17 @@ class Tally:
     lines: int = 0
     bytes: int = 0
     candidates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """One jail that reads the log."""
+
+    jail: JailSpec
+    name: str
+    encoding: str
+    matcher: Matcher
+    blame: Grammar | None
 
 
 class Scanner:
@@ -34,11 +46,18 @@ class Scanner:
         self.tally = Tally()
         self._trust = trust
         self.jails = tuple(jail.name for jail in jails)
-        self._encoding = jails[0].logencoding if jails else "utf-8"
-        self._prefilter = Prefilter((j.filter for j in jails), self._encoding)
-        self._jails = [(j, Matcher(j.filter, j.logtimezone or zone), self._grammar(j)) for j in jails]
+        self._prefilter = Prefilter([j.filter for j in jails], [j.logencoding for j in jails])
+        # Jails that find dates in the same way share them: a line is dated once.
+        dates: dict[tuple[tzinfo | None, tuple[str, ...]], LineDates] = {}
+        self._readers: list[_Reader] = []
+        for jail in jails:
+            key = (jail.logtimezone, jail.filter.datepattern)
+            found = dates.setdefault(key, LineDates(jail.logtimezone or zone, jail.filter.datepattern))
+            matcher = Matcher(jail.filter, zone, found)
+            self._readers.append(_Reader(jail, jail.name, jail.logencoding, matcher, self._grammar(jail)))
         # A jail that names a zone for the log knows better than what could be learnt.
-        self._untold = [(j, matcher) for j, matcher, _ in self._jails if j.logtimezone is None]
+        self._untold = [found for (told, _), found in dates.items() if told is None]
+        self._first_untold = next((jail for jail in jails if jail.logtimezone is None), None)
 
     def _grammar(self, jail: JailSpec) -> Grammar | None:
         name = jail.filter.grammar or grammar.of_log(self.path)
@@ -47,18 +66,34 @@ class Scanner:
     @property
     def datepattern(self) -> list[str] | None:
         """How dates of this log are found whose zone nobody told; None if every jail tells it."""
-        return list(self._untold[0][0].filter.datepattern) if self._untold else None
+        return list(self._first_untold.filter.datepattern) if self._first_untold else None
 
     def at_zone(self, zone: tzinfo) -> None:
         """From now on, dates that name no zone are read in this one, where no jail says otherwise."""
-        for _, matcher in self._untold:
-            matcher.at_zone(zone)
+        for dates in self._untold:
+            dates.detector.zone = zone
+
+    def when(self, raw: bytes, now: Instant) -> Instant | None:
+        """When a line happened, None if it has no date."""
+        if not self._readers:
+            return None
+        line = self.decode(raw)
+        return self._readers[0].matcher.when(line, now)
 
     def decode(self, raw: bytes) -> str:
-        """A line as text."""
-        return raw.rstrip(b"\r").decode(self._encoding, "replace")
+        """A line as text, as the first jail reads it."""
+        return _decoded(raw, self._readers[0].encoding if self._readers else "utf-8")
 
-    def scan(self, data: bytes, now: Instant) -> Iterator[Match | Refused]:
+    def quarantined(self, now: Instant) -> list[Slow]:
+        """The regexes that are left out now, and until when."""
+        return [
+            Slow(reader.name, regex, until)
+            for reader in self._readers
+            for regex, until in reader.matcher.quarantine.until.items()
+            if until > now
+        ]
+
+    def scan(self, data: bytes, now: Instant) -> Iterator[Match | Refused | Slow]:
         """Every match in a block of whole lines, in order; refusals are matches nobody can be blamed for.
 
         `now` resolves dates that name no year.
@@ -67,35 +102,62 @@ class Scanner:
         self.tally.lines += data.count(b"\n")
         self.tally.bytes += len(data)
         self.tally.candidates += len(candidates)
-        for raw in candidates:
+        for raw, wanted in candidates:
             if len(raw) > LONGEST_LINE:
-                yield Refused("", self._jails[0][0].name, None, "line-too-long")
+                first = self._readers[wanted[0][0]].name
+                yield Refused("", first, None, "line-too-long")
                 continue
-            line = self.decode(raw)
-            for jail, matcher, blame in self._jails:
-                found = self._one(jail, matcher, blame, line, now)
+            encoding, line = "", ""
+            for place, indexes in wanted:
+                reader = self._readers[place]
+                if reader.encoding != encoding:
+                    encoding = reader.encoding
+                    line = _decoded(raw, encoding)
+                found = self._one(reader, line, now, indexes)
                 if found is not None:
                     yield found
 
     def _one(
-        self, jail: JailSpec, matcher: Matcher, blame: Grammar | None, line: str, now: Instant
-    ) -> Match | Refused | None:
-        outcome = matcher.match(line, now)
-        if not outcome.matched:
-            return None
-        at, host = outcome.at, outcome.host
-        if blame is not None:
-            client = blame(outcome.text, self._trust)
+        self, reader: _Reader, line: str, now: Instant, indexes: tuple[int, ...]
+    ) -> Match | Refused | Slow | None:
+        name, matcher = reader.name, reader.matcher
+        found = matcher.blames(line, now, indexes)
+        if found is None:
+            return self._slow(name, matcher, None, line, now) if matcher.slow else None
+        if isinstance(found, Outcome):
+            if matcher.slow and not found.matched:
+                return self._slow(name, matcher, found.at, line, now)
+            if not found.matched:
+                return None
+            host, at, text = found.host, found.at, found.text
+            evidence = line if len(found.lines) < 2 else "\n".join(found.lines)
+        else:
+            host, at, text = found
+            evidence = line
+        if reader.blame is not None:
+            client = reader.blame(text, self._trust)
             if client is None:
-                return Refused(host or "", jail.name, at, "masked", None, line)
+                return Refused(host or "", name, at, "masked", None, line)
             if host is not None and not _same(host, client):
-                return Refused(host, jail.name, at, "framed", client, line)
+                return Refused(host, name, at, "framed", client, line)
             host = client
-        return Match(jail.name, host, at, "\n".join(outcome.lines) or line, outcome.groups)
+        return Match(name, host, at, evidence)
+
+    @staticmethod
+    def _slow(name: str, matcher: Matcher, at: Instant | None, line: str, now: Instant) -> Refused | Slow:
+        """A line that a regex worked on for too long, or that one in quarantine should have looked at."""
+        regex = matcher.slow or ""
+        if matcher.overran:
+            return Slow(name, regex, matcher.quarantine.overran(regex, now), line)
+        return Refused("", name, at, "slow-regex", None, line)
+
+
+def _decoded(raw: bytes, encoding: str) -> str:
+    return raw.rstrip(b"\r").decode(encoding, "replace")
 
 
 def _same(host: str, client: str) -> bool:
     try:
-        return Network.parse(host) == Network.parse(client)
+        return host == client or Network.parse(host) == Network.parse(client)
     except ValueError:
         return False

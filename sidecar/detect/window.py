@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right, insort
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
+from sidecar.detect.evidence import Evidence
 from sidecar.model import Instant, Network, Seconds
+
+# One failure: when, and in one number where its line is kept and for how many it counts. A million attackers
+# stand in windows during an attack, so a network's failures are one string of bytes.
+_ONE = struct.Struct("<dQ")
+_AT = struct.Struct("<d")
+_SIZE = _ONE.size
+_WEIGHT = 16
+_MOST_WEIGHT = (1 << _WEIGHT) - 1
+# An attacker with a network of his own invents addresses without end: beyond this the oldest make room.
+_MOST_NETWORKS = 2_000_000
+
+_Failures = list[tuple[Instant, int]]
 
 
 class Seen(NamedTuple):
@@ -18,11 +33,16 @@ class Seen(NamedTuple):
 
 
 class Window:
-    """Failures of the last `findtime` seconds, per network; at most `maxmatches` lines are kept of each."""
+    """Failures of the last `findtime` seconds, per network; the last `maxmatches` lines of each are told."""
 
-    def __init__(self, findtime: Seconds, maxretry: int, maxmatches: int) -> None:
+    def __init__(
+        self, findtime: Seconds, maxretry: int, maxmatches: int, evidence: Evidence | None = None
+    ) -> None:
         self._findtime, self._maxretry, self._maxmatches = findtime, maxretry, maxmatches
-        self._seen: dict[Network, list[Seen]] = {}
+        self._evidence = evidence or Evidence()
+        self._seen: dict[Network, bytes] = {}
+        # Whether any failure counts for more than one.
+        self._weighted = False
 
     def add(self, network: Network, at: Instant, line: str, weight: int = 1) -> list[Seen] | None:
         """Count one failure, `weight` times. With it, maxretry is reached within `findtime`: those failures,
@@ -30,34 +50,67 @@ class Window:
 
         Failures may come out of order; the window always ends at the failure that is added.
         """
-        seen = self._seen.setdefault(network, [])
-        if seen and at < seen[-1].at:
-            insort(seen, Seen(at, line, weight), key=_at)
-        else:
-            seen.append(Seen(at, line, weight))
-        stale = bisect_right(seen, seen[-1].at - self._findtime, key=_at)
-        del seen[:stale]
-        first = bisect_right(seen, at - self._findtime, key=_at)
-        last = bisect_right(seen, at, key=_at)
-        if sum(one.weight for one in seen[first:last]) >= self._maxretry:
-            del self._seen[network]
-            return seen[first:last]
-        self._shorten(seen)
+        seen = self._seen.get(network, b"")
+        if seen and at < _last(seen):
+            return self._add_late(network, at, line, weight)
+        seen = _since(seen, at - self._findtime)
+        self._weighted = self._weighted or weight != 1
+        if self._heaviness(seen) + weight >= self._maxretry:
+            self._seen.pop(network, None)
+            return [*self._told(_unpacked(seen), self._maxmatches - 1), Seen(at, line, weight)]
+        self._seen[network] = seen + _ONE.pack(at, self._kept(line, weight))
+        if len(self._seen) > _MOST_NETWORKS:
+            self._make_room()
         return None
+
+    def _add_late(self, network: Network, at: Instant, line: str, weight: int) -> list[Seen] | None:
+        self.restore(network, at, line, weight)
+        failures = _unpacked(self._seen[network])
+        first = bisect_right(failures, at - self._findtime, key=_at)
+        last = bisect_right(failures, at, key=_at)
+        if sum(_weight(word) for _, word in failures[first:last]) < self._maxretry:
+            return None
+        del self._seen[network]
+        return self._told(failures[first:last], self._maxmatches)
 
     def restore(self, network: Network, at: Instant, line: str, weight: int = 1) -> None:
         """Count a failure of an earlier run; it decides nothing by itself."""
-        insort(self._seen.setdefault(network, []), Seen(at, line, weight), key=_at)
+        self._weighted = self._weighted or weight != 1
+        failures = _unpacked(self._seen.get(network, b""))
+        insort(failures, (at, self._kept(line, weight)), key=_at)
+        packed = b"".join(_ONE.pack(*failure) for failure in failures)
+        self._seen[network] = _since(packed, failures[-1][0] - self._findtime)
 
-    def _shorten(self, seen: list[Seen]) -> None:
-        """Forget the text of all but the last `maxmatches` failures."""
-        index = len(seen) - self._maxmatches - 1
-        if index >= 0 and seen[index].line:
-            seen[index] = seen[index]._replace(line="")
+    def _kept(self, line: str, weight: int) -> int:
+        place = self._evidence.keep(line) if self._maxmatches > 0 else 0
+        return place << _WEIGHT | min(weight, _MOST_WEIGHT)
+
+    def _heaviness(self, seen: bytes) -> int:
+        if not self._weighted:
+            return len(seen) // _SIZE
+        return sum(_weight(word) for _, word in _unpacked(seen))
+
+    def _told(self, failures: _Failures, lines: int) -> list[Seen]:
+        """These failures, the last so many with their lines."""
+        first = len(failures) - max(lines, 0)
+        return [
+            Seen(at, self._evidence.line(word >> _WEIGHT) if i >= first else "", _weight(word))
+            for i, (at, word) in enumerate(failures)
+        ]
+
+    def _make_room(self) -> None:
+        for network in list(islice(self._seen, _MOST_NETWORKS // 10)):
+            del self._seen[network]
+
+    def failures(self) -> Iterator[tuple[Network, Instant, str]]:
+        """Every failure that stands, with its line as far as it is kept."""
+        for network, seen in self._seen.items():
+            for at, word in _unpacked(seen):
+                yield network, at, self._evidence.line(word >> _WEIGHT)
 
     def count(self, network: Network) -> int:
         """How many failures stand against it."""
-        return len(self._seen.get(network, ()))
+        return len(self._seen.get(network, b"")) // _SIZE
 
     def forget(self, network: Network) -> bool:
         """Drop what stands against every network inside `network`; whether there was any."""
@@ -70,7 +123,7 @@ class Window:
 
     def prune(self, now: Instant) -> None:
         """Drop networks whose last failure is older than `findtime`."""
-        old = [n for n, seen in self._seen.items() if seen[-1].at <= now - self._findtime]
+        old = [n for n, seen in self._seen.items() if _last(seen) <= now - self._findtime]
         for network in old:
             del self._seen[network]
 
@@ -81,5 +134,26 @@ class Window:
         return iter(self._seen)
 
 
-def _at(seen: Seen) -> Instant:
-    return seen.at
+def _unpacked(seen: bytes) -> _Failures:
+    return list(_ONE.iter_unpack(seen))
+
+
+def _last(seen: bytes) -> Instant:
+    at: Instant = _AT.unpack_from(seen, len(seen) - _SIZE)[0]
+    return at
+
+
+def _since(seen: bytes, oldest: Instant) -> bytes:
+    """The failures later than `oldest`."""
+    start = 0
+    while start < len(seen) and _AT.unpack_from(seen, start)[0] <= oldest:
+        start += _SIZE
+    return seen[start:] if start else seen
+
+
+def _at(failure: tuple[Instant, int]) -> Instant:
+    return failure[0]
+
+
+def _weight(word: int) -> int:
+    return word & _MOST_WEIGHT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
 from sidecar.fail2ban.datepatterns import DEFAULTS, Template, expand
@@ -12,6 +13,10 @@ from sidecar.model import Instant
 # A date that is not at the beginning of a line is looked for no further: longer lines are somebody's text.
 _FAR = 512
 _MOST_REMEMBERED = 4096
+# The patterns of the default list that begin a line look no further behind the date that they find: for a
+# fraction, a year, a zone.
+_LOOKED_AT = 14
+_FIXED = frozenset(id(template) for template in DEFAULTS if template.anchored)
 
 
 class DateDetector:
@@ -28,8 +33,8 @@ class DateDetector:
         self._match: re.Match[str] | None = None
         self._last: Template | None = None
         self._place: tuple[int, str, str] = (0, "", "")
-        self._cache: dict[tuple[str, str], Instant | None] = {}
-        self._cached: tuple[int, tzinfo] = (0, zone)
+        self._cache: dict[str, Instant | None] = {}
+        self._cached: tuple[Template | None, float, tzinfo] = (None, 0.0, zone)
 
     def cut(self, line: str, now: Instant) -> tuple[Instant | None, str]:
         """The line's time (None: it has none) and the line without its date."""
@@ -52,6 +57,13 @@ class DateDetector:
         """Whether the date that was cut last named its zone itself."""
         parts = self._match.groupdict() if self._match else {}
         return any(parts.get(name) for name in ("epoch", "tai", "z", "Z"))
+
+    @property
+    def fixed(self) -> tuple[int, int] | None:
+        """Where the date stood that was cut last, if it depends on nothing but the beginning of the line."""
+        if self.template is None or self._match is None or id(self.template) not in _FIXED:
+            return None
+        return self._match.span(1)
 
     def _find(self, line: str) -> tuple[Template, re.Match[str]] | None:
         """The pattern that fitted last where it fitted last, else one at the beginning of the line, else
@@ -84,11 +96,66 @@ class DateDetector:
 
     def _instant(self, template: Template, match: re.Match[str], now: Instant) -> Instant | None:
         # The same second stands on many lines under attack; a date without a year depends on today.
-        current = (int(now // 3600), self.zone)
-        if current != self._cached or len(self._cache) > _MOST_REMEMBERED:
+        hour = now // 3600
+        if template is not self._cached[0] or hour != self._cached[1] or self.zone is not self._cached[2]:
             self._cache.clear()
-            self._cached = current
-        key = (match.group(1), template.pattern)
-        if key not in self._cache:
-            self._cache[key] = moment(match.groupdict(), self.zone, datetime.fromtimestamp(now, UTC))
-        return self._cache[key]
+            self._cached = (template, hour, self.zone)
+        text = match.group(1)
+        try:
+            return self._cache[text]
+        except KeyError:
+            pass
+        if len(self._cache) > _MOST_REMEMBERED:
+            self._cache.clear()
+        at = self._cache[text] = moment(match.groupdict(), self.zone, datetime.fromtimestamp(now, UTC))
+        return at
+
+
+class LineDates:
+    """The dates of the lines of one log, for all filters that find them in the same way: once for each line.
+
+    `before` is the time of the line before, which may stand for a line without a date.
+    """
+
+    def __init__(self, zone: tzinfo, patterns: Sequence[str] = ()) -> None:
+        self.detector = DateDetector(zone, list(patterns) or None)
+        self.before: Instant | None = None
+        self._line: str | None = None
+        self._dated: tuple[Instant | None, str] = (None, "")
+        # How the last line with a date began, if every line that begins so has the same date: that text, its
+        # length, what of it stands before and where behind the date, and the hour and zone it was read in.
+        self._begin, self._length, self._head, self._behind = "", 0, "", 0
+        self._read: tuple[float, tzinfo] = (0.0, zone)
+
+    def of(self, line: str, now: Instant) -> tuple[Instant | None, str]:
+        """The line's time (None: it has none) and its text without the date; the same object again is the
+        same line."""
+        if line is self._line:
+            return self._dated
+        at = self._dated[0]
+        if at is not None:
+            self.before = at
+        if (
+            self._length
+            and line[: self._length] == self._begin
+            and self._read == (now // 3600, self.detector.zone)
+        ):
+            self._line, self._dated = line, (self.before, self._head + line[self._behind :])
+            return self._dated
+        # Where the search is broken off, nobody searches this line again.
+        self._line, self._dated, self._length = line, (None, line), 0
+        self._dated = self.detector.cut(line, now)
+        self._note(line, now)
+        return self._dated
+
+    def _note(self, line: str, now: Instant) -> None:
+        span = self.detector.fixed
+        if span is None or self._dated[0] is None:
+            return
+        start, end = span
+        follows = line[end : end + _LOOKED_AT]
+        # A date may go on behind blanks, so at least one other character has to stand there.
+        if len(follows) == _LOOKED_AT and follows[1:].strip():
+            self._begin, self._length = line[: end + _LOOKED_AT], end + _LOOKED_AT
+            self._head, self._behind = line[:start], end
+            self._read = (now // 3600, self.detector.zone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
@@ -17,7 +18,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from sidecar import __version__
-from sidecar.model import Ban, Event, Failure, Instant, Match, Refused, Unban
+from sidecar.model import Ban, Event, Failure, Instant, Match, Refused, Slow, Unban
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -47,6 +48,7 @@ class Metrics:
         self.bans_active = gauge("bans_active", "Bans that stand", "jail")
         self.table_routes = gauge("table_routes", "Blackhole routes read from the kernel", "family")
         self.table_addresses = gauge("table_addresses", "Addresses that they refuse", "family")
+        self.slow = counter("slow_regex", "Lines on which a regex worked for too long", "jail")
         self.latency = Histogram(
             "zmban_ban_latency_seconds",
             "From reading the line to the route standing",
@@ -66,7 +68,7 @@ class Metrics:
     def begin(self, jails: Iterable[str]) -> None:
         """Make the series of these jails visible at 0."""
         for jail in jails:
-            for metric in (self.matches, self.failures, self.unbans):
+            for metric in (self.matches, self.failures, self.unbans, self.slow):
                 metric.labels(jail)
             self.bans.labels(jail, "log")
             self.bans_active.labels(jail).set(0)
@@ -80,19 +82,28 @@ class Metrics:
         for metric in (self.lines, self.bytes):
             metric.labels(source)
 
-    def observe(self, event: Event | Match) -> None:
-        """Count one event of the stream."""
+    def observe(self, events: Iterable[Event | Match]) -> None:
+        """Count events of the stream."""
+        for (counter, labels), number in Counted(filter(None, map(self._series, events))).items():
+            counter.labels(*labels).inc(number)
+
+    def _series(self, event: Event | Match) -> tuple[Counter, tuple[str, ...]] | None:
+        """The counter that an event belongs to, and its labels."""
         match event:
             case Match():
-                self.matches.labels(event.jail).inc()
+                return self.matches, (event.jail,)
             case Failure():
-                self.failures.labels(event.jail).inc()
+                return self.failures, (event.jail,)
             case Ban():
-                self.bans.labels(event.jail, event.origin).inc()
+                return self.bans, (event.jail, event.origin)
             case Unban():
-                self.unbans.labels(event.jail).inc()
+                return self.unbans, (event.jail,)
             case Refused():
-                self.refused.labels(event.jail, event.reason).inc()
+                return self.refused, (event.jail, event.reason)
+            case Slow():
+                return self.slow, (event.jail,)
+            case _:
+                return None
 
     def read(self, source: str, lines: int, size: int, lag: float, at: Instant) -> None:
         """Count one block of a log that was read at `at`, `lag` seconds after it was written."""

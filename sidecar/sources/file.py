@@ -1,92 +1,60 @@
-"""One log file, followed: whole lines in blocks, over rotation, truncation and a restart.
+"""One log, followed: whole lines in blocks, over rotation, truncation and a restart.
 
-A follower reads on where its position says. A renamed file is read to its end, and watched a while for
-late writes, while the new one of its name is read already.
+A follower reads on where its positions say. A renamed file is read to its end, and watched a while for late
+writes, while the new one of its name is read already; what a copy or a packed file still holds is read there.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-import aiofiles
-from aiofiles.threadpool.binary import AsyncBufferedReader
-
 from sidecar.model import Block, Position, SourceError
+from sidecar.sources import content
+from sidecar.sources.content import Sibling
+from sidecar.sources.reading import LONGEST, Packed, Plain, Reading
 from sidecar.sources.wake import Wake
 
+_log = logging.getLogger("zmban.sources")
+
 BLOCK = 1 << 20
-# A line longer than this is handed on cut, so that it is refused and counted instead of held in memory.
-LONGEST = 1 << 17
-# How many first bytes tell one file from another with the same inode.
-_HEAD = 64
 # Programs go on writing into a renamed log until they are told to open the new one.
 _LATE_SECONDS = 60.0
-_PACKED = (".gz", ".bz2", ".xz", ".zst")
-
-
-class _Open:
-    """An open file and how far it was read: everything before `offset` has been handed on."""
-
-    def __init__(self, path: str, file: AsyncBufferedReader, offset: int) -> None:
-        self.path, self.file, self.offset = path, file, offset
-        self.inode = os.fstat(file.fileno()).st_ino
-        self.skipping = False
-
-    @property
-    def head(self) -> bytes:
-        """The first bytes, as far as they are handed on."""
-        return os.pread(self.file.fileno(), min(_HEAD, self.offset), 0)
-
-    def position(self) -> Position:
-        return Position(self.path, self.inode, self.offset, self.head)
-
-    def restarted(self, position: Position) -> bool:
-        """Whether the file was truncated (and perhaps grew again) since this position."""
-        if os.fstat(self.file.fileno()).st_size < position.offset:
-            return True
-        return os.pread(self.file.fileno(), len(position.head), 0) != position.head
-
-    async def _next(self) -> bytes:
-        await self.file.seek(self.offset)
-        return await self.file.read(BLOCK)
-
-    async def read(self, *, live: bool) -> Block | None:
-        """The next whole lines, or None at the end. An incomplete last line waits for its rest."""
-        data = await self._next()
-        while self.skipping and data:
-            newline = data.find(b"\n")
-            self.offset += newline + 1 if newline >= 0 else len(data)
-            self.skipping = newline < 0
-            data = await self._next()
-        cut = data.rfind(b"\n") + 1
-        if cut:
-            data = data[:cut]
-            self.offset += cut
-        elif len(data) >= LONGEST:
-            self.offset += len(data)
-            self.skipping = True
-            data = data[:LONGEST] + b"\n"
-        else:
-            return None
-        return Block(data, self.position(), live, time.time())
+_LATELY = 3
+_MOST_KNOWN = 16
+# Where to begin in a log that was never read: from its path to an offset.
+Beginning = Callable[[str], int]
 
 
 class Follower:
-    """Follows one path for as long as it is iterated. Never retries: SourceError ends it."""
+    """Follows one path for as long as it is iterated. Never retries: SourceError ends it.
+
+    `positions` are those of all its files that are known, the one read last first. `length` is how much is read in
+    one go; who iterates may change it.
+    """
 
     def __init__(
-        self, path: str, wake: Wake, position: Position | None = None, *, tail: bool = False
+        self,
+        path: str,
+        wake: Wake,
+        positions: Sequence[Position] = (),
+        *,
+        beginning: Beginning = lambda _: 0,
     ) -> None:
         self.path = path
+        self.length = LONGEST
         self._wake = wake
-        self._position = position
-        self._tail = tail
+        self.positions = list(positions)
+        self._beginning = beginning
         self._live = False
         self._at_end: Callable[[], None] = lambda: None
-        self._late: list[tuple[_Open, float]] = []
+        self._late: list[tuple[Reading, float]] = []
+        # The inodes of all files that were there when the current one was opened, or were read since.
+        self._seen: set[int] = set()
 
     def on_end(self, reached: Callable[[], None]) -> None:
         """Call this whenever the end of the file is reached: there is no backlog then."""
@@ -94,11 +62,11 @@ class Follower:
 
     async def blocks(self) -> AsyncIterator[Block]:
         """Blocks until cancelled. SourceError where the file cannot be opened or read."""
-        current: _Open | None = None
+        current: Reading | None = None
         try:
-            async for block in self._predecessor():
+            async for block in self._left_behind():
                 yield block
-            current = await self._open(self._start())
+            current = await self._begin()
             while True:
                 async for block in self._drain(current):
                     yield block
@@ -107,93 +75,148 @@ class Follower:
                 await self._wake.wait(self.path)
                 async for block in self._drain_late():
                     yield block
-                if current.restarted(self._last(current)):
-                    current.offset, current.skipping = 0, False
+                if current.restarted():
+                    async for block in self._copied(current):
+                        yield block
+                    current.rewind()
                 elif self._replaced(current):
                     async for block in self._drain(current):
                         yield block
                     self._late.append((current, time.monotonic() + _LATE_SECONDS))
+                    async for block in self._between():
+                        yield block
                     current = await self._open(0)
         except OSError as error:
-            raise SourceError(f"{self.path} cannot be read: {error.strerror or error}") from error
+            raise SourceError(
+                f"{self.path} cannot be read: {getattr(error, 'strerror', '') or error}"
+            ) from error
         finally:
             for file, _ in [*self._late, *([(current, 0.0)] if current else [])]:
                 await file.file.close()
 
-    def _last(self, current: _Open) -> Position:
-        if self._position is None or self._position.inode != current.inode:
-            return Position(self.path, current.inode, current.offset, b"")
-        return self._position
-
-    def _start(self) -> int:
-        """Where to begin in the file that bears the name now."""
-        status = os.stat(self.path)
-        saved = self._position
-        if saved is None:
-            return status.st_size if self._tail else 0
-        if saved.inode != status.st_ino or saved.offset > status.st_size:
-            return 0
-        with Path(self.path).open("rb") as file:
-            return saved.offset if file.read(len(saved.head)) == saved.head else 0
-
-    async def _open(self, offset: int) -> _Open:
-        opened = _Open(self.path, await aiofiles.open(self.path, "rb"), offset)
-        self._position = opened.position()
+    async def _open(self, offset: int) -> Reading:
+        opened = Reading(self.path, await Plain.open(self.path), offset)
+        self._seen |= {opened.inode, *(s.inode for s in content.siblings(self.path))}
         return opened
 
-    async def _drain(self, file: _Open) -> AsyncIterator[Block]:
-        while block := await file.read(live=self._live):
-            if file.inode == block.position.inode:
-                self._position = block.position
+    async def _begin(self) -> Reading:
+        """Open the file that bears the name now, where its reading has to go on."""
+        if not self.positions:
+            return await self._open(await asyncio.to_thread(self._beginning, self.path))
+        return await self._open(content.known_at(self.path, self.positions) or 0)
+
+    async def _drain(self, file: Reading, *, last: bool = False) -> AsyncIterator[Block]:
+        while block := await file.next(max(self.length, LONGEST), live=self._live, last=last):
+            self._note(block.position)
             yield block
 
-    async def _drain_late(self) -> AsyncIterator[Block]:
-        """What programs still write into files that were renamed; their position is no longer ours."""
-        now = time.monotonic()
-        for file, until in list(self._late):
-            while block := await file.read(live=True):
-                kept = self._position or block.position
-                yield Block(block.data, kept, True, block.read_at)
-            if now > until:
-                self._late.remove((file, until))
-                await file.file.close()
+    def _note(self, position: Position) -> None:
+        """Keep what is known of each file, the newest first."""
+        others = [p for p in self.positions if p.inode != position.inode]
+        self.positions = [position, *others][:_MOST_KNOWN]
 
-    def _replaced(self, current: _Open) -> bool:
+    async def _drain_late(self) -> AsyncIterator[Block]:
+        """What programs still write into files that were renamed. A line without an end is handed on when
+        nobody writes any more."""
+        for file, until in list(self._late):
+            over = time.monotonic() > until
+            self._late.remove((file, until))
+            async for block in self._drain(file, last=over):
+                until = time.monotonic() + _LATE_SECONDS
+                yield block
+            if over:
+                await file.file.close()
+            else:
+                self._late.append((file, until))
+
+    def _replaced(self, current: Reading) -> bool:
         """Whether another file bears the name now. A name that is gone for the moment is waited for."""
         try:
             return os.stat(self.path).st_ino != current.inode
         except FileNotFoundError:
             return False
 
-    async def _predecessor(self) -> AsyncIterator[Block]:
-        """After a restart: what was renamed, or copied away, while nobody looked; then what followed it."""
-        saved = self._position
-        if saved is None or (self._start() == saved.offset and os.stat(self.path).st_ino == saved.inode):
-            return
-        siblings = self._siblings()
-        mine = [s for s in siblings if s[1].st_ino == saved.inode] or siblings
-        left = next(
-            (s for s in mine if s[1].st_size >= saved.offset and self._begins(s[0], saved.head)), None
-        )
-        if left is None:
-            return
-        newer = [s for s in siblings if s[1].st_mtime_ns > left[1].st_mtime_ns]
-        for path, offset in [(left[0], saved.offset), *((s[0], 0) for s in newer)]:
-            async with aiofiles.open(path, "rb") as file:
-                old = _Open(self.path, file, offset)
-                while block := await old.read(live=False):
+    async def _between(self) -> AsyncIterator[Block]:
+        """Files that bore the name for so short a time that they were not opened under it."""
+        for sibling in await asyncio.to_thread(content.siblings, self.path):
+            if sibling.inode in self._seen:
+                continue
+            self._seen.add(sibling.inode)
+            offset = await asyncio.to_thread(content.known, sibling, self.positions)
+            async for block in self._rest(sibling, offset or 0):
+                yield block
+
+    async def _copied(self, current: Reading) -> AsyncIterator[Block]:
+        """The file was copied and truncated: the rest of what it was, from the copy."""
+        was = [current.position()] if current.offset else []
+        for sibling in reversed(await asyncio.to_thread(content.siblings, self.path)):
+            offset = await asyncio.to_thread(content.known, sibling, was) if was else None
+            if offset == current.offset:
+                async for block in self._rest(sibling, offset):
                     yield block
+                return
 
-    def _siblings(self) -> list[tuple[Path, os.stat_result]]:
-        """The other files that begin with this log's name, oldest first; packed ones cannot be read on."""
-        name, current = Path(self.path), os.stat(self.path).st_ino
-        found = [(p, p.stat()) for p in name.parent.glob(f"{name.name}?*") if p.is_file()]
-        plain = [
-            f for f in found if f[1].st_ino != current and f[0].suffix not in (".gz", ".bz2", ".xz", ".zst")
+    async def _rest(self, sibling: Sibling, offset: int) -> AsyncIterator[Block]:
+        """A file that bears the name no more, from an offset; a plain one may still be written to."""
+        self._seen.add(sibling.inode)
+        if sibling.packed:
+            async for block in self._unpacked(sibling, offset):
+                yield block
+            return
+        reading = Reading(self.path, await Plain.open(sibling.path), offset)
+        async for block in self._drain(reading):
+            yield block
+        self._late.append((reading, time.monotonic() + _LATE_SECONDS))
+
+    async def _unpacked(self, sibling: Sibling, offset: int) -> AsyncIterator[Block]:
+        """The rest of a packed file; what cannot be unpacked is said, and nothing waits for it."""
+        try:
+            file = await Packed.open(sibling)
+            try:
+                async for block in self._drain(Reading(self.path, file, offset), last=True):
+                    yield block
+            finally:
+                await file.close()
+        except content.BROKEN as error:
+            _log.warning("%s cannot be unpacked (%s); what it holds is not read", sibling.path, error)
+
+    async def _left_behind(self) -> AsyncIterator[Block]:
+        """After a restart: the rest of files that were renamed, copied or packed while nobody looked, and all
+        of those that bore the name in between."""
+        if not self.positions:
+            return
+        for sibling, offset in await asyncio.to_thread(self._unread):
+            async for block in self._rest(sibling, offset):
+                yield block
+
+    def _unread(self) -> list[tuple[Sibling, int]]:
+        """The siblings that hold lines not yet read, oldest first, and from where on."""
+        newest = self.positions[0]
+        current = content.known_at(self.path, self.positions)
+        anchored = content.known_at(self.path, [newest]) is not None
+        # To find a place in a packed file all before it is unpacked: only for what was read lately.
+        found = [
+            (s, content.known(s, self.positions[:_LATELY] if s.packed else self.positions))
+            for s in content.siblings(self.path)
         ]
-        return sorted(plain, key=lambda file: file[1].st_mtime_ns)
+        mine = [s for s, offset in found if offset is not None and content.known(s, [newest]) is not None]
+        since = None if anchored or not mine else mine[-1].changed
+        unread: list[tuple[Sibling, int]] = []
+        told: set[bytes] = set()
+        for sibling, offset in found:
+            if offset is None:
+                if since is not None and sibling.changed >= since:
+                    unread.append((sibling, 0))
+                continue
+            # Of several copies of one content one is read; the file that bears the name stands for its own.
+            with sibling.open() as file:
+                mark = file.read(content.MARK)
+            if mark not in told and not (current and self._bears(mark)):
+                told.add(mark)
+                unread.append((sibling, offset))
+        return unread
 
-    @staticmethod
-    def _begins(path: Path, head: bytes) -> bool:
-        with path.open("rb") as file:
-            return bool(head) and file.read(len(head)) == head
+    def _bears(self, mark: bytes) -> bool:
+        """Whether the file that bears the name begins so."""
+        with Path(self.path).open("rb") as file:
+            return file.read(len(mark)) == mark

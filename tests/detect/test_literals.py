@@ -5,11 +5,12 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.detect.literals import Literal, required
 from sidecar.detect.matcher import Matcher
+from sidecar.detect.multipattern import ODD_DATE, Hyperscan, OneByOne, Text
 from sidecar.detect.prefilter import Prefilter
 from sidecar.fail2ban import filters
 from sidecar.fail2ban.files import ConfigFiles
@@ -63,40 +64,104 @@ def _regexes() -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=400)
-@given(
-    _regexes(),
-    st.lists(_TEXT, max_size=6).map("".join),
-    st.sampled_from(["", "Feb  5 10:00:06", "2026-02-05T10:00:06+00:00"]),
-    st.integers(0, 8),
+def lines(prefilter: Prefilter, data: bytes) -> list[bytes]:
+    """The candidate lines, whatever is wanted of them."""
+    return [line for line, _ in prefilter.candidates(data)]
+
+
+@pytest.fixture(params=[Hyperscan, OneByOne])
+def _engines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs twice: with Hyperscan, and as where it does not run."""
+    monkeypatch.setattr("sidecar.detect.prefilter.engine", request.param)
+
+
+_DATES = st.sampled_from(
+    ["", "Feb  5 10:00:06", "2026-02-05T10:00:06+00:00", " 5/Feb/2026 10:00:06", " 5-2-26 10:00:06"]
 )
-def test_a_line_that_a_filter_matches_is_always_a_candidate(
-    pattern: str, text: str, date: str, place: int
+
+
+@pytest.mark.usefixtures("_engines")
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(_regexes(), min_size=1, max_size=3),
+    st.lists(st.tuples(st.lists(_TEXT, max_size=6).map("".join), _DATES, st.integers(0, 8)), max_size=4),
+)
+def test_what_a_filter_matches_is_always_a_candidate_for_that_very_regex(
+    patterns: list[str], parts: list[tuple[str, str, int]]
 ) -> None:
-    line = text[:place] + date + text[place:]
-    spec, faults = filters.inline(f"(?:{pattern})(?P<fid>)")
-    if any(not fault.warning for fault in faults) or "\n" in line:
-        return
-    if Matcher(spec, UTC).match(line, 1772366400.0).regex >= 0:
-        assert Prefilter([spec]).candidates(line.encode() + b"\n") == [line.encode()] or not line
+    told = [filters.inline(f"(?:{pattern})(?P<fid>)") for pattern in patterns]
+    specs = [spec for spec, faults in told if all(fault.warning for fault in faults)]
+    texts = [text[:place] + date + text[place:] for text, date, place in parts]
+    found = Prefilter(specs).candidates("".join(f"{text}\n" for text in texts).encode())
+    for text in filter(None, texts):
+        wanted = {n for line, each in found if line == text.encode() for n, _ in each}
+        for number, spec in enumerate(specs):
+            if Matcher(spec, UTC).match(text, 1772366400.0).regex >= 0:
+                assert number in wanted, (text, spec.failregex[0].text)
 
 
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(st.binary(min_size=1, max_size=3), st.booleans()), min_size=1, max_size=5),
+    st.lists(st.binary(max_size=6) | st.just(b"\n") | st.just(b"x 5/JAN/2026 "), max_size=20).map(b"".join),
+)
+def test_both_engines_find_the_same_literals_in_the_same_lines(
+    parts: list[tuple[bytes, bool]], data: bytes
+) -> None:
+    texts = [Text(text.replace(b"\n", b"."), caseless) for text, caseless in dict(parts).items()]
+    found = [
+        {(data.count(b"\n", 0, end), number) for end, number in engine(texts).hits(data)}
+        for engine in (Hyperscan, OneByOne)
+    ]
+    assert found[0] == found[1]
+
+
+def test_only_the_regexes_whose_literal_is_there_are_wanted() -> None:
+    specs = [filters.inline(text)[0] for text in ("alpha <HOST>", "beta <HOST>", r"<F-ID>\d+</F-ID>")]
+    found = Prefilter([*specs, specs[0]]).candidates(b"none\nalpha 1\nbeta alpha\n")
+    assert found == [
+        (b"none", ((2, (0,)),)),
+        (b"alpha 1", ((0, (0,)), (2, (0,)), (3, (0,)))),
+        (b"beta alpha", ((1, (0,)), (2, (0,)))),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-7", "iso2022_jp", "cp037"])
+def test_in_an_encoding_that_hides_its_letters_every_line_is_looked_at(encoding: str) -> None:
+    spec, _ = filters.inline("needle <HOST>")
+    assert lines(Prefilter([spec], [encoding]), b"anything\n") == [b"anything"]
+
+
+def test_each_filter_looks_for_its_literals_in_the_encoding_of_its_jail() -> None:
+    spec, _ = filters.inline("gefällt <HOST>")
+    found = Prefilter([spec, spec], ["utf-8", "latin-1"]).candidates("gefällt 1\n".encode("latin-1"))
+    assert [wanted for _, wanted in found] == [((1, (0,)),)]
+
+
+def test_the_odd_date_is_one_that_the_date_patterns_find_behind_a_word() -> None:
+    assert re.search(ODD_DATE, b"foo 5/Jan/2026 10:00:00 bar", re.IGNORECASE)
+    assert re.search(ODD_DATE, b"foo 5-12-26 10:00:00 bar", re.IGNORECASE)
+
+
+@pytest.mark.usefixtures("_engines")
 def test_candidates_are_whole_lines_in_order_each_once() -> None:
     spec, _ = filters.inline("needle <HOST>")
     data = b"x\nneedle needle 1\n\0\xff needle \n\nend needle 2\n"
-    assert Prefilter([spec]).candidates(data) == [b"needle needle 1", b"\0\xff needle ", b"end needle 2"]
+    assert lines(Prefilter([spec]), data) == [b"needle needle 1", b"\0\xff needle ", b"end needle 2"]
 
 
+@pytest.mark.usefixtures("_engines")
 def test_literals_without_case_are_found_in_any_case() -> None:
     spec, _ = filters.inline("(?i)nAdle <HOST>")
-    assert Prefilter([spec]).candidates(b"NADLE 1\nother\nnadle 2\n") == [b"NADLE 1", b"nadle 2"]
+    assert lines(Prefilter([spec]), b"NADLE 1\nother\nnadle 2\n") == [b"NADLE 1", b"nadle 2"]
     assert required(spec.failregex[0].regex) == frozenset({Literal("nAdle ", True)})
 
 
+@pytest.mark.usefixtures("_engines")
 def test_a_literal_wanted_with_and_without_case_is_found_in_any() -> None:
     specs = [filters.inline(text)[0] for text in ("(?i)not allowed to <HOST>", "not allowed to <HOST>")]
     for order in (specs, specs[::-1]):
-        assert Prefilter(order).candidates(b"Not Allowed To x\n") == [b"Not Allowed To x"]
+        assert lines(Prefilter(order), b"Not Allowed To x\n") == [b"Not Allowed To x"]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +176,8 @@ def test_a_literal_wanted_with_and_without_case_is_found_in_any() -> None:
 )
 def test_a_date_never_stands_inside_a_literal(pattern: str, line: str) -> None:
     spec, _ = filters.inline(pattern)
-    if Matcher(spec, UTC).match(line, 1772366400.0).regex >= 0:
-        assert Prefilter([spec]).candidates(line.encode() + b"\n")
+    matched = Matcher(spec, UTC).match(line, 1772366400.0).regex >= 0
+    assert not matched or lines(Prefilter([spec]), line.encode() + b"\n")
 
 
 def test_with_a_date_pattern_of_one_s_own_every_line_is_looked_at(tmp_path: Path) -> None:
@@ -122,7 +187,7 @@ def test_with_a_date_pattern_of_one_s_own_every_line_is_looked_at(tmp_path: Path
     assert faults == []
     line = "foo [2026-01-05 10:00:00]bar 203.0.113.7"
     assert Matcher(spec, UTC).match(line, 1772366400.0).host == "203.0.113.7"
-    assert Prefilter([spec]).candidates(line.encode() + b"\n") == [line.encode()]
+    assert lines(Prefilter([spec]), line.encode() + b"\n") == [line.encode()]
 
 
 @pytest.mark.parametrize(
@@ -137,5 +202,5 @@ def test_with_a_date_pattern_of_one_s_own_every_line_is_looked_at(tmp_path: Path
 def test_no_literal_breaks_the_prefilter_and_no_line_is_missed(pattern: str, encoding: str) -> None:
     spec, _ = filters.inline(pattern)
     line = {"\\": b"\0 ", "c": b"costs  ", "x": b"x" * 20000, "\ufffd": b"\xff "}[pattern[0]] + b"203.0.113.7"
-    candidates = Prefilter([spec], encoding).candidates(line + b"\n")
+    candidates = lines(Prefilter([spec], [encoding]), line + b"\n")
     assert candidates == [line] or pattern.startswith("costs")

@@ -65,7 +65,7 @@ def test_several_lines_are_matched_together_and_what_was_skipped_stays(tmp_path:
 def test_every_line_is_looked_at_where_several_are_matched_together(tmp_path: Path) -> None:
     (tmp_path / "f.conf").write_text("[Definition]\nmaxlines = 2\nfailregex = long literal <HOST>\n")
     spec, _ = filters.from_file(ConfigFiles([]), tmp_path / "f.conf", {})
-    assert Prefilter([spec]).candidates(b"anything\n") == [b"anything"]
+    assert Prefilter([spec]).candidates(b"anything\n") == [(b"anything", ((0, (0,)),))]
 
 
 @pytest.mark.parametrize(

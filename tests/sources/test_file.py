@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,23 +10,27 @@ import pytest
 
 from sidecar.model import Position, SourceError
 from sidecar.sources import wake as waking
-from sidecar.sources.file import LONGEST, Follower
+from sidecar.sources.file import Follower
+from sidecar.sources.reading import LONGEST
 from sidecar.sources.wake import Wake
 
 
 class Reader:
     """Collects the lines of one follower, and its last position."""
 
-    def __init__(self, path: Path, position: Position | None = None, *, tail: bool = False) -> None:
+    def __init__(self, path: Path, positions: Sequence[Position] = (), beginning: int = 0) -> None:
         self.lines: list[bytes] = []
         self.live: list[bool] = []
-        self.position = position
         self._wake = Wake()
-        self._follower = Follower(str(path), self._wake, position, tail=tail)
+        self._follower = Follower(str(path), self._wake, positions, beginning=lambda _: beginning)
+
+    @property
+    def position(self) -> list[Position]:
+        """All positions that are known, as a database would keep them."""
+        return list(self._follower.positions)
 
     async def run(self) -> None:
         async for block in self._follower.blocks():
-            self.position = block.position
             self.live.append(block.live)
             self.lines += block.data.splitlines()
 
@@ -40,9 +44,9 @@ class Reader:
 
 @asynccontextmanager
 async def reading(
-    path: Path, position: Position | None = None, *, tail: bool = False
+    path: Path, positions: Sequence[Position] = (), beginning: int = 0
 ) -> AsyncIterator[Reader]:
-    reader = Reader(path, position, tail=tail)
+    reader = Reader(path, positions, beginning)
     tasks = [asyncio.create_task(reader._wake.run()), asyncio.create_task(reader.run())]
     try:
         yield reader
@@ -80,8 +84,8 @@ async def test_an_incomplete_line_waits_for_its_rest(log: Path) -> None:
         await reader.until(b"one", b"two")
 
 
-async def test_tail_begins_at_the_end(log: Path) -> None:
-    async with reading(log, tail=True) as reader:
+async def test_a_log_that_was_never_read_begins_where_it_is_told(log: Path) -> None:
+    async with reading(log, beginning=4) as reader:
         await asyncio.sleep(0.1)
         append(log, b"two\n")
         await reader.until(b"two")

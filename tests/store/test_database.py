@@ -1,13 +1,17 @@
 """What outlives a restart."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sidecar import store
 from sidecar.model import Ban, Extended, Failure, Network, Position, Spent, StoreError, Unban
 from sidecar.store.database import FILE, Allowed, Database, Forgotten
 
+SCHEMAS = Path(store.__file__).parent
 WHO = Network.parse("203.0.113.7")
 SIX = Network.parse("2001:db8::/64")
 BAN = Ban(WHO, "a", 1.0, None, "log", "why", 2, ("line ü", "two"), 3)
@@ -16,14 +20,14 @@ BAN = Ban(WHO, "a", 1.0, None, "log", "why", 2, ("line ü", "two"), 3)
 def test_everything_is_read_as_it_was_written(tmp_path: Path) -> None:
     database = Database(tmp_path)
     failure = Failure("a", SIX, 2.5, "line")
-    position = Position("/x", 7, 2**40, b"head")
+    position = Position("/x", 7, 2**40, b"head", b"tail")
     allowed = Allowed(SIX, 1.0, None, "test")
     database.write([BAN, failure, position, allowed])
     database.close()
     again = Database(tmp_path)
     assert list(again.bans()) == [BAN]
     assert list(again.failures()) == [failure]
-    assert again.positions() == {"/x": position}
+    assert again.positions() == {"/x": [position]}
     assert again.allowed() == [allowed]
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
     again.close()
@@ -94,6 +98,48 @@ def test_pruning_drops_what_is_older_than_the_window(tmp_path: Path) -> None:
     database.write([Failure("a", WHO, float(at), "x") for at in range(5)])
     database.prune({"a": 2.0})
     assert [f.at for f in database.failures()] == [3.0, 4.0]
+    database.close()
+
+
+def test_each_file_of_a_log_keeps_its_position_and_the_one_read_last_comes_first(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    old, new, other = (Position(path, n, 5, b"h", b"t") for path, n in (("/x", 1), ("/x", 2), ("/y", 1)))
+    database.write([old, new, other])
+    assert database.positions() == {"/x": [new, old], "/y": [other]}
+    later = replace(old, offset=9)
+    database.write([later])
+    assert database.positions() == {"/x": [later, new], "/y": [other]}
+    database.write([replace(new, offset=7), replace(later, offset=10)])
+    assert [p.offset for p in database.positions()["/x"]] == [10, 7]
+    database.close()
+
+
+def test_pruning_keeps_sixteen_files_of_a_log(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    database.write([Position(path, inode, 1, b"h", b"t") for inode in range(20) for path in ("/x", "/y")])
+    database.write([Position("/x", 0, 2, b"h", b"t"), Position("/z", 1, 1, b"h", b"t")])
+    database.prune({})
+    found = database.positions()
+    assert [p.inode for p in found["/x"]] == [0, *range(19, 4, -1)]
+    assert [p.inode for p in found["/y"]] == list(range(19, 3, -1))
+    assert len(found["/z"]) == 1
+    database.close()
+
+
+def test_a_database_of_an_earlier_version_is_brought_up_with_what_it_held(tmp_path: Path) -> None:
+    scripts = [(SCHEMAS / name).read_text(encoding="utf-8") for name in ("schema.sql", "schema-2.sql")]
+    old = sqlite3.connect(tmp_path / FILE)
+    old.executescript("PRAGMA journal_mode=WAL;" + "".join(scripts) + "PRAGMA user_version=2;")
+    old.executemany("INSERT INTO positions VALUES (?,?,?,?)", [("/x", 7, 9, b"head"), ("/y", 8, 1, b"h")])
+    old.execute("INSERT INTO zones VALUES ('/x', 3600.0)")
+    old.commit()
+    old.close()
+    database = Database(tmp_path)
+    assert database.positions() == {
+        "/x": [Position("/x", 7, 9, b"head", b"")],
+        "/y": [Position("/y", 8, 1, b"h", b"")],
+    }
+    assert database.zones() == {"/x": 3600.0}
     database.close()
 
 

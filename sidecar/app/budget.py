@@ -1,0 +1,34 @@
+"""The clock behind the time budget of a regex: a timer of CPU time that ticks while the process works.
+
+Python's regex engine looks for signals while it searches, so a handler that raises breaks a search off. The
+timer counts CPU time: a machine that is slow makes no regex slow, and an idle process has no ticks.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from sidecar.detect.watch import WATCH
+from sidecar.model import Seconds
+
+# A search that sees two ticks is broken off: after one to two times this.
+TICK: Seconds = 0.02
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Within this, no regex works on one line for longer than two ticks. For the main thread only."""
+
+    def tick(_number: int, _frame: FrameType | None) -> None:
+        WATCH.tick()
+
+    before = signal.signal(signal.SIGVTALRM, tick)
+    signal.setitimer(signal.ITIMER_VIRTUAL, TICK, TICK)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)

@@ -1,0 +1,51 @@
+"""Where in a log a time begins, found by bisection: what is older is not read at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import IO
+
+from sidecar.model import Instant
+
+# A stretch without any date of this length, as a stack trace, ends the search: what is before it is read too.
+_UNDATED = 1 << 20
+_NEAR = 1 << 16
+
+
+def first_since(file: IO[bytes], since: Instant, when: Callable[[bytes], Instant | None]) -> int:
+    """The offset of a line before which everything is older than `since`; 0 where dates do not tell.
+
+    `when` dates one line without its newline, None if it has no date. Lines are taken to be in order of time.
+    """
+    low, high = 0, file.seek(0, os.SEEK_END)
+    while high - low > _NEAR:
+        middle = (low + high) // 2
+        found = _dated(file, middle, high, when)
+        if found is None:
+            high = middle
+            continue
+        offset, at = found
+        if at >= since:
+            high = middle
+        else:
+            low = offset
+    # A log without dates is read whole.
+    return low
+
+
+def _dated(
+    file: IO[bytes], start: int, end: int, when: Callable[[bytes], Instant | None]
+) -> tuple[int, Instant] | None:
+    """The first line with a date that begins behind `start` and before `end`."""
+    file.seek(start)
+    offset = start + len(file.readline(_UNDATED))
+    while offset < min(end, start + _UNDATED):
+        line = file.readline(_UNDATED)
+        if not line.endswith(b"\n"):
+            return None
+        at = when(line.rstrip(b"\r\n"))
+        if at is not None:
+            return offset, at
+        offset += len(line)
+    return None

@@ -1,0 +1,101 @@
+"""How each change becomes rows of the database, and a row a value again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from sidecar.model import Ban, Extended, Failure, Network, Position, Spent, Unban
+from sidecar.store.changes import Allowed, Change, Forgotten, Past, Zone
+
+SELECT_BANS = "SELECT network,jail,at,until,origin,reason,failures,evidence,count,dry FROM bans"
+_DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
+
+
+def key_of(network: Network) -> bytes:
+    """A network as the database holds it: version, prefix length, address in network byte order."""
+    return bytes((network.version, network.length)) + network.packed
+
+
+def network_of(key: bytes) -> Network:
+    """The network that `key_of` wrote."""
+    return Network(key[0], int.from_bytes(key[2:], "big"), key[1])
+
+
+def ban_of(row: Sequence[Any]) -> Ban:
+    """A row of SELECT_BANS."""
+    key, jail, at, until, origin, reason, failures, evidence, count, dry = row
+    lines = tuple(json.loads(evidence))
+    return Ban(network_of(key), jail, at, until, origin, reason, failures, lines, count, bool(dry))
+
+
+def write(db: sqlite3.Connection, change: Change) -> None:
+    """Write one change, inside a transaction of the caller's."""
+    match change:
+        case Failure():
+            row: Sequence[object] = (change.jail, key_of(change.network), change.at, change.line)
+            db.execute("INSERT INTO failures VALUES (?,?,?,?)", row)
+        case Ban() | Extended():
+            _write_ban(db, change if isinstance(change, Ban) else change.ban)
+        case Unban():
+            _write_unban(db, change)
+        case Past(ban=ban):
+            row = (key_of(ban.network), ban.jail, ban.at, ban.until, change.ended, change.why)
+            row = (*row, ban.origin, ban.reason, ban.failures, ban.count)
+            db.execute("INSERT INTO history VALUES (?,?,?,?,?,?,?,?,?,?)", row)
+        case Spent():
+            db.execute(_DELETE_FAILURES, (key_of(change.network), change.jail))
+        case Forgotten():
+            _forget(db, change)
+        case Position():
+            # A row that is written again goes behind all others: their order is that of recency.
+            row = (change.path, change.inode, change.offset, change.head, change.tail)
+            db.execute("INSERT OR REPLACE INTO positions VALUES (?,?,?,?,?)", row)
+        case Zone():
+            db.execute("INSERT OR REPLACE INTO zones VALUES (?,?)", (change.path, change.offset))
+        case Allowed():
+            row = (key_of(change.network), change.at, change.until, change.reason)
+            db.execute("INSERT OR REPLACE INTO allowed VALUES (?,?,?,?)", row)
+
+
+def _write_ban(db: sqlite3.Connection, ban: Ban) -> None:
+    key = key_of(ban.network)
+    db.execute(
+        "INSERT OR REPLACE INTO bans VALUES (?,?,?,?,?,?,?,?,?,?)",
+        (
+            key,
+            ban.jail,
+            ban.at,
+            ban.until,
+            ban.origin,
+            ban.reason,
+            ban.failures,
+            ban.count,
+            ban.dry,
+            json.dumps(ban.evidence, ensure_ascii=False),
+        ),
+    )
+    # The failures that led here are the ban's evidence now, and count no more.
+    db.execute(_DELETE_FAILURES, (key, ban.jail))
+
+
+def _write_unban(db: sqlite3.Connection, unban: Unban) -> None:
+    key = (key_of(unban.network), unban.jail)
+    db.execute(
+        "INSERT INTO history SELECT network,jail,at,until,?,?,origin,reason,failures,count FROM bans"
+        " WHERE network=? AND jail=? AND dry=0",
+        (unban.at, unban.reason, *key),
+    )
+    db.execute("DELETE FROM bans WHERE network=? AND jail=?", key)
+
+
+def _forget(db: sqlite3.Connection, change: Forgotten) -> None:
+    keys = db.execute("SELECT DISTINCT network FROM failures").fetchall()
+    inside = [(key,) for (key,) in keys if change.network.covers(network_of(key))]
+    for row in inside:
+        if change.jail is None:
+            db.execute("DELETE FROM failures WHERE network=?", row)
+        else:
+            db.execute(_DELETE_FAILURES, (*row, change.jail))
