@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sidecar.app.configuration import Loaded
 from sidecar.app.place import Place
 from sidecar.app.service import Service
 from sidecar.kernel.netlink import NoNetAdmin
-from sidecar.model import ConfigError, StoreError, ZmbanError
+from sidecar.model import ConfigError, ZmbanError
 
 _log = logging.getLogger("zmban")
 # Who does not read an answer to its end must not keep us from stopping.
@@ -54,22 +55,40 @@ async def _serve(service: Service, socket: Path, listen: str) -> None:
         server.close()
         socket.unlink(missing_ok=True)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(runner.cleanup()), _PATIENCE_SECONDS)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await asyncio.shield(runner.cleanup())
 
 
 @contextlib.contextmanager
 def claimed(state: Path) -> Iterator[None]:
-    """The state directory for this process alone. ConfigError where another zmban holds it."""
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        lock = (state / "lock").open("w")
-    except OSError as error:
-        raise StoreError(f"{state} cannot be written: {error.strerror}") from error
-    with lock:
+    """The state directory for this process alone. ConfigError where another zmban holds it.
+
+    The directory itself is locked, which works where nothing can be written too; a file in it beside, by which
+    earlier versions know each other. Where there is no directory, and none can be made, there is nothing to
+    share.
+    """
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(
-                f"{state}: another zmban works with this state; stop it, or use --state"
-            ) from error
+            _log.error("%s cannot be made: %s", state, error.strerror)
+        for path, flags in ((state, os.O_RDONLY | os.O_DIRECTORY), (state / "lock", os.O_RDWR | os.O_CREAT)):
+            with contextlib.suppress(OSError):
+                descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+                stack.callback(os.close, descriptor)
+                if not _locked(descriptor):
+                    raise ConfigError(
+                        f"{state}: another zmban works with this state; stop it, or use --state"
+                    )
         yield
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock a file; False where somebody else holds it. A disk that knows no such locks keeps nobody away."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        _log.warning("a lock on the state cannot be had (%s): no second zmban may use it", error.strerror)
+    return True

@@ -59,7 +59,8 @@ class Resolver:
             task = self._waiting[name] = loop.run_in_executor(self._pool, addresses, name)
             task.add_done_callback(lambda _: self._waiting.pop(name, None))
         try:
-            found = await asyncio.wait_for(asyncio.shield(self._waiting[name]), _LONGEST)
+            async with asyncio.timeout(_LONGEST):
+                found = await asyncio.shield(self._waiting[name])
         except TimeoutError:
             _log.warning("no answer in %g s for the name %r", _LONGEST, name)
             return ()

@@ -65,21 +65,23 @@ def _literal(name: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
-def read_on(file: IO[bytes], positions: Iterable[Position]) -> int | None:
+def read_on(file: IO[bytes], positions: Iterable[Position], *, copy: bool = False) -> int | None:
     """How far this content was read, by the furthest of these positions that is one of it; None if none is.
 
-    A file that ends before its position is an older copy of what was read: all of it was.
+    A `copy` that ends before its position is an older one of what was read: all of it was.
     """
     best: int | None = None
     begin = file.read(MARK)
     for position in positions:
+        if copy and begin and len(begin) < len(position.head) and position.head.startswith(begin):
+            best = max(best or 0, len(begin))
         if not position.head or not begin.startswith(position.head):
             continue
         file.seek(position.offset - len(position.tail))
         tail = file.read(len(position.tail))
         if tail == position.tail:
             best = max(best or 0, position.offset)
-        elif len(tail) < len(position.tail):
+        elif copy and len(tail) < len(position.tail):
             best = max(best or 0, file.seek(0, os.SEEK_END))
     return best
 
@@ -94,6 +96,6 @@ def known(sibling: Sibling, positions: Sequence[Position]) -> int | None:
     """As `read_on`, for a sibling; None too where it cannot be read."""
     try:
         with sibling.open() as file:
-            return read_on(file, positions)
+            return read_on(file, positions, copy=True)
     except BROKEN:
         return None

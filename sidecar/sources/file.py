@@ -33,8 +33,8 @@ Beginning = Callable[[str], int]
 class Follower:
     """Follows one path for as long as it is iterated. Never retries: SourceError ends it.
 
-    `positions` are those of all its files that are known, the one read last first. `length` is how much is read in
-    one go; who iterates may change it.
+    `positions` are those of all its files that are known, the one read last first. `length` is how much is
+    read in one go; who iterates may change it.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Follower:
 
     async def _copied(self, current: Reading) -> AsyncIterator[Block]:
         """The file was copied and truncated: the rest of what it was, from the copy."""
-        was = [current.position()] if current.offset else []
+        was = [p for p in self.positions if p.inode == current.inode][:1]
         for sibling in reversed(await asyncio.to_thread(content.siblings, self.path)):
             offset = await asyncio.to_thread(content.known, sibling, was) if was else None
             if offset == current.offset:

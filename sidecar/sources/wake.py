@@ -62,7 +62,7 @@ class Wake:
         self._events: dict[str, asyncio.Event] = {}
         # What a path really is called now, for a log that is a symbolic link, and when that was looked up.
         self._real: dict[str, tuple[str, float]] = {}
-        self._watched: dict[str, Watch] = {}
+        self._watched: dict[str, tuple[Watch, int]] = {}
         self._polled: set[str] = set()
         self._inotify: Inotify | None = None
 
@@ -71,7 +71,9 @@ class Wake:
         event = self._events.setdefault(path, asyncio.Event())
         sure = self._look(path)
         try:
-            await asyncio.wait_for(event.wait(), _SURE_SECONDS if sure else POLL_SECONDS)
+            # Not wait_for: in Python 3.11 that swallows a cancellation which comes together with the event.
+            async with asyncio.timeout(_SURE_SECONDS if sure else POLL_SECONDS):
+                await event.wait()
         except TimeoutError:
             return
         event.clear()
@@ -85,8 +87,19 @@ class Wake:
         if now - looked > _LOOK_SECONDS or not looked:
             real = os.path.realpath(path)
             self._real[path] = (real, now)
+            self._forget_gone()
         directories = {os.path.dirname(path), os.path.dirname(real)}  # noqa: PTH120 - texts, thousands of times
         return min(map(self._watch, directories))
+
+    def _forget_gone(self) -> None:
+        """A directory that was made anew is another one, and is watched anew."""
+        for directory, (_, inode) in list(self._watched.items()):
+            try:
+                same = os.stat(directory).st_ino == inode
+            except OSError:
+                same = False
+            if not same:
+                del self._watched[directory]
 
     def _watch(self, directory: str) -> bool:
         if directory in self._watched:
@@ -99,7 +112,7 @@ class Wake:
             self._polled.add(directory)
             return False
         try:
-            self._watched[directory] = self._inotify.add_watch(directory, _MASK)
+            self._watched[directory] = (self._inotify.add_watch(directory, _MASK), os.stat(directory).st_ino)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -123,11 +136,6 @@ class Wake:
 
     def _deliver(self, event: Event) -> bool:
         """Wake whom it concerns; whether there was somebody."""
-        if event.mask & Mask.IGNORED:
-            # The directory is gone; another of its name is watched as soon as it is there.
-            gone = [name for name, watch in self._watched.items() if watch is event.watch]
-            for name in gone:
-                del self._watched[name]
         if event.path is None or event.mask & (Mask.Q_OVERFLOW | Mask.IGNORED):
             waiting = list(self._events.values())
         else:
