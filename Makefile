@@ -2,7 +2,7 @@
 # Most tests wait, for a kernel, a server or a clock; a file stays together, because the stack is one.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help up down demo test check unit stack conformance venv lock clean bench
+.PHONY: help up down demo test check unit stack conformance venv test-faults lock clean bench bench-scan
 
 help:
 	@echo "make up      the whole demonstration in containers: who attacks is banned before your eyes"
@@ -12,10 +12,12 @@ help:
 	@echo "make check   format, lint, types, floors"
 	@echo "make unit    tests that need no containers"
 	@echo "make stack   tests against real mail servers in containers"
+	@echo "make test-faults  a hundred kills under every kind of rotation, and broken disks and databases"
 	@echo "make conformance  Fail2Ban's own sample logs through our matcher, as a table"
 	@echo "make venv    .venv/bin/zmban"
 	@echo "make lock    lock the dependencies anew"
-	@echo "make bench   figures: lines a second, routes a second against ip and pyroute2"
+	@echo "make bench   figures in a few minutes: lines a second, routes a second against ip and pyroute2"
+	@echo "make bench-scan  scanning against fail2ban, sshguard, ripgrep, into docs/benchmarks.md (ARGS=--help)"
 	@echo "make clean   take all of it away again"
 
 venv:
@@ -48,14 +50,23 @@ stack: venv
 conformance: venv
 	.venv/bin/python -m tests.conformance.run
 
+test-faults: venv
+	@sh scripts/tools.sh
+	ZMBAN_KILLS=$${ZMBAN_KILLS:-100} .venv/bin/pytest -q -s tests/faults
+
 test: check
 	@sh scripts/tools.sh
 	@sh scripts/engine.sh
 	.venv/bin/pytest -q $(PARALLEL)
 
 bench: venv
-	.venv/bin/python -m tests.bench.replay
+	@sh scripts/tools.sh
+	.venv/bin/python -m tests.bench.scan --quick
 	.venv/bin/python -m tests.bench.kernel
+
+bench-scan: venv
+	@sh scripts/tools.sh
+	.venv/bin/python -m tests.bench.scan $(ARGS)
 
 lock: venv
 	@sh scripts/lock.sh

@@ -135,8 +135,14 @@ class Network(NamedTuple):
 _TRANSLATED = Network(6, 0x64FF9B << 96, 96)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _parse(text: str) -> Network:
+    parts = text.split(".")
+    if len(parts) == 4 and text.isascii() and all(map(str.isdigit, parts)):
+        # During an attack most of the time would be spent in ipaddress, for addresses like this one.
+        a, b, c, d = map(int, parts)
+        if f"{a}.{b}.{c}.{d}" == text and max(a, b, c, d) < 256:
+            return Network(4, a << 24 | b << 16 | c << 8 | d, 32)
     parsed = ipaddress.ip_network(text.strip().strip("[]"))
     if isinstance(parsed, ipaddress.IPv6Network):
         mapped = parsed.network_address.ipv4_mapped
@@ -164,16 +170,18 @@ class PrefixSet:
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._networks = frozenset(networks)
-        self._lengths = {
-            version: sorted({n.length for n in self._networks if n.version == version}, reverse=True)
-            for version in BITS
-        }
+        # For each version the lengths that occur, longest first, each with its members by their first bits.
+        self._lengths: dict[int, list[tuple[int, int, dict[int, Network]]]] = {4: [], 6: []}
+        for version, length in sorted({(n.version, n.length) for n in self._networks}, reverse=True):
+            shift = BITS[version] - length
+            members = {n.value >> shift: n for n in self._networks if n[::2] == (version, length)}
+            self._lengths[version].append((length, shift, members))
 
     def covering(self, network: Network) -> Network | None:
         """The most specific member that covers all of `network`."""
-        for length in self._lengths[network.version]:
-            if length <= network.length and (wider := network.supernet(length)) in self._networks:
-                return wider
+        for length, shift, members in self._lengths[network.version]:
+            if length <= network.length and (found := members.get(network.value >> shift)) is not None:
+                return found
         return None
 
     def inside(self, network: Network) -> list[Network]:
@@ -194,7 +202,8 @@ class PrefixSet:
 class Block:
     """Whole lines of one log, read in one go.
 
-    `data` ends with a newline; `position` is where to go on when this block is done; `live` is False
+    `data` ends with a newline, or is empty where a file was just opened.
+    `position` is where to go on when this block is done; `live` is False
     while a backlog is read.
     """
 

@@ -29,7 +29,7 @@ from sidecar.model import (
 
 # While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
 _LIVE_TOLERANCE = 60.0
-_MOST_KNOWN = 50_000
+_MOST_KNOWN = 20_000
 
 
 def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:

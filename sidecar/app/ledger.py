@@ -4,28 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
-from sidecar.app.threads import to_the_end
+from sidecar.app import recovery
+from sidecar.app.recovery import Store
 from sidecar.model import Instant, Position, StoreError
-from sidecar.store.database import Change, Database
+from sidecar.store.database import MOST_FILES, Change, DamagedError, Database, Past
 
 _log = logging.getLogger("zmban.store")
 # Half of the second that is promised: a commit takes its time too. On a full disk ever less often.
 _EVERY_SECONDS = (0.5, 10.0)
 # With more than this waiting, no more is read: the log itself is the buffer.
 _MOST_WAITING = 100_000
+# How often it is tried to write down what lies in memory only.
+_RETURN_SECONDS = 5.0
+
+Key = tuple[str, int, bytes]
+T = TypeVar("T")
 
 
 class Ledger:
-    """Changes in order, and the newest position in each file of each log; one transaction takes both."""
+    """Changes in order, and the newest position in each file of each log; one transaction takes both.
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.failing: str | None = None
+    `snapshot` gives all that memory knows, but for the positions: what is written where the database is
+    damaged. `failing` says why what is decided would not outlive the process, None where it would.
+    """
+
+    def __init__(self, store: Store, snapshot: Callable[[], Iterable[Change]] = tuple) -> None:
+        self._snapshot = snapshot
         self._changes: list[Change] = []
-        self._positions: dict[tuple[str, int], Position] = {}
+        self._positions: dict[Key, Position] = {}
         self._lock = asyncio.Lock()
+        self._tried = 0.0
+        self.begin(store)
+
+    def begin(self, store: Store) -> None:
+        """Work with this database from now on."""
+        self.store, self.failing = store, store.failing
+        # Of each file where its reading is, the newest last; what is not written yet is among it.
+        self._known: dict[Key, Position] = {}
+        for positions in store.database.positions().values():
+            self._known.update({(p.path, p.inode, p.head): p for p in reversed(positions)})
+
+    @property
+    def database(self) -> Database:
+        """The one that is written to now."""
+        return self.store.database
 
     def add(self, changes: Iterable[Change]) -> None:
         """Note changes; they are committed with the positions noted by then."""
@@ -34,8 +61,9 @@ class Ledger:
     def reached(self, position: Position) -> None:
         """Everything before this position of a file has been judged, and its changes were added."""
         # The last one that is written is the one that was read last.
-        self._positions.pop((position.path, position.inode), None)
-        self._positions[position.path, position.inode] = position
+        for positions in (self._positions, self._known):
+            positions.pop((position.path, position.inode, position.head), None)
+            positions[position.path, position.inode, position.head] = position
 
     async def room(self) -> None:
         """Wait until there is room for more changes."""
@@ -44,33 +72,79 @@ class Ledger:
 
     async def commit(self) -> str | None:
         """Write what was noted; the error if that failed. What was not written is kept for the next time."""
+        return await _whole(self._commit())
+
+    async def _commit(self) -> str | None:
         async with self._lock:
             changes, self._changes = self._changes, []
             positions, self._positions = self._positions, {}
-            if not changes and not positions:
-                return self.failing
-            written = False
-            try:
-                await to_the_end(self.database.write, [*changes, *positions.values()])
-                written, self.failing = True, None
-            except StoreError as error:
-                if self.failing is None:
-                    _log.error("%s; bans go on, and are written as soon as it works again", error)
-                self.failing = str(error)
-            finally:
-                if not written and self.failing is not None:
+            if changes or positions:
+                try:
+                    await asyncio.to_thread(self.database.write, [*changes, *positions.values()])
+                except DamagedError as error:
+                    await self._renew(error, changes)
+                except StoreError as error:
+                    self._tell(str(error))
                     self._changes = changes + self._changes
                     older = {key: one for key, one in positions.items() if key not in self._positions}
                     self._positions = older | self._positions
+                else:
+                    self.failing = self.store.failing
+            if self.store.failing and time.monotonic() - self._tried > _RETURN_SECONDS:
+                await self._return()
+                self._tried = time.monotonic()
             return self.failing
+
+    def _tell(self, failing: str) -> None:
+        if self.failing is None:
+            _log.error("%s; bans go on, and are written as soon as it works again", failing)
+        self.failing = failing
+
+    async def _renew(self, error: DamagedError, changes: list[Change]) -> None:
+        """The database is damaged: one with all that memory knows takes its place. What waits is part of
+        that, but for bans of elsewhere that are only counted."""
+        self._tell(str(error))
+        past = [change for change in (*changes, *self._changes) if isinstance(change, Past)]
+        content = [*self._snapshot(), *self._known.values(), *past]
+        self._changes, self._positions = [], {}
+        damaged = self.database
+        await asyncio.to_thread(damaged.close)
+        self.store = await asyncio.to_thread(recovery.renewed, damaged.path.parent, content, str(error))
+        self.failing = self.store.failing
+
+    async def _return(self) -> None:
+        """What lies in memory goes to disk as soon as that takes it."""
+        memory = self.store
+        try:
+            self.store = await asyncio.to_thread(recovery.returned, self.database.path.parent, memory)
+        except recovery.UnreadError:
+            raise
+        except (StoreError, OSError) as error:
+            _log.debug("%s", error)
+            return
+        self.failing = None
+        memory.database.close()
 
     async def prune(self, oldest: dict[str, Instant]) -> None:
         """Drop failures that no longer count, in the database too; what fails is tried at the next time."""
+        await _whole(self._prune(oldest))
+
+    async def _prune(self, oldest: dict[str, Instant]) -> None:
         async with self._lock:
             try:
-                await to_the_end(self.database.prune, oldest)
+                await asyncio.to_thread(self.database.prune, oldest)
+            except DamagedError as error:
+                await self._renew(error, [])
             except StoreError as error:
                 _log.warning("%s", error)
+                return
+        kept: dict[Key, Position] = {}
+        files: Counter[str] = Counter()
+        for key, position in reversed(self._known.items()):
+            files[position.path] += 1
+            if files[position.path] <= MOST_FILES:
+                kept[key] = position
+        self._known = dict(reversed(kept.items()))
 
     async def run(self) -> None:
         """Commit again and again until cancelled."""
@@ -79,3 +153,13 @@ class Ledger:
             await asyncio.sleep(pause)
             failed = await self.commit()
             pause = min(pause * 2, longest) if failed else _EVERY_SECONDS[0]
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Await it; a cancellation waits for its end, so that it is known what was written."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

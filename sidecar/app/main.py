@@ -63,9 +63,8 @@ async def _serve(service: Service, socket: Path, listen: str) -> None:
 def claimed(state: Path) -> Iterator[None]:
     """The state directory for this process alone. ConfigError where another zmban holds it.
 
-    The directory itself is locked, which works where nothing can be written too; a file in it beside, by which
-    earlier versions know each other. Where there is no directory, and none can be made, there is nothing to
-    share.
+    The directory itself is locked, which works where nothing can be written too; and a file in it, by which
+    earlier versions know each other. Where there is no directory, and none can be made, nothing is shared.
     """
     with contextlib.ExitStack() as stack:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import FiniteFloat, validate_call
 
-from sidecar.app import importing
+from sidecar.app import importing, recovery
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
 from sidecar.detect import multipattern
@@ -223,7 +223,7 @@ class Orders:
                 for path, log in service.logs.logs.items()
                 for slow in log.scanner.quarantined(time.time())
             ],
-            "store": service.ledger.failing or "good",
+            "store": recovery.state_of(service),
             "jails": [self._jail(name) for name in service.jails],
             "sources": [self._source(path) for path in service.logs.logs],
             "faults": [str(fault) for fault in service.faults],

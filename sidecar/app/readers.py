@@ -147,6 +147,9 @@ class Logs:
         """Judge a block whole: what it leads to is published in one go, and with it how far the log was read.
         Returns how much to read the next time, so that nobody else waits for long."""
         service, now = self._service, block.read_at
+        if not block.data:
+            service.ledger.reached(block.position)
+            return length
         begun, before = time.perf_counter(), log.scanner.tally.lines
         if block.live and log.clock is not None:
             last = block.data[block.data.rfind(b"\n", 0, -1) + 1 : -1][:LONGEST_LINE]

@@ -35,31 +35,32 @@ from sidecar.model import (
     Unban,
 )
 
-_BLOCK = 4 << 20
+# Small enough for a processor's own cache: what was read is still there when it is scanned.
+_BLOCK = 1 << 18
+_LONGEST = 1 << 20
 
 Decision: TypeAlias = Ban | Extended | Unban | Refused
 Told = tuple[Instant, Match | Refused]
 
 
 def blocks(path: str) -> Iterator[bytes]:
-    """A file in blocks of whole lines; the last line is completed by a newline if it has none."""
-    rest = b""
+    """A file in blocks of whole lines; the last line is completed by a newline if it has none, and one that
+    is too long for any memory is cut."""
     try:
         with Path(path).open("rb") as file:
             if file.read(2) == b"\x1f\x8b":
                 raise SourceError(f"{path} is packed; zcat it into a file first")
             file.seek(0)
             while data := file.read(_BLOCK):
-                cut = data.rfind(b"\n") + 1
-                if not cut:
-                    rest += data
-                    continue
-                yield rest + data[:cut]
-                rest = data[cut:]
+                if not data.endswith(b"\n"):
+                    data += file.readline(_LONGEST)
+                if not data.endswith(b"\n"):
+                    data += b"\n"
+                    while (more := file.readline(_LONGEST)) and not more.endswith(b"\n"):
+                        pass
+                yield data
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
-    if rest:
-        yield rest + b"\n"
 
 
 class Replay:

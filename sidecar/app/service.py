@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from datetime import tzinfo
 from functools import partial
 from typing import Any
 
-from sidecar.app import announce, budget, configuration, emergency, readers, surroundings
+from sidecar.app import announce, budget, configuration, emergency, readers, recovery, surroundings
 from sidecar.app.configuration import Loaded
 from sidecar.app.enforcer import Enforcer
 from sidecar.app.ignoring import IgnoreLists
@@ -36,7 +37,7 @@ from sidecar.model import (
     Unban,
 )
 from sidecar.serve.metrics import Metrics
-from sidecar.store.database import Allowed, Database
+from sidecar.store.database import Allowed, DamagedError
 
 _log = logging.getLogger("zmban")
 
@@ -65,7 +66,7 @@ class Service:
             partial(emergency.remove_all, self.settings.kernel),
             dry=place.dry_run,
         )
-        self.ledger = Ledger(Database(place.state))
+        self.ledger = Ledger(recovery.opened(place.state), lambda: recovery.snapshot(self))
         self.table = BanTable()
         self.evidence = Evidence(*evidence_file(place.state))
         self.judge = Judge(self.jails.values(), Guard({}), self.table, None, self.evidence)
@@ -76,14 +77,22 @@ class Service:
         self.surroundings = surroundings.Surroundings({})
         self.logs = readers.Logs(self)
         self.started = time.time()
+        recovery.watch(self)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Bring back what stood, and make the kernel say so, before anything is read."""
         self.jails |= await self.ignoring.look()
         self.surroundings = await surroundings.look(self.settings, self.jails.values())
-        self.restore()
+        try:
+            self.restore()
+        except DamagedError as error:
+            self.ledger.database.close()
+            self.ledger.begin(recovery.replaced(self.place.state, error))
+            self.restore()
         self.protect()
+        if self.ledger.store.lost:
+            await recovery.adopt(self, self.ledger.store.lost)
         applied = await self.reconcile(keep_unknown=True)
         _log.info("%d bans stand; %d routes written", len(self.table), applied)
         self.metrics.begin(self.jails)
@@ -144,7 +153,9 @@ class Service:
         events = list(events)
         self.metrics.observe(events)
         self.ledger.add([e for e in events if isinstance(e, Failure | Spent | Ban | Extended | Unban)])
-        banned = [e.network for e in events if isinstance(e, Ban) and not e.dry]
+        new = Counter(e.network for e in events if isinstance(e, Ban) and not e.dry)
+        # One that another reason refuses already has its route; writing it anew would open it for a moment.
+        banned = [network for network, times in new.items() if self.table.reasons(network) <= times]
         ended: list[Network] = []
         for event in events:
             if isinstance(event, Unban):
@@ -152,7 +163,7 @@ class Service:
                 if not self.table.stands(event.network):
                     ended.append(event.network)
         announce.tell(events)
-        if banned or ended:
+        if new or ended:
             self.metrics.active(self.table.active)
         if len(banned) > _MOST_SINGLE:
             self.later(self.reconcile())

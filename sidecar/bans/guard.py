@@ -40,9 +40,8 @@ class Guard:
         """
         if _RESERVED.covering(network) is not None:
             return "reserved"
-        for reason, networks in self._protected.items():
-            if networks.covering(network) is not None:
-                return reason
+        if self.covers(network):
+            return next(r for r, protected in self._protected.items() if protected.covering(network))
         if ignored is not None and ignored.covering(network) is not None:
             return "ignored"
         if network.length < WIDEST[network.version]:

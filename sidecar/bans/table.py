@@ -74,7 +74,11 @@ class BanTable:
 
     def stands(self, network: Network) -> bool:
         """Whether exactly this network should be refused by the kernel."""
-        return any(not ban.dry for ban in self._bans.get(network, {}).values())
+        return self.reasons(network) > 0
+
+    def reasons(self, network: Network) -> int:
+        """How many reasons stand for exactly this network to be refused by the kernel."""
+        return sum(not ban.dry for ban in self._bans.get(network, {}).values())
 
     def of(self, network: Network, jail: str) -> Ban | None:
         """The ban of exactly this network for one jail."""

@@ -16,10 +16,10 @@ from typing import Any, cast
 
 import click
 
-from sidecar.app import configuration
+from sidecar.app import budget, configuration
 from sidecar.app import regex as matching
 from sidecar.app.configuration import Loaded
-from sidecar.app.regex import Target
+from sidecar.app.regex import Reading, Target
 from sidecar.cli.output import EPOCH, emit, json_options
 from sidecar.cli.regex_out import field
 from sidecar.cli.regex_report import WORDS, Report, Shown
@@ -92,28 +92,41 @@ def regex(
         undated=options["undated"],
         check_all=not options["no_check_all"] and not (as_json or jsonl or options["out"]),
     )
-    if as_json:
-        emit((reading.record() for reading in readings), jsonl=False)
-    elif jsonl or options["out"]:
-        written = json.JSONEncoder(ensure_ascii=False).encode
-        told = (written(r.record()) for r in readings)
-        out = (field(r, options["out"], target.spec) for r in readings if r.matched)
-        # Who writes the lines one by one waits for each answer; a file waits for nobody.
-        _print(told if jsonl else out, at_once=not lines.file)
-    else:
-        shown = {
-            word: Shown(
-                all_of_them=options[f"all_{word}"],
-                none=options.get(f"no_{word}", False),
-                late=target.spec.maxlines if target.spec.maxlines > 1 else 0,
-            )
-            for word in WORDS
-        }
-        report = Report(target, verbose=options["verbose"], shown=shown)
-        report.begin(lines.what, lines.encoding, ignoreregex)
-        for reading in readings:
-            report.add(reading)
-        report.end()
+    # As in the service, no regex works on a line for as long as it likes.
+    with budget.kept():
+        if as_json:
+            emit((reading.record() for reading in readings), jsonl=False)
+        elif jsonl or options["out"]:
+            written = json.JSONEncoder(ensure_ascii=False).encode
+            told = (written(r.record()) for r in readings)
+            out = (field(r, options["out"], target.spec) for r in readings if r.matched)
+            # Who writes the lines one by one waits for each answer; a file waits for nobody.
+            _print(told if jsonl else out, at_once=not lines.file)
+        else:
+            _report(target, lines, readings, ignoreregex, options)
+
+
+def _report(
+    target: Target,
+    lines: _Lines,
+    readings: Iterable[Reading],
+    ignoreregex: str | None,
+    options: dict[str, Any],
+) -> None:
+    """The report for people."""
+    shown = {
+        word: Shown(
+            all_of_them=options[f"all_{word}"],
+            none=options.get(f"no_{word}", False),
+            late=target.spec.maxlines if target.spec.maxlines > 1 else 0,
+        )
+        for word in WORDS
+    }
+    report = Report(target, verbose=options["verbose"], shown=shown)
+    report.begin(lines.what, lines.encoding, ignoreregex)
+    for reading in readings:
+        report.add(reading)
+    report.end()
 
 
 def _target(loaded: Loaded, text: str, ignore: str | None, options: dict[str, Any]) -> Target:

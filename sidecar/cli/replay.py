@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,8 @@ def replay(
             click.echo(
                 f"{name}: no log is there ({jail.logpath[0].glob}); name one with --log {name}=FILE", err=True
             )
+    # What is made here lives long or dies at once: looking for circles in it all the time finds none.
+    gc.set_threshold(100_000, 50, 100)
     with budget.kept():
         _print(run, by_path, as_json=as_json, jsonl=jsonl)
     for (name, regex), times in run.slow.items():

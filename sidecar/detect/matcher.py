@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import tzinfo
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
+from sidecar.detect.groups import identity, meant, merged, over
 from sidecar.detect.lines import Lines
 from sidecar.detect.session import Groups, Sessions
 from sidecar.detect.watch import WATCH, Overrun, Quarantine
@@ -21,7 +21,6 @@ from sidecar.model import Instant
 LONGEST_LINE = 16384
 # A date is that of the next lines too, for so long.
 _LATE = 60.0
-_ALTERNATIVE = re.compile(r"(alt|tuple)_(.+?)(?:_?\d+)?")
 
 
 class Outcome(NamedTuple):
@@ -165,7 +164,7 @@ class Matcher:
             self.prefixed = head is not None
             if head is None:
                 return Outcome(-1, None, at, {}, dateless)
-            groups = _over({}, head)
+            groups = over({}, head)
             text = groups.pop("content", None) or text
         for index in wanted:
             search = self._failing[index]
@@ -178,7 +177,7 @@ class Matcher:
             if self._ignoring and (ignored := self._ignored(text, now)):
                 return self._drop(ignored, Outcome(index, None, at, {}, dateless))
             taken = tuple(self._lines.take(hit)) if self._lines is not None else (line,)
-            groups = _over(groups, hit)
+            groups = over(groups, hit)
             outcome = Outcome(index, None, at, groups, dateless, lines=taken)
             return self._judge(outcome, line, now if at is None else at)
         return Outcome(-1, None, at, {}, dateless)
@@ -196,21 +195,28 @@ class Matcher:
         last = bool(failed) and outcome.regex == len(self._spec.failregex) - 1
         if self._lines is not None or last or not (failed or passed):
             return failed, passed
+        try:
+            return self._all_hits(outcome)
+        except Overrun:
+            return failed, passed
+
+    def _all_hits(self, outcome: Outcome) -> tuple[list[int], list[int]]:
         text = f"{outcome.text}\n"
         if outcome.regex < 0:
             return [], self._all_ignoring(text)
-        head = self._spec.prefregex.regex.search(text) if self._spec.prefregex else None
+        head = self._head(text) if self._head else None
         text = (head.groupdict().get("content") if head else None) or text
-        failed, passed = [], []
-        for index, pattern in enumerate(self._spec.failregex):
-            if index >= outcome.regex and pattern.regex.search(text):
+        failed: list[int] = []
+        passed: list[int] = []
+        for index, search in enumerate(self._failing):
+            if index >= outcome.regex and search(text):
                 ignoring = self._all_ignoring(text)
                 passed += ignoring
                 failed += [] if ignoring else [index]
         return failed, passed
 
     def _all_ignoring(self, text: str) -> list[int]:
-        return [index for index, pattern in enumerate(self._spec.ignoreregex) if pattern.regex.search(text)]
+        return [index for index, search in enumerate(self._ignoring) if search(text)]
 
     def _ignored(self, text: str, now: Instant) -> tuple[int, re.Match[str]] | None:
         for index, search in enumerate(self._ignoring):
@@ -230,7 +236,7 @@ class Matcher:
 
     def _judge(self, outcome: Outcome, line: str, at: Instant) -> Outcome:
         """Whether a hit is a failure, and whose: by itself, or by the session that it belongs to."""
-        groups = _merged(outcome.groups)
+        groups = merged(outcome.groups)
         if groups.get("mlfid"):
             told = self._sessions.add(groups, line, at)
             if told is None:
@@ -239,7 +245,7 @@ class Matcher:
             outcome = outcome._replace(lines=tuple(lines))
         elif groups.get("nofail"):
             return outcome._replace(groups=groups)
-        host = _identity(groups)
+        host = identity(groups)
         return outcome._replace(groups=groups, host=host, matched=True)
 
 
@@ -262,7 +268,7 @@ class _Search:
         self.name = name
         groups = pattern.regex.groupindex
         odd = {"mlfid", "nofail", "cidr"} & set(groups)
-        self.plain = not odd and not any(_meant(group) for group in groups)
+        self.plain = not odd and not any(meant(group) for group in groups)
         self._hosts = [name for name in HOST_GROUPS if name in groups]
 
     def __call__(self, text: str) -> re.Match[str] | None:
@@ -281,52 +287,3 @@ class _Search:
             if host := hit[name]:
                 return host
         return None
-
-
-def _host(groups: Groups) -> str | None:
-    """Whom a match without a prefix length blames."""
-    for name in HOST_GROUPS:
-        if host := groups.get(name):
-            return str(host)
-    return None
-
-
-def _identity(groups: Groups) -> str | None:
-    """Whom a match blames; an address with a prefix length is its network."""
-    host, length = _host(groups), groups.get("cidr")
-    return f"{host}/{length}" if host and length and "fid" not in groups else host
-
-
-def _over(groups: Groups, found: re.Match[str]) -> Groups:
-    """These groups, and over them those of a match that took part; an empty one replaces nothing."""
-    laid = dict(groups)
-    for name, value in found.groupdict().items():
-        if value or (value is not None and name not in laid):
-            laid[name] = value
-    return laid
-
-
-@lru_cache(maxsize=1024)
-def _meant(name: str) -> tuple[str, str] | None:
-    """`alt_user_1` means ("alt", "user"); None for a plain name."""
-    found = _ALTERNATIVE.fullmatch(name)
-    return (found.group(1), found.group(2)) if found else None
-
-
-def _merged(groups: Groups) -> Groups:
-    """Alternatives of a group fill it where it is empty; parts of a tuple are joined under its name."""
-    merged = {name: value for name, value in groups.items() if _meant(name) is None}
-    if len(merged) == len(groups):
-        return merged
-    for name in sorted(groups):
-        meant = _meant(name)
-        if meant is None:
-            continue
-        kind, target = meant
-        if kind == "alt":
-            merged[target] = merged.get(target) or groups[name]
-        else:
-            before = merged.get(target)
-            first = before if isinstance(before, tuple) else () if before is None else (before,)
-            merged[target] = (*first, groups[name])
-    return merged

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sidecar.model import Instant, Seconds
 
-# So many overruns without a good hour between put a regex into quarantine: first for a minute, then twice as
-# long each time.
+# So many overruns without two good hours between put a regex into quarantine: first for a minute, then twice
+# as long each time.
 _STRIKES = 3
-_FORGIVEN: Seconds = 3600.0
+_FORGIVEN: Seconds = 7200.0
 _QUARANTINE: tuple[Seconds, Seconds] = (60.0, 3600.0)
 
 

@@ -61,6 +61,8 @@ class Metrics:
         self.kernel_errors = counter("kernel_errors", "Writes that the kernel refused")
         self.enforced = gauge("enforced", "1 if the kernel refuses what is banned, 0 if not")
         self.database_bytes = gauge("database_bytes", "Size of the database")
+        text = "Why the database needs a look: 1 while nothing is written, damaged files that were set aside"
+        self.store_failing = gauge("store_failing", text, "reason")
         self.reload_good = gauge("config_last_reload_successful", "1 if the last reading found no fault")
         self.reload_at = gauge("config_last_reload_timestamp_seconds", "When the configuration was read")
         gauge("build_info", "The version that runs", "version").labels(__version__).set(1)

@@ -13,8 +13,9 @@ from typing import IO, Any, NamedTuple, cast
 
 from sidecar.model import Position
 
-# So many first bytes, and last ones that were read, tell one file from another.
-MARK = 64
+# So many first bytes, and last ones that were read, tell one file from another: more than a line, since two
+# files of a busy minute may begin alike.
+MARK = 256
 _OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
 # What a packed file says that is cut off, damaged, or none.
 BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)
@@ -93,9 +94,23 @@ def known_at(path: str, positions: Sequence[Position]) -> int | None:
 
 
 def known(sibling: Sibling, positions: Sequence[Position]) -> int | None:
-    """As `read_on`, for a sibling; None too where it cannot be read."""
+    """As `read_on`, for a sibling; None too where it cannot be read. A file of which nothing was read yet is
+    known by its inode alone."""
     try:
         with sibling.open() as file:
-            return read_on(file, positions, copy=True)
+            found = read_on(file, positions, copy=True)
     except BROKEN:
         return None
+    if found is None and any(p.offset == 0 and p.inode == sibling.inode for p in positions):
+        return 0
+    return found
+
+
+def begins_as(sibling: Sibling, positions: Sequence[Position]) -> bool:
+    """Whether a sibling begins as any file that was read."""
+    try:
+        with sibling.open() as file:
+            begin = file.read(MARK)
+    except BROKEN:
+        return False
+    return any(p.head and begin.startswith(p.head) for p in positions)

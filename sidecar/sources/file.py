@@ -24,8 +24,10 @@ _log = logging.getLogger("zmban.sources")
 BLOCK = 1 << 20
 # Programs go on writing into a renamed log until they are told to open the new one.
 _LATE_SECONDS = 60.0
+# So much older may a file look than the one before it, which is written to for a while yet.
+_SLACK_NS = 2 * 60 * 10**9
 _LATELY = 3
-_MOST_KNOWN = 16
+_MOST_KNOWN = 64
 # Where to begin in a log that was never read: from its path to an offset.
 Beginning = Callable[[str], int]
 
@@ -53,7 +55,7 @@ class Follower:
         self._live = False
         self._at_end: Callable[[], None] = lambda: None
         self._late: list[tuple[Reading, float]] = []
-        # The inodes of all files that were there when the current one was opened, or were read since.
+        # The inodes of all files that were there when the following began, or were read since.
         self._seen: set[int] = set()
 
     def on_end(self, reached: Callable[[], None]) -> None:
@@ -67,6 +69,9 @@ class Follower:
             async for block in self._left_behind():
                 yield block
             current = await self._begin()
+            yield self._opened(current)
+            async for block in self._between():
+                yield block
             while True:
                 async for block in self._drain(current):
                     yield block
@@ -78,14 +83,18 @@ class Follower:
                 if current.restarted():
                     async for block in self._copied(current):
                         yield block
+                    async for block in self._between():
+                        yield block
                     current.rewind()
                 elif self._replaced(current):
                     async for block in self._drain(current):
                         yield block
                     self._late.append((current, time.monotonic() + _LATE_SECONDS))
+                    current = await self._open(0)
+                    yield self._opened(current)
+                    # Looked for when the next file is open already: what bears the name later is seen then.
                     async for block in self._between():
                         yield block
-                    current = await self._open(0)
         except OSError as error:
             raise SourceError(
                 f"{self.path} cannot be read: {getattr(error, 'strerror', '') or error}"
@@ -96,12 +105,20 @@ class Follower:
 
     async def _open(self, offset: int) -> Reading:
         opened = Reading(self.path, await Plain.open(self.path), offset)
-        self._seen |= {opened.inode, *(s.inode for s in content.siblings(self.path))}
+        self._seen.add(opened.inode)
         return opened
+
+    def _opened(self, file: Reading) -> Block:
+        """A block without a line, so that it is known from which file the next ones come."""
+        position = file.position()
+        self._note(position)
+        return Block(b"", position, self._live, time.time())
 
     async def _begin(self) -> Reading:
         """Open the file that bears the name now, where its reading has to go on."""
         if not self.positions:
+            # What lay beside a log that was never read is older.
+            self._seen |= {s.inode for s in await asyncio.to_thread(content.siblings, self.path)}
             return await self._open(await asyncio.to_thread(self._beginning, self.path))
         return await self._open(content.known_at(self.path, self.positions) or 0)
 
@@ -112,7 +129,10 @@ class Follower:
 
     def _note(self, position: Position) -> None:
         """Keep what is known of each file, the newest first."""
-        others = [p for p in self.positions if p.inode != position.inode]
+        # An inode may bear another file by now, which begins with something else.
+        others = [
+            p for p in self.positions if p.inode != position.inode or not position.head.startswith(p.head)
+        ]
         self.positions = [position, *others][:_MOST_KNOWN]
 
     async def _drain_late(self) -> AsyncIterator[Block]:
@@ -164,6 +184,7 @@ class Follower:
                 yield block
             return
         reading = Reading(self.path, await Plain.open(sibling.path), offset)
+        yield self._opened(reading)
         async for block in self._drain(reading):
             yield block
         self._late.append((reading, time.monotonic() + _LATE_SECONDS))
@@ -195,23 +216,26 @@ class Follower:
         current = content.known_at(self.path, self.positions)
         anchored = content.known_at(self.path, [newest]) is not None
         # To find a place in a packed file all before it is unpacked: only for what was read lately.
+        listed = content.siblings(self.path)
+        self._seen |= {s.inode for s in listed}
         found = [
-            (s, content.known(s, self.positions[:_LATELY] if s.packed else self.positions))
-            for s in content.siblings(self.path)
+            (s, content.known(s, self.positions[:_LATELY] if s.packed else self.positions)) for s in listed
         ]
         mine = [s for s, offset in found if offset is not None and content.known(s, [newest]) is not None]
-        since = None if anchored or not mine else mine[-1].changed
+        since = None if anchored or not mine else mine[-1].changed - _SLACK_NS
         unread: list[tuple[Sibling, int]] = []
         told: set[bytes] = set()
         for sibling, offset in found:
             if offset is None:
+                if sibling.packed and content.begins_as(sibling, self.positions):
+                    continue
                 if since is not None and sibling.changed >= since:
                     unread.append((sibling, 0))
                 continue
             # Of several copies of one content one is read; the file that bears the name stands for its own.
             with sibling.open() as file:
                 mark = file.read(content.MARK)
-            if mark not in told and not (current and self._bears(mark)):
+            if not mark or (mark not in told and not (current and self._bears(mark))):
                 told.add(mark)
                 unread.append((sibling, offset))
         return unread

@@ -5,23 +5,30 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from sidecar.model import Ban, Failure, Instant, Network, Position, Seconds, StoreError
-from sidecar.store import rows
+from sidecar.store import damage, rows
 from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Key, Past, Zone
 
-__all__ = ["FILE", "Allowed", "Change", "Database", "Ended", "Forgotten", "Key", "Past", "Zone"]
+__all__ = [
+    "FILE", "MOST_FILES", "Allowed", "Change", "DamagedError", "Database", "Ended", "Forgotten", "Key",
+    "LaterError", "Past", "Zone",
+]  # fmt: skip
 
 FILE = "zmban.sqlite3"
 # One script a version: what each adds to the one before.
 _SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql")
 VERSION = len(_SCHEMAS)
+Image: TypeAlias = bytes
+T = TypeVar("T")
+TABLES = ("bans", "history", "failures", "positions", "allowed", "zones")
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # So many files of one log are remembered: the current one, and those it was renamed to or copied into.
-_MOST_FILES = 16
+MOST_FILES = 64
 _COUNT_BANS = (
     "SELECT network, jail, MAX(count), MAX(at) FROM (SELECT network, jail, count, at FROM bans WHERE dry=0"
     " UNION ALL SELECT network, jail, count, at FROM history"
@@ -33,36 +40,91 @@ _DELETE_POSITIONS = (
 )
 
 
-class Database:
-    """One connection. Not for two threads at a time; the service writes from one."""
+class DamagedError(StoreError):
+    """The file is no database that can be used any more: it has to be set aside."""
 
-    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
-        self.path = directory / FILE
+
+class LaterError(StoreError):
+    """The file was written by a later version: the administrator must say what becomes of it."""
+
+
+class Database:
+    """One connection. Not for two threads at a time; the service writes from one.
+
+    `memory` makes one that is gone with the process. `patience` is how long a lock of somebody else's is
+    waited for. `fresh` says that it held no tables and got them now.
+    StoreError where it cannot be used for the moment, DamagedError where it will never be.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        read_only: bool = False,
+        memory: bool = False,
+        name: str = FILE,
+        patience: Seconds = 5.0,
+    ) -> None:
+        self.path, self.memory, self.fresh = directory / name, memory, False
         self._lock = threading.RLock()
+        self._inode: int | None = None
         try:
-            if read_only:
-                self._db = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
-            else:
-                directory.mkdir(parents=True, exist_ok=True)
-                self._db = sqlite3.connect(self.path, check_same_thread=False)
-                self.path.chmod(0o600)
+            self._db = self._connect(directory, read_only, patience)
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from error
+        try:
             self._db.isolation_level = None
             # In WAL mode a crash of the process loses nothing; a crash of the host loses at most the
             # last transactions whole, and their lines are read again from the older position.
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._migrate(read_only)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self.path}: {error}; move the file aside to begin a new one") from error
+        except BaseException as error:
+            self._db.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._error(error) from error
+            raise
+
+    def _connect(self, directory: Path, read_only: bool, patience: Seconds) -> sqlite3.Connection:
+        if self.memory:
+            return sqlite3.connect(":memory:", check_same_thread=False)
+        if read_only:
+            return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
+        directory.mkdir(parents=True, exist_ok=True)
+        if damage.empty_before_its_log(self.path):
+            raise DamagedError(f"{self.path}: its content is gone")
+        db = sqlite3.connect(self.path, timeout=patience, check_same_thread=False)
+        try:
+            self.path.chmod(0o600)
+            self._inode = self.path.stat().st_ino
+        except OSError:
+            db.close()
+            raise
+        return db
+
+    def _error(self, error: Exception) -> StoreError:
+        """Our own error, of the kind that the number of SQLite's tells."""
+        text = f"{self.path}: {getattr(error, 'strerror', None) or error}"
+        code = getattr(error, "sqlite_errorcode", None)
+        if isinstance(error, StoreError):
+            return error
+        kind = None if code is None else code & 0xFF
+        obstacle = damage.obstacle(self.path)
+        if kind in _DAMAGED or (kind == sqlite3.SQLITE_IOERR and obstacle is None):
+            return DamagedError(f"{text}; zmban run sets it aside, with what can be read taken over")
+        return StoreError(text if obstacle is None or obstacle in text else f"{text} ({obstacle})")
 
     def _migrate(self, read_only: bool) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
-            raise StoreError(
+            raise LaterError(
                 f"{self.path} was written by a later version of zmban; use that, or move it aside"
             )
+        if not (self.memory or read_only) and damage.log_is_broken(self.path):
+            raise DamagedError(f"{self.path}: its write-ahead log is damaged")
         if version == VERSION or read_only:
             return
-        if version == 0:
+        self.fresh = version == 0
+        if self.fresh:
             self._db.execute("PRAGMA journal_mode=WAL")
         scripts = [
             resources.files("sidecar.store").joinpath(name).read_text(encoding="utf-8")
@@ -70,15 +132,39 @@ class Database:
         ]
         self._db.executescript(f"BEGIN; {''.join(scripts)} PRAGMA user_version={VERSION}; COMMIT;")
 
+    def check(self) -> None:
+        """Read every page, and take the lock of a writer for a moment: DamagedError where a page is not what
+        it should be, StoreError where nothing could be written."""
+        with self._transaction():
+            pass
+        with self._lock, self._errors():
+            (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise DamagedError(f"{self.path}: {str(verdict).splitlines()[-1]}")
+            for table in TABLES:
+                try:
+                    self._db.execute(f"SELECT 1 FROM {table} LIMIT 0")  # noqa: S608 - only our own names
+                except sqlite3.OperationalError as error:
+                    raise DamagedError(f"{self.path}: {error}") from error
+
     def close(self) -> None:
         """Close it; what was committed stays."""
         with self._lock:
             self._db.close()
 
     def bytes(self) -> int:
-        """Size of the file with its write-ahead log."""
-        files = (self.path, self.path.with_name(f"{FILE}-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        """Size of the file with its write-ahead log, 0 for one in memory."""
+        files = () if self.memory else (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(damage.size(file) for file in files)
+
+    def serialized(self) -> Image:
+        """The whole of it as a file would hold it."""
+        return self._db.serialize()
+
+    def copy_to(self, other: Database) -> None:
+        """Make another database the same as this one, as one transaction. StoreError where that fails."""
+        with self._lock, other._lock, other._errors():
+            self._db.backup(other._db)
 
     def write(self, changes: Iterable[Change]) -> None:
         """Write changes in order, as one transaction: all of them or none. StoreError on a full disk."""
@@ -90,6 +176,9 @@ class Database:
     def _transaction(self) -> Iterator[None]:
         """All or nothing, whatever goes wrong in between; one thread at a time."""
         with self._lock, self._errors():
+            if not self.memory and damage.inode(self.path) != self._inode:
+                # Whoever moved it away would otherwise take all that is written from now on with it.
+                raise DamagedError(f"{self.path} is gone, or another file bears its name")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -103,8 +192,10 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except StoreError:
+            raise
         except (sqlite3.Error, UnicodeError, TypeError, ValueError) as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._error(error) from error
 
     def prune(self, oldest: dict[str, Instant]) -> None:
         """Drop failures older than their jail's window, those of jails that are gone, and how far the oldest
@@ -115,15 +206,24 @@ class Database:
             for (jail,) in self._db.execute("SELECT DISTINCT jail FROM failures").fetchall():
                 if jail not in oldest:
                     self._db.execute("DELETE FROM failures WHERE jail=?", (jail,))
-            self._db.execute(_DELETE_POSITIONS, (_MOST_FILES,))
+            self._db.execute(_DELETE_POSITIONS, (MOST_FILES,))
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         with self._errors():
             yield from self._db.execute(query)
 
+    def _values(self, query: str, make: Callable[[tuple[Any, ...]], T]) -> Iterator[T]:
+        """What each row means. DamagedError for one that makes no sense, though its page is sound."""
+        for row in self._rows(query):
+            try:
+                value = make(row)
+            except (ValueError, TypeError, IndexError) as error:
+                raise DamagedError(f"{self.path}: a row makes no sense ({error})") from error
+            yield value
+
     def bans(self) -> Iterator[Ban]:
         """Every ban that was not lifted or expired when it was last written."""
-        return map(rows.ban_of, self._rows(rows.SELECT_BANS))
+        yield from self._values(rows.SELECT_BANS, rows.ban_of)
 
     def bans_of(self, keys: Iterable[Key]) -> list[Ban]:
         """Those of the bans of (network, jail) that stand."""
@@ -145,13 +245,12 @@ class Database:
 
     def counts(self) -> Iterator[tuple[Network, str, int, Instant]]:
         """For each network and jail how often it was banned, and when last; what a person lifted was none."""
-        for key, jail, count, at in self._rows(_COUNT_BANS):
-            yield rows.network_of(key), jail, count, at
+        yield from self._values(_COUNT_BANS, lambda row: (rows.network_of(row[0]), *row[1:]))
 
     def failures(self) -> Iterator[Failure]:
         """Every failure that counted when it was written, oldest first."""
-        for jail, key, at, line in self._rows("SELECT jail,network,at,line FROM failures ORDER BY at"):
-            yield Failure(jail, rows.network_of(key), at, line)
+        query = "SELECT jail,network,at,line FROM failures ORDER BY at"
+        yield from self._values(query, lambda row: Failure(row[0], rows.network_of(row[1]), *row[2:]))
 
     def positions(self) -> dict[str, list[Position]]:
         """How far each file of each log was read; of each log the one that was read last comes first."""

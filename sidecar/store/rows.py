@@ -11,6 +11,8 @@ from sidecar.model import Ban, Extended, Failure, Network, Position, Spent, Unba
 from sidecar.store.changes import Allowed, Change, Forgotten, Past, Zone
 
 SELECT_BANS = "SELECT network,jail,at,until,origin,reason,failures,evidence,count,dry FROM bans"
+# What was known of the very same file: an earlier position of what begins as it does.
+_DELETE_POSITION = "DELETE FROM positions WHERE path=? AND inode=? AND substr(?, 1, length(head)) = head"
 _DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
 
 
@@ -52,6 +54,7 @@ def write(db: sqlite3.Connection, change: Change) -> None:
         case Position():
             # A row that is written again goes behind all others: their order is that of recency.
             row = (change.path, change.inode, change.offset, change.head, change.tail)
+            db.execute(_DELETE_POSITION, (change.path, change.inode, change.head))
             db.execute("INSERT OR REPLACE INTO positions VALUES (?,?,?,?,?)", row)
         case Zone():
             db.execute("INSERT OR REPLACE INTO zones VALUES (?,?)", (change.path, change.offset))

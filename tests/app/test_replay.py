@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.bench.replay import replayed, write
+from tests.app.plain import replayed, write
 
 
 def test_every_ban_of_a_generated_log_is_right_and_none_is_missing(tmp_path: Path) -> None:

@@ -105,9 +105,11 @@ def test_a_stop_keeps_the_routes_and_a_start_goes_on_where_it_stopped(
 def test_a_route_of_ours_that_nobody_knows_goes_once_the_logs_are_read(
     host: Namespace, tmp_path: Path
 ) -> None:
-    host.ip("route", "add", "blackhole", "203.0.113.77", "table", "2520", "proto", "222")
-    host.ip("route", "add", "blackhole", "203.0.113.78", "table", "2520", "proto", "99")
-    with service(tmp_path):
+    with service(tmp_path) as zmban_:
+        zmban_.stop()
+        host.ip("route", "add", "blackhole", "203.0.113.77", "table", "2520", "proto", "222")
+        host.ip("route", "add", "blackhole", "203.0.113.78", "table", "2520", "proto", "99")
+        zmban_.start()
         until(lambda: blackholes(host) == {"203.0.113.78"})
 
 

@@ -285,3 +285,13 @@ def test_a_framed_line_is_shown_with_its_own_client(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said_in_one_sentence(arguments: list[str], code: int, words: str) -> None:
     done = zmban("--config", SHIPPED, "regex", *arguments)
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+
+
+def test_a_regex_that_would_work_for_ever_is_broken_off_and_the_next_lines_are_matched(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "x.log"
+    log.write_text(f"evil {'a' * 4000}! from 203.0.113.8\nevil b from 203.0.113.7\n", encoding="utf-8")
+    done = zmban("regex", "--jsonl", "--undated", log, r"evil (?:(?:a+)+$|b) from <HOST>")
+    assert done.returncode == 0, done.stderr
+    assert [r["host"] for r in records(done)] == [None, "203.0.113.7"]

@@ -39,6 +39,7 @@ class Condition:
     enforced: bool = True
     configured: bool = True
     database: int = 12_000_000
+    written: bool = True
 
 
 HEALTHY = Condition()
@@ -54,6 +55,7 @@ TROUBLED = Condition(
     enforced=False,
     configured=False,
     database=5 << 30,
+    written=False,
 )
 DECEIVED = Condition(routes=0)  # claims to enforce, over an empty table
 
@@ -83,6 +85,7 @@ class Host:
         self.errors = Counter("zmban_kernel_errors_total", "Errors.", registry=r)
         self.enforced = Gauge("zmban_enforced", "Enforced.", registry=r)
         self.database = Gauge("zmban_database_bytes", "Size.", registry=r)
+        self.store = Gauge("zmban_store_failing", "Database.", ["reason"], registry=r)
         self.reload = Gauge("zmban_config_last_reload_successful", "Success.", registry=r)
         self.reloaded = Gauge("zmban_config_last_reload_timestamp_seconds", "When.", registry=r)
         self.reloaded.set(time.time() - 3600)
@@ -123,6 +126,8 @@ class Host:
         self.errors.inc(self.condition.errors)
         self.enforced.set(self.condition.enforced)
         self.database.set(self.condition.database)
+        self.store.labels("unwritten").set(not self.condition.written)
+        self.store.labels("set-aside").set(0)
         self.reload.set(self.condition.configured)
 
 

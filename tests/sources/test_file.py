@@ -38,7 +38,8 @@ class Reader:
 
     async def run(self) -> None:
         async for block in self._follower.blocks():
-            self.live.append(block.live)
+            if block.data:
+                self.live.append(block.live)
             self.lines += block.data.splitlines()
 
     async def until(self, *lines: bytes) -> None:

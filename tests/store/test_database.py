@@ -9,7 +9,7 @@ import pytest
 
 from sidecar import store
 from sidecar.model import Ban, Extended, Failure, Network, Position, Spent, StoreError, Unban
-from sidecar.store.database import FILE, Allowed, Database, Forgotten
+from sidecar.store.database import FILE, MOST_FILES, Allowed, Database, Forgotten
 
 SCHEMAS = Path(store.__file__).parent
 WHO = Network.parse("203.0.113.7")
@@ -114,14 +114,16 @@ def test_each_file_of_a_log_keeps_its_position_and_the_one_read_last_comes_first
     database.close()
 
 
-def test_pruning_keeps_sixteen_files_of_a_log(tmp_path: Path) -> None:
+def test_pruning_keeps_the_files_of_a_log_that_were_read_last(tmp_path: Path) -> None:
     database = Database(tmp_path)
-    database.write([Position(path, inode, 1, b"h", b"t") for inode in range(20) for path in ("/x", "/y")])
+    database.write(
+        [Position(path, inode, 1, b"h", b"t") for inode in range(MOST_FILES + 4) for path in ("/x", "/y")]
+    )
     database.write([Position("/x", 0, 2, b"h", b"t"), Position("/z", 1, 1, b"h", b"t")])
     database.prune({})
     found = database.positions()
-    assert [p.inode for p in found["/x"]] == [0, *range(19, 4, -1)]
-    assert [p.inode for p in found["/y"]] == list(range(19, 3, -1))
+    assert [p.inode for p in found["/x"]] == [0, *range(MOST_FILES + 3, 4, -1)]
+    assert [p.inode for p in found["/y"]] == list(range(MOST_FILES + 3, 3, -1))
     assert len(found["/z"]) == 1
     database.close()
 
@@ -145,7 +147,7 @@ def test_a_database_of_an_earlier_version_is_brought_up_with_what_it_held(tmp_pa
 
 def test_a_file_that_is_no_database_is_named_with_the_cure(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database, only text" * 100)
-    with pytest.raises(StoreError, match="move the file aside"):
+    with pytest.raises(StoreError, match="zmban run sets it aside"):
         Database(tmp_path)
 
 

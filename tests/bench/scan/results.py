@@ -1,0 +1,113 @@
+"""What the sections have measured, kept in the cache, so that one section can be measured anew by itself."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sidecar import __version__
+from tests.bench.scan import places
+from tests.bench.scan.generate import cache
+from tests.bench.scan.latency import Idle, Latency
+from tests.bench.scan.measure import Runs
+from tests.conformance import package
+
+
+@dataclass
+class Results:
+    """All of it. A section that was never measured is empty. `told` is how each section was measured."""
+
+    told: dict[str, dict[str, str]] = field(default_factory=dict)
+    speed: list[Runs] = field(default_factory=list)
+    growth: list[Runs] = field(default_factory=list)
+    huge: Runs | None = None
+    latency: list[Latency] = field(default_factory=list)
+    idle: Idle | None = None
+
+    def program(self, log: str, name: str) -> Runs | None:
+        """A program's runs over a log. Of ripgrep's ways `ripgrep` is the fastest."""
+        found = [runs for runs in self.speed if runs.log == log and runs.program.startswith(name)]
+        return max(found, key=lambda runs: runs.rate, default=None)
+
+    def curve(self, series: str) -> dict[int, Runs]:
+        """The points of a curve by what it grows with."""
+        return {int(runs.log): runs for runs in self.growth if runs.program == series}
+
+
+def _path(*, quick: bool) -> Path:
+    return cache() / ("results-quick.json" if quick else "results.json")
+
+
+def load(*, quick: bool) -> Results:
+    """What was measured before."""
+    path = _path(quick=quick)
+    if not path.is_file():
+        return Results()
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return Results(
+        kept["told"],
+        [Runs(**one) for one in kept["speed"]],
+        [Runs(**one) for one in kept["growth"]],
+        Runs(**kept["huge"]) if kept["huge"] else None,
+        [Latency(**one) for one in kept["latency"]],
+        Idle(**kept["idle"]) if kept["idle"] else None,
+    )
+
+
+def save(results: Results, *, quick: bool) -> None:
+    """Keep it for later."""
+    path = _path(quick=quick)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(results)), encoding="utf-8")
+    part.rename(path)
+
+
+def circumstances(how: Mapping[str, object]) -> dict[str, str]:
+    """The machine, the versions, and `how` it was measured."""
+    model = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith(("model name", "Model"))
+    ]
+    memory = next(
+        line.split()[1]
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("MemTotal")
+    )
+    return {
+        "processor": f"{model[0] if model else platform.machine()}, {len(model) or '?'} cores",
+        "memory": f"{int(memory) / 2**20:.0f} GiB",
+        "kernel": platform.release(),
+        "Python": platform.python_version(),
+        "zmban": f"{__version__}, {_commit()}",
+        **{key: str(value) for key, value in how.items()},
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of the programs that are compared."""
+    wc = subprocess.run(["/usr/bin/wc", "--version"], capture_output=True, text=True, check=False).stdout
+    return {
+        "fail2ban-regex": package.version(),
+        "ripgrep": places.package_version("ripgrep"),
+        "sshguard": places.package_version("sshguard"),
+        "wc": wc.partition("\n")[0].rpartition(" ")[2],
+    }
+
+
+def _commit() -> str:
+    """The commit that was measured, and whether the source differed from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(places.ROOT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    commit = git("rev-parse", "--short", "HEAD")
+    if not commit:
+        return "no git"
+    return f"commit {commit}" + (" with changes" if git("status", "--porcelain", "sidecar") else "")

@@ -1,0 +1,148 @@
+"""Killed at any moment, over every rotation of its log: each failure counts once, and each ban that is due stands.
+
+`ZMBAN_KILLS` says how often it is killed; what came by chance comes again with the `ZMBAN_SEED` that is printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.model import Network
+from sidecar.store.database import FILE
+from tests.app.running import SHIPPED, Running, until
+from tests.app.test_service import blackholes
+from tests.app.test_trouble import started
+from tests.faults.writing import RETRIES, WAYS, client, due
+from tests.netns import Namespace
+
+pytestmark = pytest.mark.kernel
+KILLS = int(os.environ.get("ZMBAN_KILLS", "10"))
+SEED = os.environ.get("ZMBAN_SEED") or str(random.SystemRandom().randrange(10**9))
+TURNS = os.environ.get("ZMBAN_WAYS", ",".join(WAYS))
+JAILS = """
+[count]
+maxretry = 1000000
+[ban]
+maxretry = {retries}
+[DEFAULT]
+enabled = true
+filter = zimbra-smtp
+findtime = 86400
+bantime = -1
+logpath = {log}
+"""
+
+
+def missing_and_doubled(lines: list[str], written: int) -> tuple[list[int], dict[int, int]]:
+    """The numbers of the lines that were not counted, and those that were counted several times."""
+    counted = Counter(int(found) for line in lines for found in re.findall(r" n=(\d+)$", line))
+    assert len(lines) == counted.total(), "a line without a number"
+    assert all(f"[{client(n)}]" in line for line in lines for n in map(int, re.findall(r" n=(\d+)$", line)))
+    missing = [number for number in range(written) if number not in counted]
+    return missing, {number: times for number, times in counted.items() if times != 1 or number >= written}
+
+
+def refused(written: int) -> set[str]:
+    """What the kernel shows of the bans that are due."""
+    networks = [Network.unit(who) for who in due(written)]
+    return {n.address if n.single else str(n) for n in networks}
+
+
+def counted(running: Running) -> list[str]:
+    with contextlib.closing(sqlite3.connect(running.state / FILE)) as db:
+        return [line for (line,) in db.execute("SELECT line FROM failures WHERE jail='count'")]
+
+
+@contextlib.contextmanager
+def writer(log: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.faults.writing", str(log), SEED, TURNS]
+    root = SHIPPED.parent
+    process = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(20)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def killed(running: Running, writing: subprocess.Popen[str]) -> None:
+    """Start it and kill it, again and again; now and then the log is rotated several times meanwhile."""
+    chance = random.Random(f"{SEED} kills")
+    assert writing.stdin is not None
+    for _ in range(KILLS):
+        started(running)
+        # A third of them while it starts.
+        threading.Event().wait(chance.uniform(0.1, 3.0))
+        running.stop(signal.SIGKILL)
+        if chance.random() < 0.4:
+            writing.stdin.write("burst\n")
+            writing.stdin.flush()
+        threading.Event().wait(chance.uniform(0.0, 0.7))
+
+
+def test_a_line_that_is_missing_or_counted_twice_is_found_out() -> None:
+    lines = [f"unknown[{client(n)}]: failed: n={n}" for n in range(10)]
+    assert missing_and_doubled(lines, 10) == ([], {})
+    assert missing_and_doubled(lines[:4] + lines[5:], 10) == ([4], {})
+    assert missing_and_doubled([*lines, lines[3]], 10) == ([], {3: 2})
+    assert missing_and_doubled(lines, 9) == ([], {9: 1})
+    several = [client(n) for n in range(4000) if client(n) not in due(4000)]
+    assert (
+        max(Counter(several).values())
+        < RETRIES
+        <= min(Counter(map(client, range(4000)))[c] for c in due(4000))
+    )
+
+
+def test_killed_at_any_moment_it_counts_every_failure_once_and_bans_whom_it_must(
+    host: Namespace, tmp_path: Path
+) -> None:
+    running = Running(tmp_path)
+    jails = JAILS.format(retries=RETRIES, log=running.log)
+    (tmp_path / "config/jail.d/test.conf").write_text(jails, encoding="utf-8")
+    print(f"ZMBAN_SEED={SEED} ZMBAN_KILLS={KILLS}")
+    try:
+        running.start()
+        with writer(running.log) as writing:
+            # A log of which nothing was ever read may be rotated away: nobody knows that there was one.
+            until(lambda: counted(running))
+            running.stop(signal.SIGKILL)
+            killed(running, writing)
+            started(running)
+            out, _ = writing.communicate("stop\n", timeout=60)
+        told = json.loads(out)
+        until(lambda: running.get("/readyz")[0] == 200, 120)
+        with contextlib.suppress(AssertionError):
+            # Below it is said which ones are missing.
+            until(lambda: len(counted(running)) >= told["lines"], 15)
+        running.stop()
+        lines = counted(running)
+        assert missing_and_doubled(lines, told["lines"]) == ([], {}), f"ZMBAN_SEED={SEED} {told}"
+        assert blackholes(host) == refused(told["lines"])
+        # Nothing of it is read again.
+        running.start()
+        running.stop()
+        assert sorted(counted(running)) == sorted(lines)
+        assert blackholes(host) == refused(told["lines"])
+        print(f"{KILLS} kills, {told['lines']} failures, each counted once; rotated: {told['rotations']}")
+    finally:
+        if running.process is not None and running.process.poll() is None:
+            running.process.kill()
+            running.process.wait(20)
