@@ -16,11 +16,11 @@ from sidecar.store.database import MOST_FILES, Change, DamagedError, Database, P
 
 _log = logging.getLogger("zmban.store")
 # Half of the second that is promised: a commit takes its time too. On a full disk ever less often.
-_EVERY_SECONDS = (0.5, 10.0)
+_EVERY_SECONDS = (0.5, 4.0)
 # With more than this waiting, no more is read: the log itself is the buffer.
 _MOST_WAITING = 100_000
 # How often it is tried to write down what lies in memory only.
-_RETURN_SECONDS = 5.0
+_RETURN_SECONDS = 2.0
 
 Key = tuple[str, int, bytes]
 T = TypeVar("T")

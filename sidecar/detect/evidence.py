@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import weakref
 from typing import IO
 
 # Of each line its own place and its length, so that what was written over is never taken for it.
@@ -21,6 +22,8 @@ class Evidence:
 
     def __init__(self, file: IO[bytes] | None = None, size: int = _IN_MEMORY) -> None:
         self._file = file if file is not None else io.BytesIO()
+        # Whoever forgets the evidence closes its file.
+        weakref.finalize(self, self._file.close)
         self._size = size
         # Places count up for ever, round by round; from `_begin` on they wait to be written. 0 is no place.
         self._begin = size

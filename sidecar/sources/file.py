@@ -66,9 +66,10 @@ class Follower:
         """Blocks until cancelled. SourceError where the file cannot be opened or read."""
         current: Reading | None = None
         try:
+            known = list(self.positions)
             async for block in self._left_behind():
                 yield block
-            current = await self._begin()
+            current = await self._begin(known)
             yield self._opened(current)
             async for block in self._between():
                 yield block
@@ -114,13 +115,13 @@ class Follower:
         self._note(position)
         return Block(b"", position, self._live, time.time())
 
-    async def _begin(self) -> Reading:
+    async def _begin(self, known: Sequence[Position]) -> Reading:
         """Open the file that bears the name now, where its reading has to go on."""
         if not self.positions:
             # What lay beside a log that was never read is older.
             self._seen |= {s.inode for s in await asyncio.to_thread(content.siblings, self.path)}
             return await self._open(await asyncio.to_thread(self._beginning, self.path))
-        return await self._open(content.known_at(self.path, self.positions) or 0)
+        return await self._open(content.known_at(self.path, [*self.positions, *known]) or 0)
 
     async def _drain(self, file: Reading, *, last: bool = False) -> AsyncIterator[Block]:
         while block := await file.next(max(self.length, LONGEST), live=self._live, last=last):

@@ -25,8 +25,6 @@ _MOST_ASIDE = 3
 _WAL_HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
 _MAGIC = 0x377F0682
-# The highest valid page of the log, as the index beside it says: in the byte order of the machine.
-_VALID = struct.Struct("=16xI")
 
 _LEAST_FREE = 1 << 20
 _HEADER = 100
@@ -35,16 +33,17 @@ _PAGE = 4096
 _MOST_BYTES = 128 << 20
 
 
-def log_is_broken(path: Path) -> bool:
+def log_is_broken(db: sqlite3.Connection, path: Path) -> bool:
     """Whether the write-ahead log of this database holds commits that SQLite did not take over when it was
-    opened: ask while it is open, and before anything is written."""
+    opened: to be asked before anything is written.
+
+    Only SQLite itself may open the file and its index: closing them here would drop its locks, and the next
+    program that looks into the database would cut the index away under our feet.
+    """
     expected = committed(path)
-    try:
-        with _beside(path, _SHM).open("rb") as file:
-            data = file.read(_VALID.size)
-    except OSError:
-        return False
-    return len(data) == _VALID.size and _VALID.unpack(data)[0] < expected
+    _, valid, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    # Less than nothing where there is no log, or somebody else is at it.
+    return 0 <= int(valid) < expected
 
 
 def committed(path: Path) -> int:

@@ -119,7 +119,7 @@ class Database:
             raise LaterError(
                 f"{self.path} was written by a later version of zmban; use that, or move it aside"
             )
-        if not (self.memory or read_only) and damage.log_is_broken(self.path):
+        if not (self.memory or read_only) and damage.log_is_broken(self._db, self.path):
             raise DamagedError(f"{self.path}: its write-ahead log is damaged")
         if version == VERSION or read_only:
             return

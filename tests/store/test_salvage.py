@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -233,3 +235,17 @@ def test_what_is_set_aside_takes_its_log_along_and_only_the_newest_are_kept(tmp_
     assert [f.read_text() for f in damage.aside(file)] == ["2", "3", "4"]
     assert damage.aside(file)[0].name == f"{FILE}.damaged-20270115T080002Z"
     assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_while_a_database_is_open_its_index_stays_locked(tmp_path: Path) -> None:
+    file, first = in_the_log(tmp_path / "a")
+    copy = copied(file, tmp_path / "b")
+    first.close()
+    database = Database(copy.parent)
+    database.check()
+    # Without this lock the next program that looks into it cuts the index to nothing, and we die of it (SIGBUS).
+    code = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)"
+    command = [sys.executable, "-c", code, str(copy.with_name(f"{FILE}-shm"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "BlockingIOError" in done.stderr
+    database.close()
