@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sidecar.model import ConfigError, Network
+from sidecar.model import ConfigError
+from sidecar.network import Network
 
 
 def _network(value: object) -> Network:

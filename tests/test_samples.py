@@ -19,7 +19,8 @@ from sidecar.fail2ban import filters, jails
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.naming import split_name
-from sidecar.model import Match, Network, Refused, Slow
+from sidecar.model import Match, Refused, Slow
+from sidecar.network import Network
 
 CONFIG = Path(__file__).parents[1] / "config"
 FILES = ConfigFiles([CONFIG])

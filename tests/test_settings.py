@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sidecar import settings
-from sidecar.model import ConfigError, Network
+from sidecar.model import ConfigError
+from sidecar.network import Network
 
 CONFIG = Path(__file__).parents[1] / "config"
 

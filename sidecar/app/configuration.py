@@ -17,7 +17,8 @@ from sidecar.detect.multipattern import ScanError
 from sidecar.detect.prefilter import Prefilter
 from sidecar.fail2ban import jails
 from sidecar.fail2ban.files import ConfigFiles
-from sidecar.model import ConfigError, Fault, Network
+from sidecar.model import ConfigError, Fault
+from sidecar.network import Network
 from sidecar.settings import Settings
 
 SHIPPED = Path("/usr/share/zmban")

@@ -13,7 +13,8 @@ from sidecar.app.threads import to_the_end
 from sidecar.bans.table import BanTable
 from sidecar.kernel.plan import Applied, BanBackend, Count, Routes, count
 from sidecar.kernel.routes import RouteKind
-from sidecar.model import KernelError, Network, PrefixSet
+from sidecar.model import KernelError
+from sidecar.network import Network, PrefixSet
 
 _log = logging.getLogger("zmban.kernel")
 

@@ -11,7 +11,7 @@ from sidecar.app.resolver import BusyError, Resolver
 from sidecar.fail2ban import ignoring
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Network
+from sidecar.network import Network
 
 _log = logging.getLogger("zmban.ignore")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +17,8 @@ from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Extended, Instant, Network, PrefixSet
+from sidecar.model import Ban, Extended, Instant
+from sidecar.network import Network, PrefixSet
 from sidecar.serve.control import RefusedError
 from sidecar.store.database import Change, Database, Ended, Key, Past
 from sidecar.store.entry import LIST
@@ -89,7 +89,7 @@ class Clerk:
         elif refusal := self._refuse(ban.network, ban.jail):
             result = "refused"
         else:
-            result = self._stand(replace(ban, dry=self._trial(ban.jail)))
+            result = self._stand(ban._replace(dry=self._trial(ban.jail)))
         self.counts[result] += 1
         if result in ("lifted", "refused"):
             one = {"event": result, "network": str(ban.network), "jail": ban.jail}
@@ -101,7 +101,7 @@ class Clerk:
             event = self._table.ban(ban)
         elif self._same(standing, ban):
             # Its failures are counted already.
-            event = self._table.ban(replace(ban, failures=0))
+            event = self._table.ban(ban._replace(failures=0))
         else:
             # Two bans of one jail: the later end counts, and the other one counts as a ban.
             event = self._table.ban(ban)
@@ -179,7 +179,7 @@ async def take(service: Service, records: Iterable[Record]) -> dict[str, Any]:
 def _remember(history: History, ban: Ban) -> None:
     """What the database will say at the next start, growing ban times go by now."""
     known = history.of(ban.network, ban.jail)
-    history.add(ban.network, ban.jail, max(known.times, ban.count), max(known.at, ban.at))
+    history.add(ban.network, ban.jail, max(known.times, ban.times), max(known.at, ban.at))
 
 
 def into_state(

@@ -5,27 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-from sidecar.bans.guard import Guard
-from sidecar.bans.history import Earlier, History
+from sidecar.bans.guard import WIDEST, Guard
+from sidecar.bans.history import NEVER, Earlier, History
 from sidecar.bans.table import BanTable
 from sidecar.detect.evidence import Evidence
-from sidecar.detect.window import Seen, Window
+from sidecar.detect.window import Enough, Window
 from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.increment import weight
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import (
-    Ban,
-    Event,
-    Extended,
-    Failure,
-    Instant,
-    Match,
-    Network,
-    PrefixSet,
-    Refused,
-    Spent,
-    Unban,
-)
+from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Refused, Spent, Unban
+from sidecar.network import Network, PrefixSet
 
 # While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
 _LIVE_TOLERANCE = 60.0
@@ -42,12 +31,20 @@ def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:
 class Court:
     """One jail with its window and what it ignores."""
 
-    def __init__(self, spec: JailSpec, evidence: Evidence) -> None:
+    def __init__(self, spec: JailSpec, evidence: Evidence, guard: Guard) -> None:
         self.spec = spec
         self.window = Window(spec.findtime, spec.maxretry, spec.maxmatches, evidence)
-        self.ignored = PrefixSet(spec.ignoreip)
         # An attacker's address stands on thousands of lines; what it means is found out once.
         self.known: dict[str | None, tuple[Network | None, str | None]] = {}
+        self.ignored = PrefixSet(spec.ignoreip)
+        self.spare(guard, self.ignored)
+
+    def spare(self, guard: Guard, ignored: PrefixSet) -> None:
+        """Whom no ban of this jail may touch from now on."""
+        self.ignored = ignored
+        # Most attackers are nobody that any list knows, and that is one question.
+        self.matters = guard.matters(ignored)
+        self.known.clear()
 
 
 class Judge:
@@ -65,7 +62,7 @@ class Judge:
         evidence: Evidence | None = None,
     ) -> None:
         kept = evidence or Evidence()
-        self.courts = {spec.name: Court(spec, kept) for spec in jails}
+        self.courts = {spec.name: Court(spec, kept, guard) for spec in jails}
         self._guard = guard
         self.table = table
         self.history = history or History()
@@ -80,13 +77,11 @@ class Judge:
     def guard(self, guard: Guard) -> None:
         self._guard = guard
         for court in self.courts.values():
-            court.known.clear()
+            court.spare(guard, court.ignored)
 
     def ignore(self, jail: str, networks: Iterable[Network]) -> None:
         """From now on a jail ignores these."""
-        court = self.courts[jail]
-        court.ignored = PrefixSet(networks)
-        court.known.clear()
+        self.courts[jail].spare(self._guard, PrefixSet(networks))
 
     def judge(self, match: Match, at: Instant, now: Instant) -> Sequence[Event]:
         """What follows from one match that counts at `at`. A ban whose end is already past is none."""
@@ -94,14 +89,16 @@ class Judge:
         spec = court.spec
         if now - at >= spec.findtime:
             return ()
-        network, refusal = self._whom(match.host, court)
+        network, refusal = court.known.get(match.host) or self._whom(match.host, court)
         if network is None or refusal:
             return (Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line),)
         failure = Failure(match.jail, network, at, match.line)
-        earlier = self._earlier(spec, network) if spec.increment else Earlier()
+        earlier = self._earlier(spec, network) if spec.increment else NEVER
         heavy = self._weight(spec, earlier, at) if earlier.times else 1
-        seen = court.window.add(network, at, match.line, heavy)
-        return (failure,) if seen is None else (failure, self._verdict(spec, network, at, now, seen, earlier))
+        enough = court.window.add(network, at, match.line, heavy)
+        if enough is None:
+            return (failure,)
+        return (failure, self._verdict(spec, network, at, now, enough, earlier))
 
     def _verdict(
         self,
@@ -109,17 +106,17 @@ class Judge:
         network: Network,
         at: Instant,
         now: Instant,
-        seen: Sequence[Seen],
+        enough: Enough,
         earlier: Earlier,
     ) -> Event:
         """What follows from enough failures."""
         until = self._until(spec, network, at, earlier)
         if until is not None and until <= now:
             return Spent(spec.name, network)
-        lines = tuple(one.line for one in seen[-spec.maxmatches :] if one.line) if spec.maxmatches else ()
-        reason = f"{len(seen)} failures in {spec.findtime:g} s"
+        failures, lines = enough
+        reason = f"{failures} failures in {spec.findtime:g} s"
         count = self.history.of(network, spec.name).times + 1
-        ban = Ban(network, spec.name, at, until, "log", reason, len(seen), lines, count, spec.dry_run)
+        ban = Ban(network, spec.name, at, until, "log", reason, failures, lines, count, spec.dry_run)
         event: Ban | Extended | None = self.table.ban(ban)
         if isinstance(event, Ban) and self._remembers and not event.dry:
             self.history.add(network, spec.name, count, at)
@@ -144,7 +141,7 @@ class Judge:
 
     def _earlier(self, spec: JailSpec, network: Network) -> Earlier:
         if spec.increment is None:
-            return Earlier()
+            return NEVER
         return self.history.of(network, spec.name, everywhere=spec.increment.overalljails)
 
     @staticmethod
@@ -164,26 +161,23 @@ class Judge:
 
     def _whom(self, host: str | None, court: Court) -> tuple[Network | None, str | None]:
         """The network that a ban of this host would refuse, or why there is none."""
-        found = court.known.get(host)
-        if found is None:
-            if len(court.known) >= _MOST_KNOWN:
-                court.known.clear()
-            found = court.known[host] = self._find_out(host, court)
+        if len(court.known) >= _MOST_KNOWN:
+            court.known.clear()
+        found = court.known[host] = self._find_out(host, court)
         return found
 
     def _find_out(self, host: str | None, court: Court) -> tuple[Network | None, str | None]:
         if not host:
             return None, "no-address"
+        spec = court.spec
         try:
             single = Network.around(host)
-            unit = (
-                single
-                if not single.single
-                else Network.unit(host, court.spec.ipv4_prefix, court.spec.ipv6_prefix)
-            )
         except ValueError:
-            looked_up = court.spec.filter.names and is_name(host)
+            looked_up = spec.filter.names and is_name(host)
             return None, "unresolved" if looked_up else "invalid-address"
+        unit = single.unit(spec.ipv4_prefix, spec.ipv6_prefix) if single.single else single
+        if unit.length >= WIDEST[unit.version] and not court.matters.touch(unit):
+            return unit, None
         refusal = self.guard.refuse(single, court.ignored)
         if refusal is None and not single.single and court.ignored.inside(single):
             # A network that a line names, with somebody in it whom this jail ignores.
@@ -200,8 +194,7 @@ class Judge:
         for name, court in self.courts.items():
             if jail in (None, name):
                 if network.single:
-                    spec = court.spec
-                    meant.add(Network.unit(network.address, spec.ipv4_prefix, spec.ipv6_prefix))
+                    meant.add(network.unit(court.spec.ipv4_prefix, court.spec.ipv6_prefix))
                 for one in meant:
                     court.window.forget(one)
         return meant

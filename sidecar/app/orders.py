@@ -14,7 +14,8 @@ from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
 from sidecar.detect import multipattern
 from sidecar.kernel.routes import RouteKind
-from sidecar.model import Ban, Event, Network, Unban
+from sidecar.model import Ban, Event, Unban
+from sidecar.network import Network
 from sidecar.serve.control import RefusedError
 from sidecar.store.database import Allowed, Forgotten
 
@@ -28,7 +29,7 @@ def record(ban: Ban, present: Mapping[Network, RouteKind]) -> dict[str, Any]:
         "jail": ban.jail,
         "since": ban.at,
         "until": ban.until,
-        "count": ban.count,
+        "count": ban.times,
         "origin": ban.origin,
         "reason": ban.reason,
         "enforced": not ban.dry and present.get(ban.network) is RouteKind.BLACKHOLE,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.kernel.dryrun import DryRunTable
@@ -14,8 +11,6 @@ from sidecar.kernel.plan import BanBackend
 from sidecar.kernel.routes import RoutingTable
 from sidecar.model import ConfigError
 from sidecar.settings import Settings
-
-_EVIDENCE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -38,12 +33,3 @@ def run_dry(jails: dict[str, JailSpec], *, dry: bool) -> dict[str, JailSpec]:
     if not jails:
         raise ConfigError("no jail can run; see zmban check")
     return {name: replace(jail, dry_run=True) for name, jail in jails.items()} if dry else jails
-
-
-def evidence_file(directory: Path | None = None) -> tuple[IO[bytes], int] | tuple[()]:
-    """A file without a name for the lines of failures, and how big it may grow: in the directory, else where
-    temporary files are; none where nothing can be written."""
-    for place in dict.fromkeys((directory, None)):
-        with contextlib.suppress(OSError):
-            return tempfile.TemporaryFile(dir=place, buffering=0), _EVIDENCE_BYTES
-    return ()

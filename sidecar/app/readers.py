@@ -7,12 +7,13 @@ import glob
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.app.judge import settle
+from sidecar.app.logs import by_file
 from sidecar.app.resolver import BusyError
 from sidecar.detect.beginning import first_since
 from sidecar.detect.clock import LogClock
@@ -225,17 +226,6 @@ def _last_line(path: str) -> tuple[bytes, Instant] | None:
     except OSError:
         return None
     return (lines[-2], status.st_mtime) if len(lines) > 1 and lines[-2] else None
-
-
-def by_file(named: Iterable[tuple[str, JailSpec]]) -> dict[str, list[JailSpec]]:
-    """Which log is read for which jails. Two names of one file are one log, under the first of them."""
-    names: dict[str, str] = {}
-    found: dict[str, list[JailSpec]] = {}
-    for path, jail in named:
-        jails = found.setdefault(names.setdefault(os.path.realpath(path), path), [])
-        if jail not in jails:
-            jails.append(jail)
-    return found
 
 
 def _behind(path: str, position: Position) -> float:

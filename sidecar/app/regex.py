@@ -17,7 +17,8 @@ from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.naming import split_name
 from sidecar.fail2ban.tags import HOST_GROUPS
-from sidecar.model import ConfigError, Fault, Instant, Network
+from sidecar.model import ConfigError, Fault, Instant
+from sidecar.network import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,59 +8,36 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
-from pathlib import Path
+from itertools import chain, islice
 from typing import Any, TypeAlias
 
+from sidecar.app import ahead
 from sidecar.app.judge import Judge
-from sidecar.app.place import evidence_file
-from sidecar.app.readers import by_file
+from sidecar.app.logs import by_file
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.detect.evidence import Evidence
 from sidecar.detect.grammar import Trust
+from sidecar.detect.prefilter import Sifted
 from sidecar.detect.scanner import Scanner, Tally
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import (
     Ban,
-    Event,
     Extended,
     Failure,
     Instant,
     Match,
-    Network,
     Refused,
     Slow,
-    SourceError,
     Spent,
     Unban,
 )
+from sidecar.network import Network
 
-# Small enough for a processor's own cache: what was read is still there when it is scanned.
-_BLOCK = 1 << 18
-_LONGEST = 1 << 20
+_AT_ONCE = 1000
 
 Decision: TypeAlias = Ban | Extended | Unban | Refused
 Told = tuple[Instant, Match | Refused]
-
-
-def blocks(path: str) -> Iterator[bytes]:
-    """A file in blocks of whole lines; the last line is completed by a newline if it has none, and one that
-    is too long for any memory is cut."""
-    try:
-        with Path(path).open("rb") as file:
-            if file.read(2) == b"\x1f\x8b":
-                raise SourceError(f"{path} is packed; zcat it into a file first")
-            file.seek(0)
-            while data := file.read(_BLOCK):
-                if not data.endswith(b"\n"):
-                    data += file.readline(_LONGEST)
-                if not data.endswith(b"\n"):
-                    data += b"\n"
-                    while (more := file.readline(_LONGEST)) and not more.endswith(b"\n"):
-                        pass
-                yield data
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
 
 
 class Replay:
@@ -78,8 +55,8 @@ class Replay:
         self._trust = trust
         self._progress: Callable[[int], None] = lambda _: None
         self._table = BanTable()
-        self._judge = Judge(jails.values(), guard, self._table, None, Evidence(*evidence_file()))
-        self._counts = dict.fromkeys(("matches", "failures", "bans", "refused"), 0)
+        self._judge = Judge(jails.values(), guard, self._table, None, Evidence.on_disk())
+        self._counts = Counter(matches=0, failures=0, bans=0, refused=0)
         self._tallies: list[Tally] = []
         self._seconds = 0.0
         # How often which regex of which jail worked too long on a line.
@@ -101,47 +78,52 @@ class Replay:
     def events(self, by_path: Mapping[str, Sequence[JailSpec]]) -> Iterator[Decision]:
         """Every decision in order of time. Failures are counted and not told."""
         begun = time.perf_counter()
-        # Each log runs by its own clock; merged, they are one stream in order of time.
-        streams = (self._told(path, jails) for path, jails in by_path.items())
-        judge, expire, counts = self._judge.judge, self._table.expire, self._counts
-        for clock, told in heapq.merge(*streams, key=_clock) if len(by_path) > 1 else next(iter(streams), ()):
-            if ended := expire(clock):
-                yield from self._tell(ended)
-            if isinstance(told, Refused):
-                yield from self._tell([told._replace(at=told.at or clock)])
-                continue
-            counts["matches"] += 1
-            at = told.at or clock
-            judged = judge(told, at, at)
-            if len(judged) == 1 and isinstance(judged[0], Failure):
-                counts["failures"] += 1
-            elif judged:
-                yield from self._tell(judged)
+        scanners = {path: Scanner(path, jails, self._zone, self._trust) for path, jails in by_path.items()}
+        self._tallies = [scanner.tally for scanner in scanners.values()]
+        count = ahead.processes(len(scanners))
+        streams = [
+            self._told(scanner, ahead.sifted(path, scanner.prefilter, count))
+            for path, scanner in scanners.items()
+        ]
+        # Step by step, a part at a time: a processor that does one thing after the other does each faster.
+        for told in streams[0] if len(streams) == 1 else _merged(streams):
+            yield from self._decide(told)
         self._seconds = time.perf_counter() - begun
 
-    def _told(self, path: str, jails: Sequence[JailSpec]) -> Iterator[Told]:
-        scanner = Scanner(path, jails, self._zone, self._trust)
-        self._tallies.append(scanner.tally)
+    def _told(self, scanner: Scanner, log: Iterator[Sifted]) -> Iterator[list[Told]]:
         latest = 0.0
-        for data in blocks(path):
-            for told in scanner.scan(data, self._now):
+        for sifted in log:
+            found: list[Told] = []
+            for told in scanner.match(sifted, self._now):
                 if isinstance(told, Slow):
                     self.slow[told.jail, told.regex] += 1
                     continue
                 # A merge needs order; a late line is told in its place, and counts at its own time.
                 if told.at is not None and told.at > latest:
                     latest = told.at
-                yield latest, told
-            self._progress(len(data))
+                found.append((latest, told))
+            yield found
+            self._progress(sifted.bytes)
 
-    def _tell(self, events: Iterable[Event]) -> Iterator[Decision]:
-        for event in events:
-            if isinstance(event, Failure | Spent | Slow):
-                self._counts["failures"] += isinstance(event, Failure)
+    def _decide(self, told: Iterable[Told]) -> list[Decision]:
+        judge, expire = self._judge.judge, self._table.expire
+        decided: list[Decision] = []
+        matches = failures = 0
+        for clock, one in told:
+            decided += expire(clock)
+            if isinstance(one, Refused):
+                decided.append(one._replace(at=one.at or clock))
                 continue
-            self._counts["bans"] += isinstance(event, Ban)
-            self._counts["refused"] += isinstance(event, Refused)
-            yield event
+            matches += 1
+            at = one.at or clock
+            for event in judge(one, at, at):
+                if isinstance(event, Failure):
+                    failures += 1
+                elif not isinstance(event, Spent | Slow):
+                    decided.append(event)
+        kinds = Counter(map(type, decided))
+        self._counts.update(matches=matches, failures=failures, bans=kinds[Ban], refused=kinds[Refused])
+        return decided
 
     def summary(self) -> dict[str, int | float]:
         """The figures of the run; `seconds` is scanning only, without reading the configuration."""
@@ -153,6 +135,13 @@ class Replay:
             "seconds": round(self._seconds, 6),
             "lines_per_second": round(lines / self._seconds) if self._seconds else 0,
         }
+
+
+def _merged(streams: Iterable[Iterator[list[Told]]]) -> Iterator[list[Told]]:
+    """Logs that each run by their own clock, as one stream in order of time."""
+    merged = heapq.merge(*map(chain.from_iterable, streams), key=_clock)
+    while told := list(islice(merged, _AT_ONCE)):
+        yield told
 
 
 def _clock(told: Told) -> Instant:

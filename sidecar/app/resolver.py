@@ -10,7 +10,8 @@ import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
-from sidecar.model import Instant, Network, Seconds
+from sidecar.model import Instant, Seconds
+from sidecar.network import Network
 
 _log = logging.getLogger("zmban.names")
 _KEPT: Seconds = 300.0

@@ -18,24 +18,15 @@ from sidecar.app.enforcer import Enforcer
 from sidecar.app.ignoring import IgnoreLists
 from sidecar.app.judge import Judge
 from sidecar.app.ledger import Ledger
-from sidecar.app.place import Place, backend, evidence_file, run_dry
+from sidecar.app.place import Place, backend, run_dry
 from sidecar.app.resolver import Resolver
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
 from sidecar.detect.evidence import Evidence
 from sidecar.detect.grammar import Trust
-from sidecar.model import (
-    Ban,
-    Event,
-    Extended,
-    Failure,
-    KernelError,
-    Match,
-    Network,
-    Spent,
-    Unban,
-)
+from sidecar.model import Ban, Event, Extended, Failure, KernelError, Match, Spent, Unban
+from sidecar.network import Network
 from sidecar.serve.metrics import Metrics
 from sidecar.store.database import Allowed, DamagedError
 
@@ -68,7 +59,7 @@ class Service:
         )
         self.ledger = Ledger(recovery.opened(place.state), lambda: recovery.snapshot(self))
         self.table = BanTable()
-        self.evidence = Evidence(*evidence_file(place.state))
+        self.evidence = Evidence.on_disk(place.state)
         self.judge = Judge(self.jails.values(), Guard({}), self.table, None, self.evidence)
         self.trust = Trust(self.settings.trust.proxies)
         self.resolver = Resolver()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from sidecar.app import configuration
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Network, ZmbanError
+from sidecar.model import ZmbanError
+from sidecar.network import Network
 from sidecar.settings import Settings
 
 _log = logging.getLogger("zmban")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sidecar.model import Network, PrefixSet
+from sidecar.network import Network, PrefixSet, Ranges
 
 # Never a client that a route could refuse, or refusing it would break the host's own network.
 _RESERVED = PrefixSet(
@@ -47,6 +47,10 @@ class Guard:
         if network.length < WIDEST[network.version]:
             return "too-wide"
         return None
+
+    def matters(self, ignored: Iterable[Network]) -> Ranges:
+        """All of whom `refuse` or `touches` could say anything; of others only the width matters."""
+        return Ranges({*_RESERVED, *self._all, *ignored})
 
     def covers(self, network: Network) -> bool:
         """Whether all of this network is protected."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sidecar.model import Instant, Network
+from sidecar.model import Instant
+from sidecar.network import Network
 
 
 class Earlier(NamedTuple):
@@ -13,6 +14,9 @@ class Earlier(NamedTuple):
 
     times: int = 0
     at: Instant = 0.0
+
+
+NEVER = Earlier()
 
 
 class History:
@@ -27,7 +31,7 @@ class History:
         """The earlier bans in one jail, or (`everywhere`) in all jails together."""
         jails = self._known.get(network, {})
         if not everywhere:
-            return jails.get(jail, Earlier())
+            return jails.get(jail, NEVER)
         return Earlier(sum(e.times for e in jails.values()), max((e.at for e in jails.values()), default=0.0))
 
     def add(self, network: Network, jail: str, count: int, at: Instant) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
-from sidecar.model import BITS, Ban, Extended, Instant, Network, Unban
+from sidecar.model import Ban, Extended, Instant, Unban
+from sidecar.network import BITS, Network
 
 
 class BanTable:
@@ -24,15 +24,20 @@ class BanTable:
             self._put(ban)
 
     def _put(self, ban: Ban) -> None:
-        reasons = self._bans.setdefault(ban.network, {})
-        self.active[ban.jail] += ban.jail not in reasons
-        reasons[ban.jail] = ban
+        reasons = self._bans.get(ban.network)
+        if reasons is None:
+            self._bans[ban.network] = {ban.jail: ban}
+            self.active[ban.jail] += 1
+        else:
+            self.active[ban.jail] += ban.jail not in reasons
+            reasons[ban.jail] = ban
         if ban.until is not None:
             heapq.heappush(self._ends, (ban.until, ban.network, ban.jail))
 
     def ban(self, ban: Ban) -> Ban | Extended | None:
         """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer."""
-        standing = self._bans.get(ban.network, {}).get(ban.jail)
+        reasons = self._bans.get(ban.network)
+        standing = reasons.get(ban.jail) if reasons else None
         if standing is None or (standing.dry and not ban.dry):
             self._put(ban)
             return ban
@@ -40,7 +45,7 @@ class BanTable:
             return None
         if standing.until is None or (ban.until is not None and ban.until <= standing.until):
             return None
-        longer = replace(standing, until=ban.until, failures=standing.failures + ban.failures)
+        longer = standing._replace(until=ban.until, failures=standing.failures + ban.failures)
         self._put(longer)
         return Extended(longer)
 

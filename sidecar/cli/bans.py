@@ -12,7 +12,8 @@ from sidecar.app import orders
 from sidecar.cli import UnavailableError
 from sidecar.cli.output import emit, json_options, moment, table
 from sidecar.cli.places import socket_option, state_option
-from sidecar.model import KernelError, Network
+from sidecar.model import KernelError
+from sidecar.network import Network
 from sidecar.serve import control
 
 

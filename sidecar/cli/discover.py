@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import click
 
 from sidecar.cli.output import emit, json_options, table
-from sidecar.model import Network
+from sidecar.network import Network
 from sidecar.sources.docker import ZimbraContainer, zimbra_containers
 
 

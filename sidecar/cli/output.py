@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import click
+from pydantic_core import to_json
 
 from sidecar.model import Instant
 
@@ -26,10 +27,11 @@ def json_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def emit(records: Iterable[dict[str, Any]], *, jsonl: bool) -> None:
     """Print records for programs."""
     if jsonl:
-        # Not click's echo, which flushes each: there may be a million.
-        encoder = json.JSONEncoder(ensure_ascii=False)
+        # Not click's echo, which flushes each, and not json, which takes five times as long: there may be a
+        # million.
+        write = sys.stdout.buffer.write
         for one in records:
-            sys.stdout.write(f"{encoder.encode(one)}\n")
+            write(to_json(one) + b"\n")
         sys.stdout.flush()
     else:
         click.echo(json.dumps(list(records), ensure_ascii=False, indent=2))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
+import tempfile
 import weakref
+from pathlib import Path
 from typing import IO
 
 # Of each line its own place and its length, so that what was written over is never taken for it.
 _HEAD = struct.Struct("<QI")
 _GATHERED = 1 << 16
-_IN_MEMORY = 1 << 24
+# So much is read at once: few lines are longer.
+_MOSTLY = 512
+_IN_MEMORY, _ON_DISK = 16 << 20, 256 << 20
 
 
 class Evidence:
@@ -24,26 +29,41 @@ class Evidence:
         self._file = file if file is not None else io.BytesIO()
         # Whoever forgets the evidence closes its file.
         weakref.finalize(self, self._file.close)
-        self._size = size
-        # Places count up for ever, round by round; from `_begin` on they wait to be written. 0 is no place.
-        self._begin = size
+        self._size, self._longest = size, min(_GATHERED, size) - _HEAD.size
+        # Places count up for ever, round by round; from `_begin` on they wait to be written, `_end` ends the
+        # round. 0 is no place.
+        self._begin, self._end = size, 2 * size
         self._waiting = bytearray()
+
+    @classmethod
+    def on_disk(cls, directory: Path | None = None) -> Evidence:
+        """In a file without a name: in the directory, else where temporary files are. Where nothing can be
+        written a little memory serves."""
+        for place in dict.fromkeys((directory, None)):
+            with contextlib.suppress(OSError):
+                return cls(tempfile.TemporaryFile(dir=place, buffering=0), _ON_DISK)
+        return cls()
 
     def keep(self, line: str) -> int:
         """Where a line is kept from now on; 0 for none."""
         raw = line.encode("utf-8", "replace")
-        needed = _HEAD.size + len(raw)
-        if not raw or needed > _GATHERED:
+        length, waiting = len(raw), self._waiting
+        if length == 0 or length > self._longest:
             return 0
-        left = self._size - self._begin % self._size - len(self._waiting)
-        if needed > left:
-            self._write()
-            self._begin += -self._begin % self._size
-        elif len(self._waiting) > _GATHERED:
-            self._write()
-        place = self._begin + len(self._waiting)
-        self._waiting += _HEAD.pack(place, len(raw)) + raw
+        place = self._begin + len(waiting)
+        if place + _HEAD.size + length > self._end or len(waiting) > _GATHERED:
+            place = self._turn(_HEAD.size + length)
+        waiting += _HEAD.pack(place, length) + raw
         return place
+
+    def _turn(self, needed: int) -> int:
+        """Write what waits; where the next line of this length has its place, in a new round where the old
+        one has no room for it."""
+        self._write()
+        if self._begin + needed > self._end:
+            self._begin = self._end
+            self._end += self._size
+        return self._begin
 
     def _write(self) -> None:
         try:
@@ -59,15 +79,20 @@ class Evidence:
         if place == 0 or place < self._begin - self._size:
             return ""
         if place >= self._begin:
-            at = place - self._begin
-            head = bytes(self._waiting[at : at + _HEAD.size])
-            raw = bytes(self._waiting[at + _HEAD.size :][: _HEAD.unpack(head)[1]])
-            return raw.decode("utf-8", "replace")
+            begin = place - self._begin + _HEAD.size
+            length = _HEAD.unpack_from(self._waiting, begin - _HEAD.size)[1]
+            return self._waiting[begin : begin + length].decode("utf-8", "replace")
         try:
             self._file.seek(place % self._size)
-            head = self._file.read(_HEAD.size)
-            if len(head) < _HEAD.size or _HEAD.unpack(head)[0] != place:
+            read = self._file.read(_MOSTLY)
+            if len(read) < _HEAD.size:
                 return ""
-            return self._file.read(_HEAD.unpack(head)[1]).decode("utf-8", "replace")
+            begun, length = _HEAD.unpack_from(read)
+            if begun != place:
+                return ""
+            end = _HEAD.size + length
+            if end > len(read):
+                read += self._file.read(end - len(read))
+            return read[_HEAD.size : end].decode("utf-8", "replace")
         except OSError:
             return ""

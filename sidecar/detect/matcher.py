@@ -88,9 +88,7 @@ class Matcher:
                 at, dateless = self._dated(line, now)
             return self._match(line, at, dateless, now, self._every if wanted is None else wanted)
         except Overrun:
-            # Which search that was is what it left behind.
-            self.slow = _Search.last
-            self.overran = True
+            self.slow, self.overran = WATCH.name, True
         except _LeftOut as left:
             # Without its ignoreregex or prefregex a filter cannot say who failed.
             self.slow = left.name
@@ -103,15 +101,15 @@ class Matcher:
             return self.match(line, now, wanted)
         self.slow, self.overran = None, False
         watch = WATCH
+        watch.name = "datepattern"
         watch.serial += 1
         watch.searching = True
-        _Search.last = "datepattern"
         try:
             at, dateless = self._dates.of(line, now)
             text = dateless + "\n"
             for index in wanted:
                 search = self._failing[index]
-                _Search.last = search.name
+                watch.name = search.name
                 watch.serial += 1
                 if hit := search.search(text):
                     watch.searching = False
@@ -119,7 +117,7 @@ class Matcher:
             else:
                 return None
         except Overrun:
-            self.slow, self.overran = _Search.last, True
+            self.slow, self.overran = watch.name, True
             return None
         finally:
             watch.searching = False
@@ -137,7 +135,7 @@ class Matcher:
         return before if before is not None and before > now - _LATE else None
 
     def _dated(self, line: str, now: Instant) -> tuple[Instant | None, str]:
-        _Search.last = "datepattern"
+        WATCH.name = "datepattern"
         WATCH.serial += 1
         WATCH.searching = True
         try:
@@ -260,8 +258,6 @@ class _Search:
     """One regex of a filter, watched while it works. `plain`: its groups need no second thought."""
 
     __slots__ = ("_hosts", "name", "plain", "search")
-    # The name of the search that was begun last, in the whole process.
-    last = ""
 
     def __init__(self, pattern: Pattern, name: str) -> None:
         self.search = pattern.regex.search
@@ -273,7 +269,7 @@ class _Search:
 
     def __call__(self, text: str) -> re.Match[str] | None:
         """As re's search; Overrun where it takes too long."""
-        _Search.last = self.name
+        WATCH.name = self.name
         WATCH.serial += 1
         WATCH.searching = True
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sidecar.detect.literals import Requirement, required
 from sidecar.detect.multipattern import Engine, Hit, Text, engine
@@ -23,6 +23,14 @@ _MOST_REMEMBERED = 4096
 # What is to be tried on a line: the place of a filter in the list, and which of its failregexes.
 Wanted: TypeAlias = tuple[tuple[int, tuple[int, ...]], ...]
 Candidate: TypeAlias = tuple[bytes, Wanted]
+
+
+class Sifted(NamedTuple):
+    """What is left of a block: how many lines and bytes it had, and the lines that any regex could match."""
+
+    lines: int
+    bytes: int
+    candidates: list[Candidate]
 
 
 def requirements(spec: FilterSpec) -> list[Requirement | None]:
@@ -114,17 +122,22 @@ class Prefilter:
 
     def _wanted(self, mask: int) -> Wanted:
         """What these bits ask for."""
-        found = self._known.get(mask)
-        if found is None:
-            each = [
-                (place, tuple(i for i, bit in enumerate(bits) if bit == 0 or mask & bit))
-                for place, bits in enumerate(self._bits)
-            ]
-            found = tuple((place, indexes) for place, indexes in each if indexes)
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            self._known[mask] = found
+        if mask in self._known:
+            return self._known[mask]
+        each = [
+            (place, tuple(i for i, bit in enumerate(bits) if bit == 0 or mask & bit))
+            for place, bits in enumerate(self._bits)
+        ]
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known[mask] = found = tuple((place, indexes) for place, indexes in each if indexes)
         return found
+
+    def sift(self, data: bytes) -> Sifted:
+        """A block of whole lines, sifted."""
+        # CPython counts byte by byte; it takes newlines out at almost twice the speed.
+        lines = len(data) - len(data.replace(b"\n", b""))
+        return Sifted(lines, len(data), self.candidates(data))
 
     def candidates(self, data: bytes) -> list[Candidate]:
         """The candidate lines of a block of whole lines, in order, without their newlines."""
@@ -134,15 +147,16 @@ class Prefilter:
     def _few(self, data: bytes, hits: list[Hit]) -> list[Candidate]:
         found: list[Candidate] = []
         begin, stop, mask = 0, -1, 0
+        masks, known = self._masks, self._known
         for end, number in hits:
             if end > stop:
                 if mask:
-                    found.append((data[begin:stop], self._wanted(mask)))
+                    found.append((data[begin:stop], known.get(mask) or self._wanted(mask)))
                 # `end` lies behind the literal's last byte, which is no newline.
                 begin, stop, mask = data.rfind(b"\n", 0, end) + 1, data.find(b"\n", end), 0
                 if stop < 0:
                     stop = len(data)
-            mask |= self._masks[number]
+            mask |= masks[number]
         if mask:
             found.append((data[begin:stop], self._wanted(mask)))
         return found

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from sidecar.detect import grammar
 from sidecar.detect.grammar import Grammar, Trust
 from sidecar.detect.matcher import LONGEST_LINE, Matcher, Outcome
-from sidecar.detect.prefilter import Prefilter
+from sidecar.detect.prefilter import Prefilter, Sifted
 from sidecar.fail2ban.dates import LineDates
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Instant, Match, Network, Refused, Slow
+from sidecar.model import Instant, Match, Refused, Slow
+from sidecar.network import Network
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Scanner:
         self.tally = Tally()
         self._trust = trust
         self.jails = tuple(jail.name for jail in jails)
-        self._prefilter = Prefilter([j.filter for j in jails], [j.logencoding for j in jails])
+        self.prefilter = Prefilter([j.filter for j in jails], [j.logencoding for j in jails])
         # Jails that find dates in the same way share them: a line is dated once.
         dates: dict[tuple[tzinfo | None, tuple[str, ...]], LineDates] = {}
         self._readers: list[_Reader] = []
@@ -93,19 +94,22 @@ class Scanner:
             if until > now
         ]
 
-    def scan(self, data: bytes, now: Instant) -> Iterator[Match | Refused | Slow]:
+    def scan(self, data: bytes, now: Instant) -> list[Match | Refused | Slow]:
         """Every match in a block of whole lines, in order; refusals are matches nobody can be blamed for.
 
         `now` resolves dates that name no year.
         """
-        candidates = self._prefilter.candidates(data)
-        self.tally.lines += data.count(b"\n")
-        self.tally.bytes += len(data)
-        self.tally.candidates += len(candidates)
-        for raw, wanted in candidates:
+        return self.match(self.prefilter.sift(data), now)
+
+    def match(self, sifted: Sifted, now: Instant) -> list[Match | Refused | Slow]:
+        """As `scan`, for a block that was sifted by this scanner's `prefilter`."""
+        self.tally.lines += sifted.lines
+        self.tally.bytes += sifted.bytes
+        self.tally.candidates += len(sifted.candidates)
+        told: list[Match | Refused | Slow] = []
+        for raw, wanted in sifted.candidates:
             if len(raw) > LONGEST_LINE:
-                first = self._readers[wanted[0][0]].name
-                yield Refused("", first, None, "line-too-long")
+                told.append(Refused("", self._readers[wanted[0][0]].name, None, "line-too-long"))
                 continue
             encoding, line = "", ""
             for place, indexes in wanted:
@@ -115,7 +119,8 @@ class Scanner:
                     line = _decoded(raw, encoding)
                 found = self._one(reader, line, now, indexes)
                 if found is not None:
-                    yield found
+                    told.append(found)
+        return told
 
     def _one(
         self, reader: _Reader, line: str, now: Instant, indexes: tuple[int, ...]

@@ -18,12 +18,13 @@ class Overrun(Exception):  # noqa: N818 - it is told to nobody, only caught one 
 class Watch:
     """Which search is going on, for somebody with a clock who calls `tick` again and again from outside.
 
-    The room that searches sets `searching` and counts `serial` up; it knows no clock itself.
+    The room that searches sets `name` and `searching` and counts `serial` up; it knows no clock itself.
     """
 
-    __slots__ = ("_seen", "searching", "serial")
+    __slots__ = ("_seen", "name", "searching", "serial")
 
     def __init__(self) -> None:
+        self.name = ""
         self.searching = False
         self.serial = 0
         self._seen = -1

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from sidecar.detect.evidence import Evidence
-from sidecar.model import Instant, Network, Seconds
+from sidecar.model import Instant, Seconds
+from sidecar.network import Network
 
 # One failure: when, and in one number where its line is kept and for how many it counts. A million attackers
 # stand in windows during an attack, so a network's failures are one string of bytes.
@@ -24,12 +25,11 @@ _MOST_NETWORKS = 2_000_000
 _Failures = list[tuple[Instant, int]]
 
 
-class Seen(NamedTuple):
-    """One failure in a window: when, its line (evidence), and for how many it counts."""
+class Enough(NamedTuple):
+    """maxretry is reached: by so many failures, of which these are the last lines, the oldest first."""
 
-    at: Instant
-    line: str
-    weight: int = 1
+    failures: int
+    lines: tuple[str, ...]
 
 
 class Window:
@@ -44,34 +44,39 @@ class Window:
         # Whether any failure counts for more than one.
         self._weighted = False
 
-    def add(self, network: Network, at: Instant, line: str, weight: int = 1) -> list[Seen] | None:
-        """Count one failure, `weight` times. With it, maxretry is reached within `findtime`: those failures,
-        oldest first, and the network is forgotten. Else None.
+    def add(self, network: Network, at: Instant, line: str, weight: int = 1) -> Enough | None:
+        """Count one failure, `weight` times. With it, maxretry is reached within `findtime`: what led to it,
+        and the network is forgotten. Else None.
 
         Failures may come out of order; the window always ends at the failure that is added.
         """
-        seen = self._seen.get(network, b"")
-        if seen and at < _last(seen):
-            return self._add_late(network, at, line, weight)
-        seen = _since(seen, at - self._findtime)
-        self._weighted = self._weighted or weight != 1
-        if self._heaviness(seen) + weight >= self._maxretry:
+        seen, heavy = self._seen.get(network, b""), weight
+        if weight != 1:
+            self._weighted = True
+        if seen:
+            if at < _last(seen):
+                return self._add_late(network, at, line, weight)
+            if _first(seen) <= at - self._findtime:
+                seen = _since(seen, at - self._findtime)
+            heavy += _heaviness(_unpacked(seen)) if self._weighted else len(seen) // _SIZE
+        if heavy >= self._maxretry:
             self._seen.pop(network, None)
-            return [*self._told(_unpacked(seen), self._maxmatches - 1), Seen(at, line, weight)]
+            lines = self._lines(_unpacked(seen), self._maxmatches - 1)
+            return Enough(len(seen) // _SIZE + 1, (*lines, line) if line and self._maxmatches > 0 else ())
         self._seen[network] = seen + _ONE.pack(at, self._kept(line, weight))
         if len(self._seen) > _MOST_NETWORKS:
             self._make_room()
         return None
 
-    def _add_late(self, network: Network, at: Instant, line: str, weight: int) -> list[Seen] | None:
+    def _add_late(self, network: Network, at: Instant, line: str, weight: int) -> Enough | None:
         self.restore(network, at, line, weight)
         failures = _unpacked(self._seen[network])
         first = bisect_right(failures, at - self._findtime, key=_at)
         last = bisect_right(failures, at, key=_at)
-        if sum(_weight(word) for _, word in failures[first:last]) < self._maxretry:
+        if _heaviness(failures[first:last]) < self._maxretry:
             return None
         del self._seen[network]
-        return self._told(failures[first:last], self._maxmatches)
+        return Enough(last - first, tuple(self._lines(failures[first:last], self._maxmatches)))
 
     def restore(self, network: Network, at: Instant, line: str, weight: int = 1) -> None:
         """Count a failure of an earlier run; it decides nothing by itself."""
@@ -85,18 +90,12 @@ class Window:
         place = self._evidence.keep(line) if self._maxmatches > 0 else 0
         return place << _WEIGHT | min(weight, _MOST_WEIGHT)
 
-    def _heaviness(self, seen: bytes) -> int:
-        if not self._weighted:
-            return len(seen) // _SIZE
-        return sum(_weight(word) for _, word in _unpacked(seen))
-
-    def _told(self, failures: _Failures, lines: int) -> list[Seen]:
-        """These failures, the last so many with their lines."""
-        first = len(failures) - max(lines, 0)
-        return [
-            Seen(at, self._evidence.line(word >> _WEIGHT) if i >= first else "", _weight(word))
-            for i, (at, word) in enumerate(failures)
-        ]
+    def _lines(self, failures: _Failures, most: int) -> list[str]:
+        """The last so many lines of these failures, as far as they are kept."""
+        if most <= 0:
+            return []
+        kept = self._evidence.line
+        return [line for _, word in failures[-most:] if (line := kept(word >> _WEIGHT))]
 
     def _make_room(self) -> None:
         for network in list(islice(self._seen, _MOST_NETWORKS // 10)):
@@ -138,6 +137,11 @@ def _unpacked(seen: bytes) -> _Failures:
     return list(_ONE.iter_unpack(seen))
 
 
+def _first(seen: bytes) -> Instant:
+    at: Instant = _AT.unpack_from(seen)[0]
+    return at
+
+
 def _last(seen: bytes) -> Instant:
     at: Instant = _AT.unpack_from(seen, len(seen) - _SIZE)[0]
     return at
@@ -155,5 +159,6 @@ def _at(failure: tuple[Instant, int]) -> Instant:
     return failure[0]
 
 
-def _weight(word: int) -> int:
-    return word & _MOST_WEIGHT
+def _heaviness(failures: _Failures) -> int:
+    """For how many they count together."""
+    return sum(word & _MOST_WEIGHT for _, word in failures)

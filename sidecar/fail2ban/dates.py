@@ -122,10 +122,10 @@ class LineDates:
         self.before: Instant | None = None
         self._line: str | None = None
         self._dated: tuple[Instant | None, str] = (None, "")
-        # How the last line with a date began, if every line that begins so has the same date: that text, its
-        # length, what of it stands before and where behind the date, and the hour and zone it was read in.
-        self._begin, self._length, self._head, self._behind = "", 0, "", 0
-        self._read: tuple[float, tzinfo] = (0.0, zone)
+        # How the last line with a date began, if every line that begins so has the same date: that text, what
+        # of it stands before and where behind the date, and the moment and the zone it was read in.
+        self._begin, self._head, self._behind = "", "", 0
+        self._read: tuple[Instant, tzinfo] = (0.0, zone)
 
     def of(self, line: str, now: Instant) -> tuple[Instant | None, str]:
         """The line's time (None: it has none) and its text without the date; the same object again is the
@@ -136,14 +136,15 @@ class LineDates:
         if at is not None:
             self.before = at
         if (
-            self._length
-            and line[: self._length] == self._begin
-            and self._read == (now // 3600, self.detector.zone)
+            self._begin
+            and line.startswith(self._begin)
+            and now == self._read[0]
+            and self.detector.zone is self._read[1]
         ):
             self._line, self._dated = line, (self.before, self._head + line[self._behind :])
             return self._dated
         # Where the search is broken off, nobody searches this line again.
-        self._line, self._dated, self._length = line, (None, line), 0
+        self._line, self._dated, self._begin = line, (None, line), ""
         self._dated = self.detector.cut(line, now)
         self._note(line, now)
         return self._dated
@@ -156,6 +157,6 @@ class LineDates:
         follows = line[end : end + _LOOKED_AT]
         # A date may go on behind blanks, so at least one other character has to stand there.
         if len(follows) == _LOOKED_AT and follows[1:].strip():
-            self._begin, self._length = line[: end + _LOOKED_AT], end + _LOOKED_AT
+            self._begin = line[: end + _LOOKED_AT]
             self._head, self._behind = line[:start], end
-            self._read = (now // 3600, self.detector.zone)
+            self._read = (now, self.detector.zone)

@@ -15,7 +15,8 @@ from sidecar.fail2ban.ini import Ini
 from sidecar.fail2ban.interpolation import Values
 from sidecar.fail2ban.naming import split_name
 from sidecar.fail2ban.options import Options
-from sidecar.model import ConfigError, Fault, Network, Seconds
+from sidecar.model import ConfigError, Fault, Seconds
+from sidecar.network import Network
 
 _OWN = {"zmban.dry_run", "zmban.ipv4_prefix", "zmban.ipv6_prefix"}
 # Longer is for ever; it also bounds what a calendar has to show.

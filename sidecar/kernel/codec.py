@@ -13,7 +13,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from sidecar.model import Network
+from sidecar.network import Network
 
 PROTOCOL = 222
 TABLE_MAIN = 254

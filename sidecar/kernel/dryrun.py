@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidecar.kernel.codec import RouteKind
 from sidecar.kernel.plan import Applied, Count, Routes, count, difference
-from sidecar.model import Network
+from sidecar.network import Network
 
 
 class DryRunTable:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar.kernel.codec import FAMILIES, NLM_F_DUMP, NLM_F_REQUEST, RTM_GETROUTE, VERSIONS, attributes
-from sidecar.model import Network
+from sidecar.network import Network
 
 RTM_NEWNEXTHOP, RTM_GETNEXTHOP = 104, 106
 TABLE_LOCAL, PROTOCOL_KERNEL, UNICAST = 255, 2, 1

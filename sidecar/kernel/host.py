@@ -13,7 +13,8 @@ from sidecar.kernel import hops
 from sidecar.kernel.codec import RTM_NEWROUTE
 from sidecar.kernel.hops import UnicastRoute
 from sidecar.kernel.netlink import Netlink
-from sidecar.model import KernelError, Network
+from sidecar.model import KernelError
+from sidecar.network import Network
 
 RESOLVER_FILES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from sidecar.kernel import codec
 from sidecar.kernel.codec import PROTOCOL, Reading, RouteKind, Rule
-from sidecar.model import KernelError, Network
+from sidecar.model import KernelError
+from sidecar.network import Network
 
 # 1,000 refused messages of a send need about 1 MiB of receive buffer: with less the kernel forgets answers.
 RECEIVE_BUFFER = 8 << 20

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
 from sidecar.kernel.codec import RouteKind
-from sidecar.model import Network
+from sidecar.network import Network
 
 Routes: TypeAlias = Mapping[Network, RouteKind]
 

@@ -21,7 +21,8 @@ from sidecar.kernel.plan import (
     covering,
     difference,
 )
-from sidecar.model import KernelError, Network
+from sidecar.model import KernelError
+from sidecar.network import Network
 
 __all__ = [
     "PREFERENCE",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.model import Network, SourceError
+from sidecar.model import SourceError
+from sidecar.network import Network
 
 SOCKET = Path("/var/run/docker.sock")
 # Where Zimbra's logs lie inside its containers.

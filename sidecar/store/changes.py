@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.model import Ban, Extended, Failure, Instant, Network, Position, Seconds, Spent, Unban
+from sidecar.model import Ban, Extended, Failure, Instant, Position, Seconds, Spent, Unban
+from sidecar.network import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from sidecar.model import Ban, Failure, Instant, Network, Position, Seconds, StoreError
+from sidecar.model import Ban, Failure, Instant, Position, Seconds, StoreError
+from sidecar.network import Network
 from sidecar.store import damage, rows
 from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Key, Past, Zone
 

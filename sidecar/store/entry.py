@@ -32,7 +32,7 @@ class Entry:
             "until": ban.until,
             "reason": ban.reason,
             "failures": ban.failures,
-            "count": ban.count,
+            "count": ban.times,
             "evidence": list(ban.evidence) if self.current else [],
             "current": self.current,
         }

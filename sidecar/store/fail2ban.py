@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sidecar.model import Ban, Instant, Network, Seconds, StoreError
+from sidecar.model import Ban, Instant, Seconds, StoreError
+from sidecar.network import Network
 from sidecar.store.entry import Entry, Skipped, kept
 
 MAGIC = b"SQLite format 3\0"

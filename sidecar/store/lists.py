@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from sidecar.model import Ban, Instant, Network, StoreError
+from sidecar.model import Ban, Instant, StoreError
+from sidecar.network import Network
 from sidecar.store.entry import LIST, Entry, Skipped
 
 _LINE = re.compile(r"([^\s,;#]+)[\s,;#]*(.*)")

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar.model import Ban, Extended, Failure, Network, Position, Spent, Unban
+from sidecar.model import Ban, Extended, Failure, Position, Spent, Unban
+from sidecar.network import Network
 from sidecar.store.changes import Allowed, Change, Forgotten, Past, Zone
 
 SELECT_BANS = "SELECT network,jail,at,until,origin,reason,failures,evidence,count,dry FROM bans"
@@ -45,7 +46,7 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             _write_unban(db, change)
         case Past(ban=ban):
             row = (key_of(ban.network), ban.jail, ban.at, ban.until, change.ended, change.why)
-            row = (*row, ban.origin, ban.reason, ban.failures, ban.count)
+            row = (*row, ban.origin, ban.reason, ban.failures, ban.times)
             db.execute("INSERT INTO history VALUES (?,?,?,?,?,?,?,?,?,?)", row)
         case Spent():
             db.execute(_DELETE_FAILURES, (key_of(change.network), change.jail))
@@ -75,7 +76,7 @@ def _write_ban(db: sqlite3.Connection, ban: Ban) -> None:
             ban.origin,
             ban.reason,
             ban.failures,
-            ban.count,
+            ban.times,
             ban.dry,
             json.dumps(ban.evidence, ensure_ascii=False),
         ),

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sidecar.model import BITS, Ban, Failure, Network, Position
+from sidecar.model import Ban, Failure, Position
+from sidecar.network import BITS, Network
 from sidecar.store import damage, rows
 from sidecar.store.changes import Allowed, Change, Past, Zone
 from sidecar.store.database import Database
@@ -207,7 +208,7 @@ def _checked(value: Any, kind: type) -> Any:
 def _ban(*row: Any) -> Ban:
     ban = rows.ban_of(row)
     _network(row[0]), _moment(ban.at), _end(ban.until)
-    for value, kind in ((ban.jail, str), (ban.reason, str), (ban.failures, int), (ban.count, int)):
+    for value, kind in ((ban.jail, str), (ban.reason, str), (ban.failures, int), (ban.times, int)):
         _checked(value, kind)
     if ban.origin not in _ORIGINS or not all(isinstance(line, str) for line in ban.evidence):
         raise ValueError("no ban")

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.model import Ban, Network
+from sidecar.model import Ban
+from sidecar.network import Network
 from sidecar.store.entry import Entry
 from tests.app.running import Running, service, until
 from tests.app.test_service import EVIL, OTHER, blackholes

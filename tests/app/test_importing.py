@@ -13,7 +13,8 @@ from sidecar.app.importing import into_state
 from sidecar.app.main import claimed
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, ConfigError, Network, StoreError, Unban
+from sidecar.model import Ban, ConfigError, StoreError, Unban
+from sidecar.network import Network
 from sidecar.store.database import Database
 from sidecar.store.entry import Entry
 
@@ -23,7 +24,7 @@ LINES = ("one", "two")
 
 
 def ban(at: float = NOW - 100, until: float | None = None, network: Network = WHO, **more: Any) -> Ban:
-    values = {"jail": "mail", "origin": "import", "reason": "r", "failures": 3, "evidence": LINES, "count": 2}
+    values = {"jail": "mail", "origin": "import", "reason": "r", "failures": 3, "evidence": LINES, "times": 2}
     return Ban(network=network, at=at, until=until, **{**values, **more})
 
 
@@ -84,7 +85,7 @@ def test_a_ban_that_is_over_only_counts(state: State) -> None:
 
 
 def test_the_same_again_changes_nothing(state: State) -> None:
-    both = ban(until=NOW + 90000), ban(NOW - 999, NOW - 99), Entry(ban(NOW - 9999, count=1), current=False)
+    both = ban(until=NOW + 90000), ban(NOW - 999, NOW - 99), Entry(ban(NOW - 9999, times=1), current=False)
     state.take(*both)
     before = state.bans(), state.history()
     for again in (both, both[::-1], both * 2):
@@ -125,15 +126,15 @@ def test_a_ban_that_grew_since_is_extended_and_its_failures_are_not_counted_agai
 
 
 def test_of_two_bans_of_a_jail_the_later_end_counts_and_both_are_remembered(state: State) -> None:
-    own = ban(NOW - 50, NOW + 6000, origin="log", count=1, failures=2)
+    own = ban(NOW - 50, NOW + 6000, origin="log", times=1, failures=2)
     state.write(own)
     assert state.take(ban(until=NOW + 3000)) == {"history": 1}
-    assert state.take(ban(NOW - 200, NOW + 90000, count=7)) == {"extended": 1}
+    assert state.take(ban(NOW - 200, NOW + 90000, times=7)) == {"extended": 1}
     (standing,) = state.bans()
     assert (standing.at, standing.until, standing.origin) == (own.at, NOW + 90000, "log")
     assert state.count() == 7
     before = state.bans(), state.history()
-    assert state.take(ban(until=NOW + 3000), ban(NOW - 200, NOW + 90000, count=7)) == {"unchanged": 2}
+    assert state.take(ban(until=NOW + 3000), ban(NOW - 200, NOW + 90000, times=7)) == {"unchanged": 2}
     assert (state.bans(), state.history()) == before
 
 

@@ -11,7 +11,8 @@ from sidecar.bans.table import BanTable
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.increment import Increment
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Event, Extended, Failure, Match, Network, Refused, Spent
+from sidecar.model import Ban, Event, Extended, Failure, Match, Refused, Spent
+from sidecar.network import Network
 
 SPEC = JailSpec("a", FilterSpec("f", ()), (), maxretry=2, findtime=600.0, bantime=3600.0, maxmatches=2)
 NOW = 10_000.0
@@ -136,7 +137,7 @@ def test_each_ban_of_the_same_address_is_longer_and_comes_sooner() -> None:
     for at, failures in ((0.0, 4), (10_000.0, 2), (20_000.0, 2), (40_000.0, 1)):
         (ban,) = bans(one, "203.0.113.7", failures, at)
         assert ban.until is not None
-        lengths.append((ban.until - ban.at, ban.count))
+        lengths.append((ban.until - ban.at, ban.times))
         list(one.table.expire(ban.until))
     assert lengths == [(600, 1), (1200, 2), (2400, 3), (4800, 4)]
 
@@ -158,7 +159,7 @@ def test_a_ban_that_a_person_lifted_was_none() -> None:
     for unban in one.table.lift(Network.parse("203.0.113.7"), 5.0, "manual"):
         one.ended(unban)
     (ban,) = bans(one, "203.0.113.7", 4, 100.0)
-    assert (ban.until, ban.count) == (703.0, 1)
+    assert (ban.until, ban.times) == (703.0, 1)
 
 
 def test_all_jails_together_make_a_ban_longer_where_a_jail_says_so() -> None:
@@ -167,7 +168,7 @@ def test_all_jails_together_make_a_ban_longer_where_a_jail_says_so() -> None:
     one = Judge([everywhere], Guard({}), BanTable(), history)
     (ban,) = bans(one, "203.0.113.7", 2, 100.0)
     assert ban.until is not None
-    assert (ban.until - ban.at, ban.count) == (2400, 1)
+    assert (ban.until - ban.at, ban.times) == (2400, 1)
 
 
 def test_a_network_that_a_line_names_is_not_banned_over_somebody_whom_the_jail_ignores() -> None:

@@ -14,7 +14,7 @@ from sidecar.app.ignoring import IgnoreLists
 from sidecar.app.resolver import BusyError, Resolver, addresses
 from sidecar.fail2ban import jails
 from sidecar.fail2ban.files import ConfigFiles
-from sidecar.model import Network
+from sidecar.network import Network
 from tests.app.running import service, until
 from tests.app.test_service import blackholes
 from tests.netns import Namespace

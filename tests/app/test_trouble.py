@@ -15,7 +15,8 @@ from sidecar.app import configuration
 from sidecar.app.enforcer import CANARY
 from sidecar.app.place import Place
 from sidecar.app.service import Service
-from sidecar.model import Ban, Network
+from sidecar.model import Ban
+from sidecar.network import Network
 from sidecar.store.database import Database
 from tests.app.running import Running, service, until
 from tests.app.test_service import EVIL, OTHER, blackholes

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
-from sidecar.model import Ban, Extended, Network, PrefixSet
+from sidecar.model import Ban, Extended
+from sidecar.network import Network, PrefixSet
 
 WHO = Network.parse("203.0.113.7")
 

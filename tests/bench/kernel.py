@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sidecar.kernel.plan import count, difference
 from sidecar.kernel.routes import RouteKind, RoutingTable
-from sidecar.model import Network
+from sidecar.network import Network
 from tests.netns import Namespace, program
 
 SIZES = (22_000, 300_000, 1_000_000)

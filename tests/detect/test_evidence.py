@@ -11,9 +11,7 @@ from sidecar.detect.evidence import Evidence
 
 @given(st.lists(st.text(max_size=300), max_size=200))
 def test_what_is_kept_is_told_again_or_not_at_all_and_never_something_else(lines: list[str]) -> None:
-    evidence = Evidence(io.BytesIO(), 1 << 17)
-    evidence._size = 2000
-    evidence._begin = 2000
+    evidence = Evidence(io.BytesIO(), 2000)
     places = [evidence.keep(line) for line in lines]
     for place, line in zip(places, lines, strict=True):
         assert evidence.line(place) in ("", line.encode("utf-8", "replace").decode())

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.detect.grammar import Trust, mailbox, of_log
-from sidecar.model import Network
+from sidecar.network import Network
 
 TRUST = Trust([Network.parse("10.0.0.0/8")])
 SAYS = "SoapEngine - handler exception: authentication failed for [bob], invalid password"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.detect.window import Window
-from sidecar.model import Network
+from sidecar.network import Network
 
 WHO = Network.parse("203.0.113.7")
 
@@ -38,7 +38,7 @@ def test_maxretry_gives_the_failures_and_forgets_the_network() -> None:
     assert window.add(WHO, 2, "b") is None
     seen = window.add(WHO, 3, "c")
     assert seen is not None
-    assert [(s.at, s.line) for s in seen] == [(1, ""), (2, "b"), (3, "c")]
+    assert seen == (3, ("b", "c"))
     assert window.count(WHO) == 0
 
 
@@ -46,7 +46,7 @@ def test_only_the_last_lines_are_kept() -> None:
     window = Window(60, 6, 2)
     told = [window.add(WHO, second, f"line {second}") for second in range(6)][-1]
     assert told is not None
-    assert [s.line for s in told] == ["", "", "", "", "line 4", "line 5"]
+    assert told == (6, ("line 4", "line 5"))
 
 
 def test_forgetting_a_network_forgets_the_addresses_inside_it() -> None:
@@ -66,11 +66,26 @@ def test_pruning_drops_those_who_stopped() -> None:
     assert len(window) == 0
 
 
-@given(st.lists(st.integers(0, 2000), max_size=40), st.integers(1, 6))
-def test_a_ban_means_that_so_many_failures_lie_within_findtime(times: list[int], maxretry: int) -> None:
-    window = Window(300, maxretry, 0)
-    for moment in times:
-        seen = window.add(WHO, moment, "x")
-        if seen is not None:
-            assert len(seen) >= maxretry
-            assert all(moment - 300 < s.at <= moment for s in seen)
+@given(
+    st.lists(st.tuples(st.integers(0, 2000), st.sampled_from([1, 1, 1, 2])), max_size=40),
+    st.integers(1, 6),
+    st.integers(0, 4),
+)
+def test_a_window_decides_as_a_plain_list_of_failures_would(
+    failures: list[tuple[int, int]], maxretry: int, maxmatches: int
+) -> None:
+    window = Window(300, maxretry, maxmatches)
+    standing: list[tuple[int, int, str]] = []
+    for number, (at, weight) in enumerate(failures):
+        standing.append((at, weight, f"line {number}"))
+        # Of the same moment the earlier line comes first; the newest failure ends what is remembered.
+        standing.sort(key=lambda failure: failure[0])
+        standing = [one for one in standing if one[0] > standing[-1][0] - 300]
+        counted = [one for one in standing if at - 300 < one[0] <= at]
+        enough = None
+        if sum(weight for _, weight, _ in counted) >= maxretry and counted:
+            lines = [line for _, _, line in counted]
+            enough = (len(counted), tuple(lines[-maxmatches:] if maxmatches else ()))
+            standing = []
+        assert window.add(WHO, at, f"line {number}", weight) == enough
+        assert window.count(WHO) == len(standing)

@@ -20,7 +20,7 @@ from sidecar.fail2ban.arithmetic import evaluate
 from sidecar.fail2ban.durations import seconds
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.increment import Increment
-from sidecar.model import Network
+from sidecar.network import Network
 
 CONFIG = Path(__file__).parents[2] / "config"
 FILES = {

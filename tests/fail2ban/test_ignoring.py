@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.fail2ban.ignoring import filled, is_name, lines, read, words
-from sidecar.model import Network
+from sidecar.network import Network
 
 
 def test_entries_are_told_apart_and_what_is_nothing_is_given_back() -> None:

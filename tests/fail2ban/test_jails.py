@@ -9,7 +9,8 @@ from sidecar.fail2ban import jails
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.increment import Increment
 from sidecar.fail2ban.naming import split_name
-from sidecar.model import ConfigError, Network
+from sidecar.model import ConfigError
+from sidecar.network import Network
 
 FILTER = "[Definition]\nfailregex = ^ host \\S+: bad from <HOST>$\n"
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.model import Network
+from sidecar.network import Network
 from sidecar.store.database import FILE
 from tests.app.running import SHIPPED, Running, until
 from tests.app.test_service import blackholes
@@ -58,7 +58,7 @@ def missing_and_doubled(lines: list[str], written: int) -> tuple[list[int], dict
 
 def refused(written: int) -> set[str]:
     """What the kernel shows of the bans that are due."""
-    networks = [Network.unit(who) for who in due(written)]
+    networks = [Network.parse(who).unit() for who in due(written)]
     return {n.address if n.single else str(n) for n in networks}
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from sidecar.app.enforcer import CANARY
-from sidecar.model import Ban, Network
+from sidecar.model import Ban
+from sidecar.network import Network
 from sidecar.store.database import FILE, Database
 from tests.app.running import Running, until
 from tests.app.test_service import EVIL, OTHER, blackholes

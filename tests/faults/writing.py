@@ -31,6 +31,8 @@ CHOSEN = (
 )
 RETRIES = 5
 _EVERY = 7
+# As many files as logrotate would keep at a site that keeps many.
+_KEPT = 40
 
 
 def client(number: int) -> str:
@@ -96,6 +98,8 @@ class Writer:
 
     def _aside(self) -> Path:
         self.files += 1
+        for old in self.log.parent.glob(f"{self.log.name}-{self.files - _KEPT:05}*"):
+            old.unlink()
         return self.log.with_name(f"{self.log.name}-{self.files:05}")
 
     def _tell(self, what: str, path: Path) -> None:

@@ -14,7 +14,7 @@ from sidecar.kernel import codec
 from sidecar.kernel.codec import KINDS, Reading, RouteKind, Rule
 from sidecar.kernel.netlink import Netlink
 from sidecar.kernel.routes import RoutingTable
-from sidecar.model import BITS, Network
+from sidecar.network import BITS, Network
 
 if TYPE_CHECKING:
     from tests.netns import Namespace

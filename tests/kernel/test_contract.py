@@ -10,7 +10,7 @@ import pytest
 from sidecar.kernel.dryrun import DryRunTable
 from sidecar.kernel.plan import Applied, BanBackend, Count
 from sidecar.kernel.routes import RouteKind, RoutingTable
-from sidecar.model import Network
+from sidecar.network import Network
 
 pytestmark = pytest.mark.kernel
 

@@ -12,7 +12,7 @@ import uvloop
 
 from sidecar.kernel.host import host_facts, resolvers, same_network_namespace_as_host
 from sidecar.kernel.routes import RouteKind, RoutingTable
-from sidecar.model import Network
+from sidecar.network import Network
 
 if TYPE_CHECKING:
     from tests.netns import Namespace

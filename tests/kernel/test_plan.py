@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sidecar.kernel.codec import RouteKind
 from sidecar.kernel.plan import count, covering, difference
-from sidecar.model import BITS, Network
+from sidecar.network import BITS, Network
 
 BLACKHOLE, THROW = RouteKind.BLACKHOLE, RouteKind.THROW
 

@@ -14,7 +14,8 @@ import pytest
 from sidecar.kernel.netlink import NoNetAdmin
 from sidecar.kernel.plan import Applied
 from sidecar.kernel.routes import RouteKind, RoutingTable
-from sidecar.model import KernelError, Network
+from sidecar.model import KernelError
+from sidecar.network import Network
 from tests.kernel.conftest import notifications
 from tests.netns import program
 

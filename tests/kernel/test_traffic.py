@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.kernel.netlink import Netlink
 from sidecar.kernel.routes import RouteKind, RoutingTable
-from sidecar.model import Network
+from sidecar.network import Network
 from tests.kernel.conftest import BANNED6, FAR4, NEAR4, NEIGHBOUR6, SERVER4, WIDE_BANNED4, WIDE_KEPT4
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ def test_everybody_connects_before_the_ban(street: Street, table: RoutingTable) 
 
 
 def test_a_banned_address_is_refused_and_its_neighbour_is_not(street: Street, table: RoutingTable) -> None:
-    table.add(Network.unit(FAR4))
+    table.add(Network.parse(FAR4).unit())
     assert street.refuses(FAR4)
     assert street.connects(NEAR4)
-    table.remove(Network.unit(FAR4))
+    table.remove(Network.parse(FAR4).unit())
     assert street.connects(FAR4)
 
 
 def test_a_banned_ipv6_prefix_is_refused_and_the_next_is_not(street: Street, table: RoutingTable) -> None:
-    table.reconcile({Network.unit(BANNED6): BLACKHOLE})
+    table.reconcile({Network.parse(BANNED6).unit(): BLACKHOLE})
     assert street.refuses(BANNED6)
     assert street.connects(NEIGHBOUR6)
 
@@ -60,7 +60,7 @@ def test_a_ban_of_an_own_address_reaches_nobody(street: Street, table: RoutingTa
 
 
 def test_a_flush_lifts_every_ban(street: Street, table: RoutingTable) -> None:
-    table.reconcile({Network.unit(FAR4): BLACKHOLE, Network.unit(BANNED6): BLACKHOLE})
+    table.reconcile({Network.parse(FAR4).unit(): BLACKHOLE, Network.parse(BANNED6).unit(): BLACKHOLE})
     table.flush()
     assert street.connects(FAR4)
     assert street.connects(BANNED6)
@@ -69,7 +69,7 @@ def test_a_flush_lifts_every_ban(street: Street, table: RoutingTable) -> None:
 def test_in_table_main_a_ban_is_refused_too(street: Street) -> None:
     with contextlib.closing(RoutingTable("main")) as table:
         # The /64 itself carries the host's own route there, which main would not give up: a longer prefix.
-        table.reconcile({Network.unit(FAR4): BLACKHOLE, Network.parse(BANNED6): BLACKHOLE})
+        table.reconcile({Network.parse(FAR4).unit(): BLACKHOLE, Network.parse(BANNED6): BLACKHOLE})
         assert street.refuses(FAR4)
         assert street.refuses(BANNED6)
         assert street.connects(NEAR4)
@@ -77,7 +77,7 @@ def test_in_table_main_a_ban_is_refused_too(street: Street) -> None:
 
 
 def test_a_lookup_tells_banned_from_reachable(street: Street, table: RoutingTable) -> None:
-    table.reconcile({Network.unit(FAR4): BLACKHOLE, Network.unit(BANNED6): BLACKHOLE})
+    table.reconcile({Network.parse(FAR4).unit(): BLACKHOLE, Network.parse(BANNED6).unit(): BLACKHOLE})
     with contextlib.closing(Netlink()) as netlink:
         answers = {
             address: netlink.reachable(Network.parse(address))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sidecar import store
-from sidecar.model import Ban, Extended, Failure, Network, Position, Spent, StoreError, Unban
+from sidecar.model import Ban, Extended, Failure, Position, Spent, StoreError, Unban
+from sidecar.network import Network
 from sidecar.store.database import FILE, MOST_FILES, Allowed, Database, Forgotten
 
 SCHEMAS = Path(store.__file__).parent

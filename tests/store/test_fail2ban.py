@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.model import Network, StoreError
+from sidecar.model import StoreError
+from sidecar.network import Network
 from sidecar.store import fail2ban as reader
 from sidecar.store import incoming
 from sidecar.store.entry import Entry, Skipped
@@ -34,7 +35,7 @@ def entries(path: Path) -> list[Entry]:
 
 def short(entry: Entry) -> tuple[str, str, float | None, int, bool]:
     ban = entry.ban
-    return str(ban.network), ban.jail, ban.until and ban.until - ban.at, ban.count, entry.current
+    return str(ban.network), ban.jail, ban.until and ban.until - ban.at, ban.times, entry.current
 
 
 def row(ip: Any, length: Any = 600, count: Any = 1, data: Any = None, at: Any = AT) -> tuple[Any, ...]:
@@ -102,7 +103,7 @@ def test_a_length_that_an_upgrade_of_fail2ban_left_unknown_is_the_jail_s(
 def test_before_there_was_a_table_of_them_the_last_ban_of_a_jail_stands(tmp_path: Path) -> None:
     bans = [("mail", "198.51.100.7", AT + n, b"{}") for n in (2, 0, 1)] + [("web", "198.51.100.7", AT, None)]
     found = entries(made(tmp_path / "db", SCHEMA_2, bans=bans))
-    assert sorted((e.ban.jail, e.ban.at - AT, e.ban.count, e.current) for e in found) == [
+    assert sorted((e.ban.jail, e.ban.at - AT, e.ban.times, e.current) for e in found) == [
         ("mail", 0, 1, False),
         ("mail", 1, 2, False),
         ("mail", 2, 3, True),
@@ -198,7 +199,7 @@ def test_no_ban_keeps_more_lines_than_a_person_would_read(tmp_path: Path) -> Non
 def test_a_count_that_is_none_is_the_first_ban(tmp_path: Path, count: Any) -> None:
     schema = SCHEMA_4.replace("bancount INTEGER NOT NULL", "bancount INTEGER")
     (one,) = entries(made(tmp_path / "db", schema, bips=[row("198.51.100.7", count=count)]))
-    assert one.ban.count == 1
+    assert one.ban.times == 1
 
 
 @pytest.mark.parametrize(

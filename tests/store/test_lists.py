@@ -26,7 +26,7 @@ def test_a_network_a_line_is_banned_for_ever_from_now_on() -> None:
     (one,) = read("203.0.113.0/24")
     assert isinstance(one, Entry) and one.current
     ban = one.ban
-    assert (ban.jail, ban.at, ban.until, ban.origin, ban.count) == ("import", 5.0, None, "import", 1)
+    assert (ban.jail, ban.at, ban.until, ban.origin, ban.times) == ("import", 5.0, None, "import", 1)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.model import Ban, Failure, Network, Position
+from sidecar.model import Ban, Failure, Position
+from sidecar.network import Network
 from sidecar.store import damage
 from sidecar.store.database import FILE, Allowed, Change, DamagedError, Database, Past, Zone
 from sidecar.store.salvage import Salvaged, salvage

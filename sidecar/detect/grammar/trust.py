@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sidecar.model import Network, PrefixSet
+from sidecar.network import Network, PrefixSet
 
 
 class Trust:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.model import Network
+from sidecar.network import Network
 from tests.bench.scan import places, programs, speed, zimbra
 from tests.bench.scan.generate import BEGIN, Kind, Log, chunks, write
 from tests.bench.scan.measure import once
@@ -104,7 +104,7 @@ def plain(log: Path) -> dict[str, float]:
             .timestamp()
         )
         host = next(a for a in re.findall(r"\[([0-9a-f.:]+)\]", line) if "." in a or ":" in a)
-        network = str(Network.unit(host, 32, 64))
+        network = str(Network.parse(host).unit())
         times = seen[network] = [t for t in seen.get(network, []) if t > at - FINDTIME] + [at]
         if len(times) >= MAXRETRY:
             banned.setdefault(network, at)

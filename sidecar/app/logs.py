@@ -1,0 +1,19 @@
+"""Which file is read for which jails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from sidecar.fail2ban.jails import JailSpec
+
+
+def by_file(named: Iterable[tuple[str, JailSpec]]) -> dict[str, list[JailSpec]]:
+    """Which log is read for which jails. Two names of one file are one log, under the first of them."""
+    names: dict[str, str] = {}
+    found: dict[str, list[JailSpec]] = {}
+    for path, jail in named:
+        jails = found.setdefault(names.setdefault(os.path.realpath(path), path), [])
+        if jail not in jails:
+            jails.append(jail)
+    return found
