@@ -1,4 +1,4 @@
-"""The database in trouble, in the whole service: who attacks is banned all the same, and nothing is lost."""
+"""The database is damaged, gone or of a later version: who attacks is banned all the same."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import os
 import random
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,200 +18,23 @@ from sidecar.network import Network
 from sidecar.store.database import FILE, Database
 from tests.app.running import Running, until
 from tests.app.test_service import EVIL, OTHER, blackholes
-from tests.app.test_trouble import MANY, started
+from tests.app.test_trouble import MANY
 from tests.cli.running import zmban
+from tests.faults.trouble import (
+    BANNED,
+    FRIEND,
+    LOW,
+    NEW,
+    ONCE,
+    PAGE,
+    attackers,
+    is_whole_again,
+    rows,
+)
 from tests.kernel.conftest import notifications
-from tests.netns import Namespace, program, run
+from tests.netns import Namespace
 
 pytestmark = pytest.mark.kernel
-NEW, LOW, ONCE, FRIEND = "203.0.113.9", "10.63.0.9", "198.51.100.77", "203.0.113.50"
-PAGE = 4096
-# A read of the state of a service that writes nothing comes at most this late after the cure.
-PATIENCE = 40.0
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    """A service and its places, not started yet; killed by its id if the test left it running."""
-    made = Running(tmp_path)
-    made.state.mkdir()
-    try:
-        yield made
-    finally:
-        if made.process is not None and made.process.poll() is None:
-            made.process.kill()
-            made.process.wait(20)
-
-
-@contextlib.contextmanager
-def disk(state: Path) -> Iterator[None]:
-    """A small disk of its own under the state directory."""
-    run(program("mount", "mount"), "-t", "tmpfs", "-o", "size=4m", "zmban-test", str(state))
-    try:
-        yield
-    finally:
-        run(program("umount", "mount"), "-l", str(state))
-
-
-def remount(state: Path, how: str) -> None:
-    run(program("mount", "mount"), "-o", f"remount,{how}", str(state))
-
-
-def fill(state: Path) -> Path:
-    """Write until nothing more fits; the file to remove."""
-    filler = state / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (1 << 16, PAGE):
-            with contextlib.suppress(OSError):
-                while file.write(bytes(size)):
-                    pass
-    return filler
-
-
-def rows(running: Running, query: str) -> list[Any]:
-    """What the file on disk says, beside the service that may be writing to it."""
-    with contextlib.closing(sqlite3.connect(f"{(running.state / FILE).as_uri()}?mode=ro", uri=True)) as db:
-        return db.execute(query).fetchall()
-
-
-def attackers(running: Running) -> None:
-    """Two who are banned, one who failed once, one who is allowed; all of it in the file."""
-    running.start()
-    running.attack(EVIL)
-    running.attack("2001:db8:7::7")
-    running.attack(ONCE, times=1)
-    running.ask("allow", FRIEND, "--reason", "on the telephone")
-    running.ask("ban", "203.0.113.64/26", "--reason", "research", "--for", "5h")
-    until(lambda: rows(running, "SELECT count(*) FROM failures") == [(1,)])
-    until(lambda: rows(running, "SELECT count(*) FROM bans") == [(3,)])
-
-
-BANNED = {EVIL, "2001:db8:7::/64", "203.0.113.64/26"}
-
-
-def goes_on(host: Namespace, running: Running, word: str, banned: set[str] = BANNED) -> None:
-    """Who attacks now is banned; the database is told of as what it is."""
-    started(running)
-    until(lambda: word in running.get("/readyz")[1], 30)
-    until(lambda: banned <= blackholes(host))
-    running.attack(NEW)
-    until(lambda: blackholes(host) == banned | {NEW})
-    assert running.get("/readyz")[0] == 503
-    assert running.metric('zmban_store_failing{reason="unwritten"}') == 1
-    assert word in running.ask("status")[0]["store"]
-
-
-def is_whole_again(host: Namespace, running: Running, banned: set[str] = BANNED) -> None:
-    """Everything is written once, and is there after a kill."""
-    until(lambda: running.get("/readyz")[0] == 200, PATIENCE)
-    assert running.metric('zmban_store_failing{reason="unwritten"}') == 0
-    assert running.ask("status")[0]["store"] == "good"
-    running.stop(signal.SIGKILL)
-    assert rows(running, "SELECT count(*) FROM bans") == [(len(banned) + 1,)]
-    # He who failed once before the trouble, or in it.
-    assert rows(running, "SELECT count(*) FROM failures") == [(1,)]
-    running.start()
-    assert blackholes(host) == banned | {NEW}
-    running.attack(ONCE, times=1)
-    until(lambda: blackholes(host) == banned | {NEW, ONCE})
-
-
-def test_a_full_disk_keeps_nobody_from_being_banned_and_nothing_is_lost_when_it_is_freed(
-    host: Namespace, running: Running
-) -> None:
-    with disk(running.state):
-        attackers(running)
-        filler = fill(running.state)
-        running.attack(NEW)
-        until(lambda: blackholes(host) == BANNED | {NEW})
-        until(lambda: "full" in running.get("/readyz")[1])
-        assert running.metric('zmban_store_failing{reason="unwritten"}') == 1
-        assert "full" in running.ask("status")[0]["store"]
-        assert rows(running, "SELECT count(*) FROM bans") == [(3,)]
-        filler.unlink()
-        is_whole_again(host, running)
-
-
-def test_a_disk_that_is_full_at_the_start_is_no_reason_not_to_start(
-    host: Namespace, running: Running
-) -> None:
-    with disk(running.state):
-        attackers(running)
-        running.stop()
-        host.ip("route", "flush", "table", "2520")
-        host.ip("-6", "route", "flush", "table", "2520")
-        filler = fill(running.state)
-        goes_on(host, running, "held in memory only")
-        filler.unlink()
-        is_whole_again(host, running)
-
-
-def test_a_read_only_disk_is_read_and_written_to_when_it_can_be(host: Namespace, running: Running) -> None:
-    with disk(running.state):
-        attackers(running)
-        # Killed: the last of it is in the write-ahead log only.
-        running.stop(signal.SIGKILL)
-        host.ip("route", "flush", "table", "2520")
-        host.ip("-6", "route", "flush", "table", "2520")
-        remount(running.state, "ro")
-        goes_on(host, running, "Read-only file system")
-        answer = zmban("ban", "203.0.113.10", "--reason", "x", "--socket", running.socket)
-        assert answer.returncode == 69
-        assert "held in memory only" in answer.stderr
-        remount(running.state, "rw")
-        is_whole_again(host, running, BANNED | {"203.0.113.10"})
-
-
-def test_without_a_place_to_write_the_kernel_s_own_bans_are_taken_back(
-    host: Namespace, running: Running
-) -> None:
-    with disk(running.state):
-        remount(running.state, "ro")
-        host.ip("route", "add", "blackhole", EVIL, "table", "2520", "proto", "222")
-        goes_on(host, running, "Read-only file system", {EVIL})
-        (record,) = running.ask("bans", "--contains", EVIL)
-        assert (record["origin"], record["until"]) == ("import", None)
-        assert record["reason"] == "taken back from the kernel: there was no database"
-        remount(running.state, "rw")
-        until(lambda: running.get("/readyz")[0] == 200, PATIENCE)
-        assert rows(running, "SELECT count(*) FROM bans") == [(2,)]
-
-
-def test_a_state_directory_that_cannot_be_made_is_no_reason_not_to_start(
-    host: Namespace, running: Running
-) -> None:
-    place, running.state = running.state, running.state / "deeper"
-    with disk(place):
-        remount(place, "ro")
-        goes_on(host, running, "Read-only file system", set())
-        remount(place, "rw")
-        until(lambda: running.get("/readyz")[0] == 200, PATIENCE)
-        assert rows(running, "SELECT jail FROM bans") == [("smtp",)]
-
-
-@pytest.mark.parametrize("lock", ["BEGIN EXCLUSIVE", "PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE"])
-def test_a_database_that_somebody_else_has_locked_is_read_past_the_lock(
-    host: Namespace, running: Running, lock: str
-) -> None:
-    attackers(running)
-    running.stop()
-    other = sqlite3.connect(running.state / FILE, isolation_level=None)
-    for statement in lock.split("; "):
-        other.execute(statement)
-    goes_on(host, running, "locked")
-    other.close()
-    is_whole_again(host, running)
-
-
-def test_a_lock_that_comes_while_running_is_waited_for(host: Namespace, running: Running) -> None:
-    attackers(running)
-    other = sqlite3.connect(running.state / FILE, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    running.attack(NEW)
-    until(lambda: blackholes(host) == BANNED | {NEW})
-    until(lambda: "locked" in running.get("/readyz")[1], 30)
-    other.close()
-    is_whole_again(host, running)
 
 
 def garbage(file: Path, start: int, end: int | None = None) -> None:

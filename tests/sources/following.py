@@ -1,0 +1,57 @@
+"""A follower with its lines collected."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sidecar.model import Position
+from sidecar.sources.file import Follower
+from sidecar.sources.wake import Wake
+
+
+class Reader:
+    """Collects the lines of one follower, and its last position."""
+
+    def __init__(self, path: Path, positions: Sequence[Position] = (), beginning: int = 0) -> None:
+        self.lines: list[bytes] = []
+        self.live: list[bool] = []
+        self._wake = Wake()
+        self._follower = Follower(str(path), self._wake, positions, beginning=lambda _: beginning)
+
+    @property
+    def position(self) -> list[Position]:
+        """All positions that are known, as a database would keep them."""
+        return list(self._follower.positions)
+
+    async def run(self) -> None:
+        async for block in self._follower.blocks():
+            if block.data:
+                self.live.append(block.live)
+            self.lines += block.data.splitlines()
+
+    async def until(self, *lines: bytes) -> None:
+        for _ in range(400):
+            if self.lines == list(lines):
+                return
+            await asyncio.sleep(0.01)
+        assert self.lines == list(lines)
+
+
+@asynccontextmanager
+async def reading(
+    path: Path, positions: Sequence[Position] = (), beginning: int = 0
+) -> AsyncIterator[Reader]:
+    reader = Reader(path, positions, beginning)
+    tasks = [asyncio.create_task(reader._wake.run()), asyncio.create_task(reader.run())]
+    try:
+        yield reader
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def append(path: Path, text: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(text)
