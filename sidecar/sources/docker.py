@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,7 @@ def zimbra_containers() -> list[ZimbraContainer]:
     from requests.exceptions import RequestException
 
     try:
+        _knock()
         client = docker.from_env(timeout=10)
         try:
             containers = [c.attrs for c in client.containers.list()]
@@ -45,6 +48,13 @@ def zimbra_containers() -> list[ZimbraContainer]:
     except (DockerException, RequestException, OSError) as error:
         raise SourceError(f"Docker cannot be asked: {error}") from error
     return [describe(attributes, networks) for attributes in containers if is_zimbra(attributes)]
+
+
+def _knock() -> None:
+    """OSError where the socket is there and nobody listens: the client would leave its own end open."""
+    if not os.environ.get("DOCKER_HOST"):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.connect(str(SOCKET))
 
 
 def is_zimbra(attributes: Mapping[str, Any]) -> bool:

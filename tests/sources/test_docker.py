@@ -1,10 +1,15 @@
 """What Docker tells of Zimbra, from the attributes that its API gives."""
 
+import socket
+from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
-from sidecar.sources.docker import describe, is_zimbra
+from sidecar.model import SourceError
+from sidecar.sources import docker as asking
+from sidecar.sources.docker import describe, is_zimbra, zimbra_containers
 
 NETWORKS = {"n1": {"IPAM": {"Config": [{"Subnet": "10.28.0.0/24", "Gateway": "10.28.0.1"}]}}}
 
@@ -56,3 +61,17 @@ def test_a_volume_around_the_log_directory_serves_and_a_missing_one_is_told() ->
 )
 def test_a_zimbra_is_known_by_its_image_or_its_volume(attributes: dict[str, Any], expected: bool) -> None:
     assert is_zimbra(attributes) is expected
+
+
+def test_an_engine_that_is_gone_is_told_and_its_client_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(left))
+    monkeypatch.setattr(asking, "SOCKET", left)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    # It would leave a socket open for each attempt.
+    monkeypatch.setattr(docker, "from_env", lambda **_: pytest.fail("asked in vain"))
+    with pytest.raises(SourceError, match="Docker cannot be asked: .*refused"):
+        zimbra_containers()
