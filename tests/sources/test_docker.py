@@ -73,5 +73,5 @@ def test_an_engine_that_is_gone_is_told_and_its_client_not_begun(
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     # It would leave a socket open for each attempt.
     monkeypatch.setattr(docker, "from_env", lambda **_: pytest.fail("asked in vain"))
-    with pytest.raises(SourceError, match="Docker cannot be asked: .*refused"):
+    with pytest.raises(SourceError, match=r"Docker cannot be asked: .*refused"):
         zimbra_containers()
