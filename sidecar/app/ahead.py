@@ -8,7 +8,7 @@ import fcntl
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, cycle, islice
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,10 +29,18 @@ _MOST_PROCESSES = 4
 _PIPE = 1 << 20
 
 
-def processes(logs: int) -> int:
-    """How many may look through each of so many logs; with less than two a log is looked through as it is
+def processes(logs: Iterable[str]) -> int:
+    """How many may look through each long one of these logs; with less than two it is looked through as it is
     read."""
-    return min(len(os.sched_getaffinity(0)), _MOST_PROCESSES) // max(logs, 1)
+    long = sum(_size(log) > _SHORT for log in logs)
+    return min(len(os.sched_getaffinity(0)), _MOST_PROCESSES) // max(long, 1)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def sifted(path: str, prefilter: Prefilter, count: int) -> Iterator[Sifted]:

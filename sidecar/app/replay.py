@@ -80,7 +80,7 @@ class Replay:
         begun = time.perf_counter()
         scanners = {path: Scanner(path, jails, self._zone, self._trust) for path, jails in by_path.items()}
         self._tallies = [scanner.tally for scanner in scanners.values()]
-        count = ahead.processes(len(scanners))
+        count = ahead.processes(scanners)
         streams = [
             self._told(scanner, ahead.sifted(path, scanner.prefilter, count))
             for path, scanner in scanners.items()

@@ -104,6 +104,14 @@ def test_a_packed_log_and_one_that_is_not_there_are_named(tmp_path: Path, prefil
         read(tmp_path / "none", prefilter, 2)
 
 
-def test_with_several_logs_each_has_its_share_of_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_long_log_has_its_share_of_the_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    assert [ahead.processes(logs) for logs in (0, 1, 2, 3, 32)] == [4, 4, 2, 1, 0]
+    logs = [str(tmp_path / f"{n}.log") for n in range(5)]
+    for log in logs:
+        Path(log).write_bytes(b"long")
+    short = tmp_path / "short.log"
+    short.write_bytes(b"")
+    others = [str(short), str(tmp_path / "none")]
+    assert [ahead.processes(logs[:n] + others) for n in range(6)] == [4, 4, 2, 1, 1, 0]
