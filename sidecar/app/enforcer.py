@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sidecar.app.threads import to_the_end
 from sidecar.bans.table import BanTable
+from sidecar.kernel.listener import Listener
 from sidecar.kernel.plan import Applied, BanBackend, Count, Routes, count
 from sidecar.kernel.routes import RouteKind
 from sidecar.model import KernelError
@@ -74,6 +75,45 @@ class Enforcer:
             self.faults = (str(error),)
             return False
         return True
+
+    def mend(self, table: BanTable, changed: Mapping[Network, RouteKind | None]) -> int:
+        """Somebody changed these routes of ours, to this kind or (None) to nothing: make good at once what is
+        not as wanted, and say how many that were."""
+        if self.suspended or self._marker.exists():
+            return 0
+        mended = 0
+        for network, kind in changed.items():
+            wanted = self._wish(table, network)
+            if wanted is kind:
+                continue
+            try:
+                if wanted is None:
+                    self._fast.remove(network)
+                else:
+                    self._fast.add(network, wanted)
+                mended += 1
+            except KernelError as error:
+                _log.error("repair of %s: %s", network, error)
+        return mended
+
+    def _wish(self, table: BanTable, network: Network) -> RouteKind | None:
+        """Which route should stand on exactly this prefix."""
+        if network == CANARY:
+            return RouteKind.BLACKHOLE
+        if network in self.throws and self._bulk.knows_throw:
+            return RouteKind.THROW
+        return RouteKind.BLACKHOLE if network in self._unknown or table.stands(network) else None
+
+    def mend_rules(self) -> int:
+        """Add the rules of ours that are gone; how many those were. Call it in a thread."""
+        with self._gate:
+            if self.suspended or self._marker.exists():
+                return 0
+            return len(self._bulk.ensure_rules())
+
+    def listener(self) -> Listener | None:
+        """Hears what others change of ours; None in a dry run. KernelError where nothing can be heard."""
+        return None if self.dry else Listener((self._fast.port, self._bulk.port), self._bulk.table)
 
     def wanted(self, table: BanTable) -> dict[Network, RouteKind]:
         """One route per prefix; throw wins, but over the canary."""

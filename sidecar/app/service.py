@@ -14,6 +14,7 @@ from typing import Any
 
 from sidecar.app import announce, budget, configuration, emergency, readers, recovery, surroundings
 from sidecar.app.configuration import Loaded
+from sidecar.app.drift import Drift
 from sidecar.app.enforcer import Enforcer
 from sidecar.app.ignoring import IgnoreLists
 from sidecar.app.judge import Judge
@@ -116,17 +117,20 @@ class Service:
         lifted = [u for network, jail in banned for u in self.table.lift(network, now, "protected", jail)]
         self.publish(lifted)
 
-    async def look_around(self) -> None:
-        """Take over what changed around: a network that came up, a gateway, a container's bridge."""
+    async def look_around(self) -> bool:
+        """Take over what changed around: a network that came up, a gateway, a container's bridge. Whether
+        anything did; the caller reconciles then."""
         ignoring = await self.ignoring.look()
         changed = any(self.jails[name] != jail for name, jail in ignoring.items())
         self.jails |= ignoring
         for name, jail in ignoring.items():
             self.judge.ignore(name, jail.ignoreip)
         around = await surroundings.look(self.settings, self.jails.values())
-        if changed or around != self.surroundings:
+        changed |= around != self.surroundings
+        if changed:
             self.surroundings = around
             self.protect()
+        return changed
 
     async def reconcile(self, *, keep_unknown: bool = False) -> int:
         """Write the difference; how many routes that were. Never raises: it is tried again."""
@@ -194,6 +198,7 @@ class Service:
                 tasks.create_task(self._tick(), name="expiry")
                 tasks.create_task(self._verify(), name="verify")
                 tasks.create_task(self._reconciled(), name="reconcile")
+                tasks.create_task(Drift(self).run(), name="drift")
 
     async def _tick(self) -> None:
         pruned = time.monotonic()

@@ -10,7 +10,6 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from functools import lru_cache
 from typing import NamedTuple
 
 from sidecar.network import Network
@@ -27,7 +26,8 @@ NLM_F_DUMP, NLM_F_EXCL, NLM_F_CREATE = 0x300, 0x200, 0x400
 FAMILIES = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
 VERSIONS = {family: version for version, family in FAMILIES.items()}
 
-_RTA_DST, _RTA_OIF, _RTA_TABLE = 1, 4, 15
+RTA_DST, RTA_TABLE = 1, 15
+_RTA_OIF = 4
 _FRA_PRIORITY, _FRA_SUPPRESS_PREFIXLEN, _FRA_TABLE, _FRA_PROTOCOL = 6, 14, 15, 21
 _FRA_PAD = 18
 _FR_ACT_TO_TBL = 1
@@ -61,6 +61,15 @@ class RouteKind(Enum):
 KINDS = {kind.value: kind for kind in RouteKind}
 
 
+class Route(NamedTuple):
+    """A route as the kernel tells of it; `network.version` is 0 for a family other than the two."""
+
+    network: Network
+    table: int
+    protocol: int
+    type: int
+
+
 class Rule(NamedTuple):
     """A policy rule: `version` 4 or 6; `plain` if it sends every packet to `table`, without any selector."""
 
@@ -91,15 +100,15 @@ def encode_routes(
         # fmt: off
         if version == 4:
             append(pack4(44, message, flags, sequence, 0, 2, length, 0, 0, low, protocol, scope, type_, 0,
-                         8, _RTA_TABLE, table, 8, _RTA_DST, value.to_bytes(4, "big")))
+                         8, RTA_TABLE, table, 8, RTA_DST, value.to_bytes(4, "big")))
         elif adding:
             append(pack6(56, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope, type_, 0,
-                         8, _RTA_TABLE, table, 20, _RTA_DST, value.to_bytes(16, "big")))
+                         8, RTA_TABLE, table, 20, RTA_DST, value.to_bytes(16, "big")))
         else:
             # IPv6 ignores the type of a delete; routes without a destination hang on `lo`, so naming it
             # keeps the delete away from a unicast route that carries our protocol number.
             append(pack_delete6(64, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope,
-                                type_, 0, 8, _RTA_TABLE, table, 20, _RTA_DST, value.to_bytes(16, "big"),
+                                type_, 0, 8, RTA_TABLE, table, 20, RTA_DST, value.to_bytes(16, "big"),
                                 8, _RTA_OIF, _LOOPBACK))
         # fmt: on
         sequence += 1
@@ -118,7 +127,7 @@ def encode_lookup(address: Network, sequence: int) -> bytes:
     packed = address.packed
     family, bits, size = FAMILIES[address.version], len(packed) * 8, 4 + len(packed)
     head = _ROUTE.pack(28 + size, RTM_GETROUTE, NLM_F_REQUEST, sequence, 0, family, bits, 0, 0, 0, 0, 0, 0, 0)
-    return head + _ATTRIBUTE.pack(size, _RTA_DST) + packed
+    return head + _ATTRIBUTE.pack(size, RTA_DST) + packed
 
 
 def encode_route_dump(version: int, table: int, protocol: int, sequence: int) -> bytes:
@@ -127,7 +136,7 @@ def encode_route_dump(version: int, table: int, protocol: int, sequence: int) ->
     flags = NLM_F_REQUEST | NLM_F_DUMP
     family = FAMILIES[version]
     head = _ROUTE.pack(36, RTM_GETROUTE, flags, sequence, 0, family, 0, 0, 0, low, protocol, 0, 0, 0)
-    return head + _WORD_ATTRIBUTE.pack(8, _RTA_TABLE, table)
+    return head + _WORD_ATTRIBUTE.pack(8, RTA_TABLE, table)
 
 
 def encode_rule(message: int, rule: Rule, sequence: int) -> bytes:
@@ -175,100 +184,15 @@ def error_code(data: bytes, start: int) -> int:
     return -int(_SIGNED.unpack_from(data, start + 16)[0])
 
 
-class Reading:
-    """What one dump of a table has brought so far.
-
-    `routes` are ours by prefix; `doubles` are further routes of ours on a prefix that has one already
-    (of another kind or metric). `done` at the end; `interrupted` if the table changed underneath;
-    `error` the errno of a refused dump.
-    """
-
-    def __init__(self, table: int, protocol: int, types: dict[int, RouteKind], sequence: int) -> None:
-        self.table, self.protocol, self.types, self.sequence = table, protocol, types, sequence
-        self.routes: dict[Network, RouteKind] = {}
-        self.doubles: list[tuple[Network, RouteKind]] = []
-        self.done = self.interrupted = False
-        self.error = 0
-
-    def feed(self, data: bytes) -> None:
-        """Take one datagram of the answer. The kernel filters by table and protocol, and so does this: a
-        kernel before 4.20 sends everything."""
-        offset = self._alike(data)
-        while offset + 16 <= len(data):
-            size, message, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-            if size < 16 or offset + size > len(data):
-                return
-            if sequence == self.sequence:
-                if flags & NLM_F_DUMP_INTR:
-                    self.interrupted = True
-                if message == RTM_NEWROUTE and size >= 28:
-                    self._route(data, offset, size)
-                elif message in (NLMSG_DONE, NLMSG_ERROR) and size >= 20:
-                    self.done = True
-                    self.error = error_code(data, offset)
-            offset += (size + 3) & ~3
-
-    def _alike(self, data: bytes) -> int:
-        """Read routes from the start of a datagram as long as all have the shape of the first; returns the
-        offset behind them. A dump of 300,000 bans is nothing but such routes."""
-        if len(data) < 44:
-            return 0
-        size = _WORD.unpack_from(data)[0]
-        if size < (44 if data[16] == 2 else 56) or size & 3:
-            return 0
-        version, shape, number = 4 if data[16] == 2 else 6, _shape(size, data[16]), int.from_bytes
-        routes, types, new, offset = self.routes, self.types, tuple.__new__, 0
-        ours = (size, RTM_NEWROUTE, self.sequence, data[16], self.protocol, _RTA_TABLE, self.table, _RTA_DST)
-        whole = memoryview(data)[: len(data) // size * size]
-        for (
-            length,
-            message,
-            flags,
-            sequence,
-            family,
-            prefix,
-            proto,
-            type_,
-            one,
-            table,
-            two,
-            value,
-        ) in shape.iter_unpack(whole):
-            kind = types.get(type_)
-            if (length, message, sequence, family, proto, one, table, two) != ours or not prefix:
-                return offset
-            if flags & NLM_F_DUMP_INTR or kind is None:
-                return offset
-            network = new(Network, (version, number(value, "big"), prefix))
-            if network in routes:
-                self.doubles.append((network, kind))
-            else:
-                routes[network] = kind
-            offset += size
-        return offset
-
-    def _route(self, data: bytes, start: int, size: int) -> None:
-        """Take one RTM_NEWROUTE message of any shape; a default route carries no destination."""
-        fields = _ROUTE.unpack_from(data, start)
-        family, prefix, protocol, kind = fields[5], fields[6], fields[10], self.types.get(fields[12])
-        if kind is None or protocol != self.protocol or family not in VERSIONS:
-            return
-        found = dict(attributes(data, start + 28, start + size))
-        if found.get(_RTA_TABLE) != _WORD.pack(self.table):
-            return
-        network = Network(VERSIONS[family], int.from_bytes(found.get(_RTA_DST, b""), "big"), prefix)
-        if network in self.routes:
-            self.doubles.append((network, kind))
-        else:
-            self.routes[network] = kind
-
-
-@lru_cache(maxsize=64)
-def _shape(size: int, family: int) -> struct.Struct:
-    """A route message of this size whose first attributes are RTA_TABLE and RTA_DST, as the kernel writes
-    them: length, type, flags, number, family, prefix length, protocol, type, two attributes."""
-    width = 4 if family == FAMILIES[4] else 16
-    return struct.Struct(f"=IHHI4xBBxxxBxB4x2xHI2xH{width}s{size - 40 - width}x")
+def decode_route(data: bytes, start: int, end: int) -> Route:
+    """The route in the RTM_NEWROUTE or RTM_DELROUTE message at this offset; a default route carries no
+    destination."""
+    fields = _ROUTE.unpack_from(data, start)
+    family, prefix, low, protocol, type_ = fields[5], fields[6], fields[9], fields[10], fields[12]
+    found = dict(attributes(data, start + 28, end))
+    table = _WORD.unpack(found[RTA_TABLE])[0] if RTA_TABLE in found else low
+    network = Network(VERSIONS.get(family, 0), int.from_bytes(found.get(RTA_DST, b""), "big"), prefix)
+    return Route(network, table, protocol, type_)
 
 
 def decode_rule(data: bytes, start: int, end: int) -> Rule:

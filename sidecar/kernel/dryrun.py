@@ -12,6 +12,7 @@ class DryRunTable:
 
     versions = (4, 6)
     knows_throw = True
+    port = table = 0
 
     def __init__(self) -> None:
         self._routes: dict[Network, RouteKind] = {}

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.kernel import codec
-from sidecar.kernel.codec import PROTOCOL, Reading, RouteKind, Rule
+from sidecar.kernel.codec import PROTOCOL, RouteKind, Rule
+from sidecar.kernel.reading import Reading
 from sidecar.model import KernelError
 from sidecar.network import Network
 
@@ -68,8 +69,13 @@ class Netlink:
         self._sequence = 0
         self._socket = _open()
         self._socket.setblocking(False)  # the kernel has answered when `send` returns
-        granted = _grow(self._socket, receive_buffer)
+        granted = grow(self._socket, receive_buffer)
         self._per_send = _MESSAGES if granted >= RECEIVE_BUFFER else _MESSAGES_SMALL_BUFFER
+
+    @property
+    def port(self) -> int:
+        """By which the kernel tells who changed something."""
+        return int(self._socket.getsockname()[0])
 
     def close(self) -> None:
         """Give the socket back."""
@@ -258,7 +264,7 @@ def _open() -> socket.socket:
     return opened
 
 
-def _grow(opened: socket.socket, size: int) -> int:
+def grow(opened: socket.socket, size: int) -> int:
     """Ask for a receive buffer of `size` bytes, return what was granted."""
     try:
         opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)

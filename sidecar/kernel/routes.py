@@ -88,6 +88,16 @@ class RoutingTable:
         self._netlink.close()
 
     @property
+    def table(self) -> int:
+        """Its number."""
+        return self._table
+
+    @property
+    def port(self) -> int:
+        """By which the kernel tells that a change was ours."""
+        return self._netlink.port
+
+    @property
     def versions(self) -> tuple[int, ...]:
         """The families in which bans are enforced: (4, 6), or (4,) on a host without IPv6."""
         return (4, 6) if self._ipv6.exists() else (4,)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.kernel import codec
-from sidecar.kernel.codec import KINDS, Reading, RouteKind, Rule
+from sidecar.kernel.codec import KINDS, RouteKind, Rule
 from sidecar.kernel.netlink import Netlink
+from sidecar.kernel.reading import Reading
 from sidecar.kernel.routes import RoutingTable
 from sidecar.network import BITS, Network
 

@@ -1,0 +1,84 @@
+"""What others change of ours in the kernel is put right at once; what changes on the host is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from sidecar.app.threads import to_the_end
+from sidecar.kernel.listener import Heard
+from sidecar.model import KernelError
+
+if TYPE_CHECKING:
+    from sidecar.app.service import Service
+
+_log = logging.getLogger("zmban.kernel")
+
+# Who removes one route often removes the next: they are put right together, and two programs that undo each
+# other's work do it a hundred times a second at most.
+_GATHER_SECONDS = 0.01
+# Interfaces come and go in swarms when containers start.
+_LOOK_SECONDS = 1.0
+# More routes than this are written in bulk.
+_MOST_SINGLE = 1000
+
+
+class Drift:
+    """Keeps the kernel as the service wants it, until cancelled."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._changed = asyncio.Event()
+        self._looking = False
+
+    async def run(self) -> None:
+        """Where nothing can be heard, the reconcile of each minute has to do."""
+        try:
+            listener = self._service.enforcer.listener()
+        except KernelError as error:
+            _log.warning("%s; what somebody removes comes back within a minute", error)
+            return
+        if listener is None:
+            return
+        loop = asyncio.get_running_loop()
+        with contextlib.closing(listener):
+            loop.add_reader(listener.fileno(), self._changed.set)
+            try:
+                while True:
+                    await self._changed.wait()
+                    await asyncio.sleep(_GATHER_SECONDS)
+                    self._changed.clear()
+                    await self._answer(listener.read())
+            finally:
+                loop.remove_reader(listener.fileno())
+
+    async def _answer(self, heard: Heard) -> None:
+        service, enforcer = self._service, self._service.enforcer
+        if enforcer.suspended:
+            return
+        if heard.rules:
+            try:
+                self._tell("rule", await to_the_end(enforcer.mend_rules))
+            except KernelError as error:
+                _log.error("%s", error)
+        if heard.lost or len(heard.routes) > _MOST_SINGLE:
+            self._tell("route", await service.reconcile())
+        else:
+            self._tell("route", enforcer.mend(service.table, heard.routes))
+        if heard.around and not self._looking:
+            self._looking = True
+            service.later(self._look())
+
+    def _tell(self, kind: str, mended: int) -> None:
+        if mended:
+            self._service.metrics.drift.labels(kind).inc(mended)
+            _log.warning("somebody removed or changed %d %ss of ours; they are back", mended, kind)
+
+    async def _look(self) -> None:
+        """The host's addresses or its way out changed."""
+        await asyncio.sleep(_LOOK_SECONDS)
+        self._looking = False
+        if await self._service.look_around():
+            await self._service.reconcile()
