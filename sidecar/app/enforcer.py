@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
 from sidecar.app.threads import to_the_end
@@ -15,13 +17,15 @@ from sidecar.kernel.listener import Listener
 from sidecar.kernel.plan import Applied, BanBackend, Count, Routes, count
 from sidecar.kernel.routes import RouteKind
 from sidecar.model import KernelError
-from sidecar.network import Network, PrefixSet
+from sidecar.network import Network, PrefixSet, Ranges
 
 _log = logging.getLogger("zmban.kernel")
 
 # The standing proof that our table is written and read: an address that nobody has (TEST-NET-3).
 CANARY = Network.parse("203.0.113.255")
 _SUSPENDED = "suspended"
+# So many of the newest bans, and of any, are asked for at each look; and so many let in are told.
+_SAMPLE, _TOLD = 8, 3
 
 
 class Enforcer:
@@ -174,10 +178,11 @@ class Enforcer:
         blackholes = (n for n, kind in self._bulk.present().items() if kind is RouteKind.BLACKHOLE)
         return {n for n in blackholes if n not in wanted and protected.covering(n) is None}
 
-    async def verify(self) -> dict[int, Count]:
-        """Read the kernel: `missing` says afterwards why bans are not enforced, empty if they are. Returns
-        what stands, per family. KernelError where the kernel cannot be read."""
-        present, rules = await to_the_end(self._look)
+    async def verify(self, table: BanTable) -> dict[int, Count]:
+        """Read the kernel, and ask it for the way to some who are banned: `missing` says afterwards why bans
+        are not enforced, empty if they are. Returns what stands, per family. KernelError where the kernel
+        cannot be read."""
+        present, rules, let_in = await to_the_end(self._look, table.newest(_SAMPLE))
         reasons: list[str] = []
         if self.dry:
             reasons.append("dry run")
@@ -189,15 +194,39 @@ class Enforcer:
             ]
             if present.get(CANARY) is not RouteKind.BLACKHOLE:
                 reasons.append(f"the canary route {CANARY} is missing")
+            # Who was let in meanwhile may be reached.
+            reasons += [why for network, why in let_in if network == CANARY or table.stands(network)][:_TOLD]
         self.missing = tuple(reasons)
         return count(present)
 
-    def _look(self) -> tuple[Mapping[Network, RouteKind], tuple[int, ...]]:
+    def _look(
+        self, newest: Iterable[Network]
+    ) -> tuple[Mapping[Network, RouteKind], tuple[int, ...], list[tuple[Network, str]]]:
         if not self.suspended and self._marker.exists():
             with self._gate:
                 self.suspended = True
                 self._remove_all()
-        return self._bulk.present(), self._bulk.rules_present()
+        present = self._bulk.present()
+        first = random.randrange(max(1, len(present) - _SAMPLE))  # noqa: S311 - no secret
+        asked = dict.fromkeys([CANARY, *newest, *islice(present, first, first + _SAMPLE)])
+        return present, self._bulk.rules_present(), [] if self.dry else self._let_in(asked, present)
+
+    def _let_in(
+        self, asked: Iterable[Network], present: Mapping[Network, RouteKind]
+    ) -> list[tuple[Network, str]]:
+        """Those of the banned to whom the kernel knows a way all the same, and what to say of it."""
+        spared = Ranges(self.throws)
+        found: list[tuple[Network, str]] = []
+        for network in asked:
+            # Under a wide ban the first address may be one that is kept reachable.
+            doubtful = not network.single and spared.touch(network)
+            if present.get(network) is not RouteKind.BLACKHOLE or doubtful:
+                continue
+            if self._bulk.reachable(network):
+                before = self._bulk.rules_before(network.version)
+                why = f"; the rule at {before[0]} is asked before ours" if before else ""
+                found.append((network, f"{network} is banned, and the kernel knows a way to it{why}"))
+        return found
 
     def can_write(self) -> bool:
         """Whether the kernel lets us; asks, and changes nothing."""

@@ -234,7 +234,7 @@ class Service:
     async def verify(self) -> None:
         """Ask the kernel whether it says what it should, and tell the metrics."""
         try:
-            for version, count in (await self.enforcer.verify()).items():
+            for version, count in (await self.enforcer.verify(self.table)).items():
                 family = f"ipv{version}"
                 self.metrics.table_routes.labels(family).set(count.routes - count.throws)
                 self.metrics.table_addresses.labels(family).set(count.addresses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from sidecar.model import Ban, Extended, Instant, Unban
 from sidecar.network import BITS, Network
@@ -76,6 +77,10 @@ class BanTable:
         for network, reasons in self._bans.items():
             if any(not ban.dry for ban in reasons.values()):
                 yield network
+
+    def newest(self, count: int) -> list[Network]:
+        """Of the networks that have bans, those that had none last."""
+        return list(islice(reversed(self._bans), count))
 
     def stands(self, network: Network) -> bool:
         """Whether exactly this network should be refused by the kernel."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sidecar.network import Network
 
 PROTOCOL = 222
-TABLE_MAIN = 254
+TABLE_MAIN, TABLE_LOCAL = 254, 255
 
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26

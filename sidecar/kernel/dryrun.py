@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.kernel.codec import RouteKind
-from sidecar.kernel.plan import Applied, Count, Routes, count, difference
+from sidecar.kernel.plan import Applied, Routes, difference
 from sidecar.network import Network
 
 
@@ -29,14 +29,6 @@ class DryRunTable:
         """What would stand in the kernel."""
         return dict(self._routes)
 
-    def standing(self, network: Network) -> RouteKind | None:
-        """Which route would stand on exactly this prefix, or None."""
-        return self._routes.get(network)
-
-    def counts(self) -> dict[int, Count]:
-        """Per family, 4 and 6, the routes and the addresses they would refuse."""
-        return count(self._routes)
-
     def reconcile(self, wanted: Routes) -> Applied:
         """Remember `wanted`, and say what would have been written."""
         change = difference(wanted, self._routes)
@@ -60,6 +52,14 @@ class DryRunTable:
     def rules_present(self) -> tuple[int, ...]:
         """The families whose rule would stand."""
         return tuple(sorted(self._rules))
+
+    def rules_before(self, version: int) -> list[int]:
+        """Nobody else writes here."""
+        return []
+
+    def reachable(self, network: Network) -> bool:
+        """Always: nothing is refused."""
+        return True
 
     def flush(self) -> Applied:
         """Forget everything."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from sidecar.kernel.codec import KINDS, PROTOCOL, TABLE_MAIN, RouteKind, Rule
+from sidecar.kernel.codec import KINDS, PROTOCOL, TABLE_LOCAL, TABLE_MAIN, RouteKind, Rule
 from sidecar.kernel.netlink import RECEIVE_BUFFER, Netlink, NoNetAdmin, Receipt
 from sidecar.kernel.plan import (
     Applied,
@@ -22,7 +22,7 @@ from sidecar.kernel.plan import (
     difference,
 )
 from sidecar.model import KernelError
-from sidecar.network import Network
+from sidecar.network import BITS, Network
 
 __all__ = [
     "PREFERENCE",
@@ -118,17 +118,6 @@ class RoutingTable:
             found.update(self._netlink.routes(version, self._table, self._types, self._protocol).routes)
         return found
 
-    def standing(self, network: Network) -> RouteKind | None:
-        """Which route of ours stands on exactly this prefix, or None. Reads the family's whole table."""
-        if network.version not in self.versions:
-            return None
-        reading = self._netlink.routes(network.version, self._table, self._types, self._protocol)
-        return reading.routes.get(network)
-
-    def counts(self) -> dict[int, Count]:
-        """Per family, 4 and 6, our routes and the addresses they refuse, read from the kernel."""
-        return count(self.present())
-
     def reconcile(self, wanted: Routes) -> Applied:
         """Make the kernel say `wanted`, one route per prefix; only the difference is written.
 
@@ -206,6 +195,16 @@ class RoutingTable:
             for version in self.versions
             if self._main or self._rule(version) in self._netlink.rules(version)
         )
+
+    def rules_before(self, version: int) -> list[int]:
+        """The preferences of the rules that are asked before ours, but for the local table's own."""
+        rules = () if self._main else self._netlink.rules(version)
+        earlier = [rule for rule in rules if rule.preference < self._preference]
+        return sorted(rule.preference for rule in earlier if rule.table != TABLE_LOCAL)
+
+    def reachable(self, network: Network) -> bool:
+        """Whether the kernel knows a way to the first address of this network."""
+        return self._netlink.reachable(network.supernet(BITS[network.version]))
 
     def flush(self) -> Applied:
         """Take every rule and every route of ours out of the kernel; the rules first, which lifts all bans

@@ -32,7 +32,7 @@ CHOSEN = (
 RETRIES = 5
 _EVERY = 7
 # As many files as logrotate would keep at a site that keeps many.
-_KEPT = 40
+_KEPT = 60
 
 
 def client(number: int) -> str:

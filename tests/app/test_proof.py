@@ -1,0 +1,54 @@
+"""That the banned are refused is not believed but asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.app.running import Running, service, until
+from tests.app.test_service import EVIL, blackholes
+from tests.netns import Namespace
+
+pytestmark = pytest.mark.kernel
+
+
+def reasons(running: Running) -> list[str]:
+    return list(running.ask("status")[0]["not_enforced_because"])
+
+
+@pytest.mark.parametrize(
+    ("family", "attacker", "banned"),
+    [("-4", EVIL, f"{EVIL}/32"), ("-6", "2001:db8:7::7", "2001:db8:7::/64")],
+    ids=["ipv4", "ipv6"],
+)
+def test_a_rule_in_front_of_ours_that_lets_the_banned_in_is_found_out(
+    host: Namespace, tmp_path: Path, family: str, attacker: str, banned: str
+) -> None:
+    host.wire("mail0", "192.0.2.1/24", "2001:db8:f::1/64")
+    host.ip("route", "add", "default", "via", "192.0.2.2")
+    host.ip("-6", "route", "add", "default", "via", "2001:db8:f::2")
+    with service(tmp_path) as running:
+        running.attack(attacker)
+        until(lambda: len(blackholes(host)) == 1)
+        assert reasons(running) == []
+        host.ip(family, "rule", "add", "pref", "99", "table", "main")
+        until(lambda: running.metric("zmban_enforced") == 0)
+        told = f"{banned} is banned, and the kernel knows a way to it; the rule at 99 is asked before ours"
+        assert told in reasons(running)
+        assert "the kernel knows a way to it" in running.get("/readyz")[1]
+        host.ip(family, "rule", "del", "pref", "99")
+        until(lambda: running.metric("zmban_enforced") == 1)
+        assert reasons(running) == []
+
+
+def test_who_is_kept_reachable_under_a_wide_ban_is_no_fault(host: Namespace, tmp_path: Path) -> None:
+    host.wire("mail0", "198.51.100.1/24")
+    host.ip("route", "add", "default", "via", "198.51.100.254")
+    with service(tmp_path) as running:
+        running.ask("ban", "198.51.0.0/16", "--reason", "x")
+        running.ask("ban", "203.0.112.0/22", "--reason", "x")
+        running.ask("allow", "203.0.112.0", "--reason", "x")
+        until(lambda: {"198.51.0.0/16", "203.0.112.0/22"} <= blackholes(host))
+        assert reasons(running) == []
+        assert running.metric("zmban_enforced") == 1
