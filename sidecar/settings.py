@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -43,6 +43,7 @@ Networks = Annotated[
     tuple[Annotated[Network, BeforeValidator(_network)], ...],
     BeforeValidator(_listed),
 ]
+Ports = Annotated[tuple[Annotated[int, Field(gt=0, lt=65536)], ...], BeforeValidator(_listed)]
 Address = Annotated[str, BeforeValidator(_address)]
 
 
@@ -59,6 +60,7 @@ class TrustSettings(_Section):
     nodes: Networks = ()
     admins: Networks = ()
     networks: Networks = ()
+    ssh_ports: Ports = (22,)
 
 
 class KernelSettings(_Section):

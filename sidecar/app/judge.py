@@ -66,6 +66,8 @@ class Judge:
         self._guard = guard
         self.table = table
         self.history = history or History()
+        # Who is at work on this host: no log bans them.
+        self.admins: set[Network] = set()
         self._remembers = any(court.spec.increment for court in self.courts.values())
 
     @property
@@ -98,6 +100,9 @@ class Judge:
         enough = court.window.add(network, at, match.line, heavy)
         if enough is None:
             return (failure,)
+        if any(network.covers(admin) for admin in self.admins):
+            refused = Refused(match.host or "", match.jail, at, "admin-session", line=match.line)
+            return (failure, refused, Spent(match.jail, network))
         return (failure, self._verdict(spec, network, at, now, enough, earlier))
 
     def _verdict(

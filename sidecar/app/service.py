@@ -21,6 +21,7 @@ from sidecar.app.judge import Judge
 from sidecar.app.ledger import Ledger
 from sidecar.app.place import Place, backend, run_dry
 from sidecar.app.resolver import Resolver
+from sidecar.app.sessions import Sessions
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
@@ -37,6 +38,7 @@ _TICK_SECONDS = 1.0
 _VERIFY_SECONDS = 5.0
 _RECONCILE_SECONDS = 60.0
 _PRUNE_SECONDS = 600.0
+_SESSIONS_SECONDS = 30.0
 # More routes than this at once are written in bulk.
 _MOST_SINGLE = 1000
 
@@ -64,6 +66,7 @@ class Service:
         self.judge = Judge(self.jails.values(), Guard({}), self.table, None, self.evidence)
         self.trust = Trust(self.settings.trust.proxies)
         self.resolver = Resolver()
+        self.sessions = Sessions(self.settings.trust.ssh_ports)
         self.ignoring = IgnoreLists(self.jails.values(), self.resolver)
         self.allowed: dict[Network, Allowed] = {}
         self.surroundings = surroundings.Surroundings({})
@@ -199,6 +202,7 @@ class Service:
                 tasks.create_task(self._verify(), name="verify")
                 tasks.create_task(self._reconciled(), name="reconcile")
                 tasks.create_task(Drift(self).run(), name="drift")
+                tasks.create_task(self._sessions_seen(), name="sessions")
 
     async def _tick(self) -> None:
         pruned = time.monotonic()
@@ -256,6 +260,11 @@ class Service:
             if written:
                 self.metrics.drift.labels("route").inc(written)
                 _log.warning("%d routes of ours had been changed by somebody; repaired", written)
+
+    async def _sessions_seen(self) -> None:
+        while True:
+            self.judge.admins = await self.sessions.look(time.time())
+            await asyncio.sleep(_SESSIONS_SECONDS)
 
     async def _stop(self) -> None:
         await self.settled()
