@@ -15,6 +15,7 @@ from typing import Any
 from sidecar.app import announce, budget, configuration, emergency, readers, recovery, surroundings
 from sidecar.app.configuration import Loaded
 from sidecar.app.drift import Drift
+from sidecar.app.ends import Ends
 from sidecar.app.enforcer import Enforcer
 from sidecar.app.ignoring import IgnoreLists
 from sidecar.app.judge import Judge
@@ -27,17 +28,24 @@ from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
 from sidecar.detect.evidence import Evidence
 from sidecar.detect.grammar import Trust
-from sidecar.model import Ban, Event, Extended, Failure, KernelError, Match, Spent, Unban
+from sidecar.model import (
+    Ban,
+    Event,
+    Extended,
+    Failure,
+    KernelError,
+    Match,
+    Spent,
+    Unban,
+)
 from sidecar.network import Network
 from sidecar.serve.metrics import Metrics
 from sidecar.store.database import Allowed, DamagedError
 
 _log = logging.getLogger("zmban")
 
-_TICK_SECONDS = 1.0
 _VERIFY_SECONDS = 5.0
 _RECONCILE_SECONDS = 60.0
-_PRUNE_SECONDS = 600.0
 _SESSIONS_SECONDS = 30.0
 # More routes than this at once are written in bulk.
 _MOST_SINGLE = 1000
@@ -198,33 +206,11 @@ class Service:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.ledger.run(), name="commit")
                 tasks.create_task(self.logs.run(), name="logs")
-                tasks.create_task(self._tick(), name="expiry")
+                tasks.create_task(Ends(self).run(), name="ends")
                 tasks.create_task(self._verify(), name="verify")
                 tasks.create_task(self._reconciled(), name="reconcile")
                 tasks.create_task(Drift(self).run(), name="drift")
                 tasks.create_task(self._sessions_seen(), name="sessions")
-
-    async def _tick(self) -> None:
-        pruned = time.monotonic()
-        while True:
-            await asyncio.sleep(_TICK_SECONDS)
-            now = time.time()
-            self.publish(self.table.expire(now))
-            over = [n for n, a in self.allowed.items() if a.until is not None and a.until <= now]
-            if over:
-                for network in over:
-                    del self.allowed[network]
-                self.protect()
-                await self.reconcile()
-            if time.monotonic() - pruned > _PRUNE_SECONDS:
-                pruned = time.monotonic()
-                await self._prune(now)
-
-    async def _prune(self, now: float) -> None:
-        oldest = {name: now - jail.findtime for name, jail in self.jails.items()}
-        for court in self.judge.courts.values():
-            court.window.prune(now)
-        await self.ledger.prune(oldest)
 
     async def _verify(self) -> None:
         while True:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from sidecar.model import Ban, Extended, Instant, Unban
+from sidecar.model import Ban, Extended, Instant, Seconds, Unban
 from sidecar.network import BITS, Network
 
 
@@ -19,7 +19,9 @@ class BanTable:
 
     def __init__(self, bans: Iterable[Ban] = ()) -> None:
         self._bans: dict[Network, dict[str, Ban]] = {}
-        self._ends: list[tuple[Instant, Network, str]] = []
+        # When each ban ends, what it says of its end itself, and which it is. The two are one but where the
+        # clock was set while it stood.
+        self._ends: list[tuple[Instant, Instant, Network, str]] = []
         self.active: Counter[str] = Counter()
         for ban in bans:
             self._put(ban)
@@ -33,7 +35,7 @@ class BanTable:
             self.active[ban.jail] += ban.jail not in reasons
             reasons[ban.jail] = ban
         if ban.until is not None:
-            heapq.heappush(self._ends, (ban.until, ban.network, ban.jail))
+            heapq.heappush(self._ends, (ban.until, ban.until, ban.network, ban.jail))
 
     def ban(self, ban: Ban) -> Ban | Extended | None:
         """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer."""
@@ -65,12 +67,17 @@ class BanTable:
         """End every ban whose time is over, in order of their ends."""
         ended: list[Unban] = []
         while self._ends and self._ends[0][0] <= now:
-            until, network, jail = heapq.heappop(self._ends)
+            due, until, network, jail = heapq.heappop(self._ends)
             ban = self._bans.get(network, {}).get(jail)
             # Extended or lifted since: another entry of the heap, or none, speaks for it.
             if ban is not None and ban.until == until:
-                ended += self.lift(network, until, "expired", jail)
+                ended += self.lift(network, due, "expired", jail)
         return ended
+
+    def shift(self, jump: Seconds) -> None:
+        """The clock was set forward, or (negative) back: the bans that stand last as long as before."""
+        # Their order stays, and so does the heap.
+        self._ends = [(due + jump, until, network, jail) for due, until, network, jail in self._ends]
 
     def refused(self) -> Iterator[Network]:
         """Every network that the kernel should refuse: those with a reason that is no dry run."""
