@@ -57,7 +57,9 @@ class Metrics:
         )
         self.lag = gauge("source_lag_seconds", "How far the reading is behind the end of the log", "source")
         self.last_line = gauge("source_last_line_timestamp_seconds", "When a line last came", "source")
-        self.drift = counter("kernel_drift", "Routes and rules of ours that somebody removed", "kind")
+        self.drift = counter(
+            "kernel_drift", "Routes and rules of ours that somebody removed or changed", "kind"
+        )
         self.kernel_errors = counter("kernel_errors", "Writes that the kernel refused")
         self.enforced = gauge("enforced", "1 if the kernel refuses what is banned, 0 if not")
         self.database_bytes = gauge("database_bytes", "Size of the database")

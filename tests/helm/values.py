@@ -19,7 +19,11 @@ EVERYTHING: dict[str, Any] = {
     "jails": {"zimbra.local": "[zimbra-smtp]\nmaxretry = 5\nfindtime = 360000000\n"},
     "filters": {"own.conf": '[Definition]\nfailregex = ^ "x\\d+" {{ <HOST> }} é$\n'},
     "settings": {
-        "trust": {"proxies": ["10.0.0.5", "2001:db8::/64"], "admins": ["192.0.2.0/24"]},
+        "trust": {
+            "proxies": ["10.0.0.5", "2001:db8::/64"],
+            "admins": ["192.0.2.0/24"],
+            "ssh_ports": [22, 2222],
+        },
         "kernel": {"table": 3000000, "on_stop": "flush"},
     },
     "fail2ban": {"hostPath": "/etc/fail2ban"},
