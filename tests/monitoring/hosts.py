@@ -77,6 +77,9 @@ class Host:
         self.bans = Counter("zmban_bans_total", "Bans.", ["jail", "origin"], registry=r)
         self.unbans = Counter("zmban_unbans_total", "Ends.", ["jail"], registry=r)
         self.refused = Counter("zmban_refused_total", "Refusals.", ["jail", "reason"], registry=r)
+        self.slow = Counter(
+            "zmban_slow_regex_total", "Lines on which a regex worked too long.", ["jail"], registry=r
+        )
         self.active = Gauge("zmban_bans_active", "Active.", ["jail"], registry=r)
         self.routes = Gauge("zmban_table_routes", "Routes.", ["family"], registry=r)
         self.addresses = Gauge("zmban_table_addresses", "Addresses.", ["family"], registry=r)
@@ -114,6 +117,7 @@ class Host:
             self.refused.labels(jail, "ignored").inc(1)
             self.refused.labels(jail, "framed").inc(self.condition.framed)
             self.refused.labels(jail, "gateway").inc(self.condition.gateway)
+            self.slow.labels(jail).inc(0)
             self.active.labels(jail).set(4_000)
 
     def _enforce(self) -> None:
