@@ -7,6 +7,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from sidecar.app.enforcer import MOST_SINGLE
 from sidecar.app.threads import to_the_end
 from sidecar.kernel.listener import Heard
 from sidecar.model import KernelError
@@ -21,8 +22,6 @@ _log = logging.getLogger("zmban.kernel")
 _GATHER_SECONDS = 0.01
 # Interfaces come and go in swarms when containers start.
 _LOOK_SECONDS = 1.0
-# More routes than this are written in bulk.
-_MOST_SINGLE = 1000
 
 
 class Drift:
@@ -54,6 +53,11 @@ class Drift:
             finally:
                 loop.remove_reader(listener.fileno())
 
+    async def check(self) -> None:
+        """Look at all of it, as if anything might have happened."""
+        await self._take_over()
+        await self._answer(Heard(rules=True, lost=True))
+
     async def _answer(self, heard: Heard) -> None:
         service, enforcer = self._service, self._service.enforcer
         if enforcer.suspended:
@@ -63,7 +67,7 @@ class Drift:
                 self._tell("rule", await to_the_end(enforcer.mend_rules))
             except KernelError as error:
                 _log.error("%s", error)
-        if heard.lost or len(heard.routes) > _MOST_SINGLE:
+        if heard.lost or len(heard.routes) > MOST_SINGLE:
             self._tell("route", await service.reconcile())
         else:
             self._tell("route", enforcer.mend(service.table, heard.routes))
@@ -80,5 +84,9 @@ class Drift:
         """The host's addresses or its way out changed."""
         await asyncio.sleep(_LOOK_SECONDS)
         self._looking = False
+        await self._take_over()
+
+    async def _take_over(self) -> None:
+        """What follows from the host's networks is written, and is nobody's doing."""
         if await self._service.look_around():
             await self._service.reconcile()

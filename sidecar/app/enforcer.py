@@ -23,6 +23,8 @@ _log = logging.getLogger("zmban.kernel")
 
 # The standing proof that our table is written and read: an address that nobody has (TEST-NET-3).
 CANARY = Network.parse("203.0.113.255")
+# More routes than this at once are written in bulk.
+MOST_SINGLE = 1000
 _SUSPENDED = "suspended"
 # So many of the newest bans, and of any, are asked for at each look; and so many let in are told.
 _SAMPLE, _TOLD = 8, 3

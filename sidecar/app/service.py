@@ -16,7 +16,7 @@ from sidecar.app import announce, budget, configuration, emergency, readers, rec
 from sidecar.app.configuration import Loaded
 from sidecar.app.drift import Drift
 from sidecar.app.ends import Ends
-from sidecar.app.enforcer import Enforcer
+from sidecar.app.enforcer import MOST_SINGLE, Enforcer
 from sidecar.app.ignoring import IgnoreLists
 from sidecar.app.judge import Judge
 from sidecar.app.ledger import Ledger
@@ -47,8 +47,6 @@ _log = logging.getLogger("zmban")
 _VERIFY_SECONDS = 5.0
 _RECONCILE_SECONDS = 60.0
 _SESSIONS_SECONDS = 30.0
-# More routes than this at once are written in bulk.
-_MOST_SINGLE = 1000
 
 
 class Service:
@@ -79,6 +77,7 @@ class Service:
         self.allowed: dict[Network, Allowed] = {}
         self.surroundings = surroundings.Surroundings({})
         self.logs = readers.Logs(self)
+        self.drift = Drift(self)
         self.started = time.time()
         recovery.watch(self)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -171,7 +170,7 @@ class Service:
         announce.tell(events)
         if new or ended:
             self.metrics.active(self.table.active)
-        if len(banned) > _MOST_SINGLE:
+        if len(banned) > MOST_SINGLE:
             self.later(self.reconcile())
         elif banned and not self.enforcer.suspended:
             failed = sum(n not in self.enforcer.throws for n in banned) - self.enforcer.ban(banned)
@@ -193,7 +192,7 @@ class Service:
     async def _let_in(self, networks: list[Network]) -> None:
         """An unban commits first: after a crash a route too many is repaired, a lost unban is not."""
         await self.ledger.commit()
-        if len(networks) > _MOST_SINGLE:
+        if len(networks) > MOST_SINGLE:
             await self.reconcile()
         else:
             self.enforcer.unban([n for n in networks if not self.table.stands(n)])
@@ -209,7 +208,7 @@ class Service:
                 tasks.create_task(Ends(self).run(), name="ends")
                 tasks.create_task(self._verify(), name="verify")
                 tasks.create_task(self._reconciled(), name="reconcile")
-                tasks.create_task(Drift(self).run(), name="drift")
+                tasks.create_task(self.drift.run(), name="drift")
                 tasks.create_task(self._sessions_seen(), name="sessions")
 
     async def _verify(self) -> None:
@@ -238,14 +237,7 @@ class Service:
         await self.reconcile()
         while True:
             await asyncio.sleep(_RECONCILE_SECONDS)
-            await self.look_around()
-            await self.verify()
-            if any("rule" in reason for reason in self.enforcer.missing):
-                self.metrics.drift.labels("rule").inc()
-            written = await self.reconcile()
-            if written:
-                self.metrics.drift.labels("route").inc(written)
-                _log.warning("%d routes of ours had been changed by somebody; repaired", written)
+            await self.drift.check()
 
     async def _sessions_seen(self) -> None:
         while True:

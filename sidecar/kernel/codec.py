@@ -36,13 +36,13 @@ _SCOPE_UNIVERSE, _SCOPE_ANY = 0, 255
 _LOOPBACK = 1  # the interface index of `lo` in every namespace
 _NO_SUPPRESSION = 0xFFFFFFFF
 
-_HEADER = struct.Struct("=IHHII")
+HEADER = struct.Struct("=IHHII")
 _ROUTE = struct.Struct("=IHHIIBBBBBBBBI")  # header and rtmsg
 _RULE = struct.Struct("=IHHIIBBBBBBBBI")  # header and fib_rule_hdr, by chance the same shape
 _ATTRIBUTE = struct.Struct("=HH")
 _WORD_ATTRIBUTE = struct.Struct("=HHI")
 _BYTE_ATTRIBUTE = struct.Struct("=HHB3x")
-_WORD = struct.Struct("=I")
+WORD = struct.Struct("=I")
 _SIGNED = struct.Struct("=i")
 
 # A whole message at once, because 300,000 of them must be packed in well under a second.
@@ -162,7 +162,7 @@ def messages(data: bytes) -> Iterator[tuple[int, int, int, int, int]]:
     """(type, flags, sequence, start, end) of each message of one datagram, offsets of the whole message."""
     offset = 0
     while offset + 16 <= len(data):
-        size, type_, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        size, type_, flags, sequence, _ = HEADER.unpack_from(data, offset)
         if size < 16:
             return
         yield type_, flags, sequence, offset, offset + size
@@ -190,7 +190,7 @@ def decode_route(data: bytes, start: int, end: int) -> Route:
     fields = _ROUTE.unpack_from(data, start)
     family, prefix, low, protocol, type_ = fields[5], fields[6], fields[9], fields[10], fields[12]
     found = dict(attributes(data, start + 28, end))
-    table = _WORD.unpack(found[RTA_TABLE])[0] if RTA_TABLE in found else low
+    table = WORD.unpack(found[RTA_TABLE])[0] if RTA_TABLE in found else low
     network = Network(VERSIONS.get(family, 0), int.from_bytes(found.get(RTA_DST, b""), "big"), prefix)
     return Route(network, table, protocol, type_)
 
@@ -203,13 +203,13 @@ def decode_rule(data: bytes, start: int, end: int) -> Rule:
     plain = action == _FR_ACT_TO_TBL and flags == 0 and not any(selectors)
     for type_, payload in attributes(data, start + 28, end):
         if type_ == _FRA_TABLE:
-            table = _WORD.unpack(payload)[0]
+            table = WORD.unpack(payload)[0]
         elif type_ == _FRA_PRIORITY:
-            preference = _WORD.unpack(payload)[0]
+            preference = WORD.unpack(payload)[0]
         elif type_ == _FRA_PROTOCOL:
             protocol = payload[0]
         elif type_ == _FRA_SUPPRESS_PREFIXLEN:
-            plain = plain and _WORD.unpack(payload)[0] == _NO_SUPPRESSION
+            plain = plain and WORD.unpack(payload)[0] == _NO_SUPPRESSION
         elif type_ != _FRA_PAD:
             plain = False
     return Rule(VERSIONS.get(family, 0), preference, table, protocol, plain)

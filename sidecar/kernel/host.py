@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.kernel import hops
-from sidecar.kernel.codec import RTM_NEWROUTE
+from sidecar.kernel.codec import RTM_NEWROUTE, TABLE_LOCAL
 from sidecar.kernel.hops import UnicastRoute
 from sidecar.kernel.netlink import Netlink
 from sidecar.model import KernelError
@@ -147,7 +147,7 @@ def _connected(
     (a split VPN's `0.0.0.0/1 dev tun0` is not one: it is nobody's neighbourhood)."""
     found = {(address.interface, address.network) for address in addresses}
     for route in routes:
-        kernels = route.protocol == hops.PROTOCOL_KERNEL and route.table != hops.TABLE_LOCAL
+        kernels = route.protocol == hops.PROTOCOL_KERNEL and route.table != TABLE_LOCAL
         if kernels and not route.gateways and route.destination.length and route.interface in names:
             found.add((names[route.interface], route.destination))
     return found

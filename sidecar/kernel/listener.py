@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import socket
@@ -11,12 +12,10 @@ from dataclasses import dataclass, field
 
 from sidecar.kernel import codec
 from sidecar.kernel.codec import KINDS, PROTOCOL, RouteKind
-from sidecar.kernel.netlink import grow
+from sidecar.kernel.netlink import DATAGRAM, RECEIVE_BUFFER, grow
 from sidecar.model import KernelError
 from sidecar.network import Network
 
-_BUFFER = 8 << 20
-_DATAGRAM = 65536
 _SO_ATTACH_FILTER = 26
 # RTNLGRP_IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV6_IFADDR, _IPV6_ROUTE, _IPV6_RULE of linux/rtnetlink.h.
 _GROUPS = sum(1 << group - 1 for group in (5, 7, 8, 9, 11, 19))
@@ -52,16 +51,20 @@ class Listener:
 
     def __init__(self, ports: Iterable[int], table: int, *, protocol: int = PROTOCOL) -> None:
         self._table, self._protocol = table, protocol
-        try:
-            self._socket = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-            )
-            self._socket.setblocking(False)
-            grow(self._socket, _BUFFER)
-            _attach(self._socket, _program(ports, protocol))
-            self._socket.bind((0, _GROUPS))
-        except OSError as fault:
-            raise KernelError(f"the kernel's announcements cannot be heard: {fault.strerror}") from fault
+        with contextlib.ExitStack() as stack:
+            try:
+                self._socket = stack.enter_context(
+                    socket.socket(
+                        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+                    )
+                )
+                self._socket.setblocking(False)
+                grow(self._socket, RECEIVE_BUFFER)
+                _attach(self._socket, _program(ports, protocol))
+                self._socket.bind((0, _GROUPS))
+            except OSError as fault:
+                raise KernelError(f"the kernel's announcements cannot be heard: {fault.strerror}") from fault
+            stack.pop_all()
 
     def fileno(self) -> int:
         """For an event loop."""
@@ -76,7 +79,7 @@ class Listener:
         heard = Heard()
         while True:
             try:
-                data = self._socket.recv(_DATAGRAM)
+                data = self._socket.recv(DATAGRAM)
             except BlockingIOError:
                 return heard
             except OSError as fault:

@@ -23,7 +23,7 @@ from sidecar.network import Network
 # 1,000 refused messages of a send need about 1 MiB of receive buffer: with less the kernel forgets answers.
 RECEIVE_BUFFER = 8 << 20
 _MESSAGES, _MESSAGES_SMALL_BUFFER = 1000, 100
-_DATAGRAM = 65536  # the kernel never sends a longer part of a dump than 32 KiB
+DATAGRAM = 65536  # the kernel never sends a longer part of a dump than 32 KiB
 _TIMEOUT = 10.0
 _REPEATS = 5
 
@@ -230,7 +230,7 @@ class Netlink:
         """What waits on the socket; ENOBUFS (answers were dropped) marks the receipt and goes on."""
         while True:
             try:
-                yield self._socket.recv(_DATAGRAM)
+                yield self._socket.recv(DATAGRAM)
             except BlockingIOError:
                 return
             except OSError as fault:
@@ -245,7 +245,7 @@ class Netlink:
             try:
                 dumping.send(request)
                 while not reading.done:
-                    yield dumping.recv(_DATAGRAM)
+                    yield dumping.recv(DATAGRAM)
             except OSError as fault:
                 raise KernelError(f"the kernel's tables cannot be read: {fault}") from fault
 

@@ -8,18 +8,17 @@ from functools import lru_cache
 from sidecar.kernel import codec
 from sidecar.kernel.codec import (
     FAMILIES,
+    HEADER,
     NLM_F_DUMP_INTR,
     NLMSG_DONE,
     NLMSG_ERROR,
     RTA_DST,
     RTA_TABLE,
     RTM_NEWROUTE,
+    WORD,
     RouteKind,
 )
 from sidecar.network import Network
-
-_HEADER = struct.Struct("=IHHII")
-_WORD = struct.Struct("=I")
 
 
 class Reading:
@@ -42,7 +41,7 @@ class Reading:
         kernel before 4.20 sends everything."""
         offset = self._alike(data)
         while offset + 16 <= len(data):
-            size, message, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+            size, message, flags, sequence, _ = HEADER.unpack_from(data, offset)
             if size < 16 or offset + size > len(data):
                 return
             if sequence == self.sequence:
@@ -60,7 +59,7 @@ class Reading:
         offset behind them. A dump of 300,000 bans is nothing but such routes."""
         if len(data) < 44:
             return 0
-        size = _WORD.unpack_from(data)[0]
+        size = WORD.unpack_from(data)[0]
         if size < (44 if data[16] == 2 else 56) or size & 3:
             return 0
         version, shape, number = 4 if data[16] == 2 else 6, _shape(size, data[16]), int.from_bytes

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 from sidecar.kernel import codec
 from sidecar.kernel.codec import FAMILIES, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
+from sidecar.kernel.netlink import DATAGRAM
 from sidecar.model import KernelError
 from sidecar.network import Network
 
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
 _ESTABLISHED = 1 << 1
 _TIMEOUT = 10.0
-_DATAGRAM = 65536
 # Header; family, protocol, extensions, states; ports, addresses, interface, cookie. Ports and addresses are
 # in network byte order, but a port is only compared.
 _REQUEST = struct.Struct("=IHHIIBBBxI2s2s16s16sI8s")
@@ -51,7 +51,7 @@ def _request(version: int, port: int) -> bytes:
 def _answers(opened: socket.socket, version: int, port: int) -> dict[bytes, Network]:
     found: dict[bytes, Network] = {}
     while True:
-        data = opened.recv(_DATAGRAM)
+        data = opened.recv(DATAGRAM)
         for type_, _, _, start, end in codec.messages(data):
             if type_ == NLMSG_DONE:
                 return found

@@ -8,11 +8,14 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sidecar.app import configuration
+from sidecar.app.place import Place
+from sidecar.app.service import Service
 from tests.cli.running import ZMBAN, records, zmban
 
 SHIPPED = Path(__file__).parents[2] / "config"
@@ -112,3 +115,15 @@ def service(root: Path, jails: str = "", *options: str) -> Iterator[Running]:
         if running.process is not None and running.process.poll() is None:
             running.process.kill()
             running.process.wait(20)
+
+
+@contextlib.asynccontextmanager
+async def in_process(root: Path, *, dry_run: bool = False) -> AsyncIterator[Service]:
+    """A service in this very process that has started; nothing of it runs by itself."""
+    running = Running(root)
+    one = Service(configuration.load([str(root / "config")]), Place(running.state, dry_run))
+    await one.start()
+    try:
+        yield one
+    finally:
+        await one._stop()

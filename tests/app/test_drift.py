@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sidecar.app.enforcer import CANARY
-from tests.app.running import service, until
+from tests.app.running import Running, in_process, service, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.cli.running import zmban
 from tests.netns import Namespace
@@ -15,8 +17,20 @@ from tests.netns import Namespace
 pytestmark = pytest.mark.kernel
 
 
+@contextlib.contextmanager
+def settled(host: Namespace, root: Path) -> Iterator[Running]:
+    """A service behind its first full reconcile, which takes away what nobody knows and counts nothing."""
+    with service(root) as running:
+        # With a new database it would take over what it finds.
+        running.stop()
+        host.ip("route", "add", "blackhole", "198.51.100.66", "table", "2520", "proto", "222")
+        running.start()
+        until(lambda: "198.51.100.66" not in blackholes(host))
+        yield running
+
+
 def test_a_route_that_somebody_removes_is_back_and_counted(host: Namespace, tmp_path: Path) -> None:
-    with service(tmp_path) as running:
+    with settled(host, tmp_path) as running:
         running.attack(EVIL)
         running.attack("2001:db8:7::7")
         until(lambda: blackholes(host) == {EVIL, "2001:db8:7::/64"})
@@ -30,7 +44,7 @@ def test_a_route_that_somebody_removes_is_back_and_counted(host: Namespace, tmp_
 
 
 def test_a_rule_that_somebody_removes_is_back_and_counted(host: Namespace, tmp_path: Path) -> None:
-    with service(tmp_path) as running:
+    with settled(host, tmp_path) as running:
         for family in ("-4", "-6"):
             host.ip(family, "rule", "del", "pref", "252")
             until(lambda family=family: "lookup 2520" in host.ip(family, "rule"))  # type: ignore[misc]
@@ -38,7 +52,7 @@ def test_a_rule_that_somebody_removes_is_back_and_counted(host: Namespace, tmp_p
 
 
 def test_a_table_that_somebody_flushes_is_whole_again(host: Namespace, tmp_path: Path) -> None:
-    with service(tmp_path) as running:
+    with settled(host, tmp_path) as running:
         many = {f"198.51.{n // 250}.{n % 250}" for n in range(3000)}
         lines = tmp_path / "list"
         lines.write_text("\n".join(sorted(many)))
@@ -52,7 +66,7 @@ def test_a_table_that_somebody_flushes_is_whole_again(host: Namespace, tmp_path:
 def test_a_protected_network_that_somebody_unprotects_is_protected_again(
     host: Namespace, tmp_path: Path
 ) -> None:
-    with service(tmp_path) as running:
+    with settled(host, tmp_path) as running:
         running.ask("allow", "203.0.113.50", "--reason", "x")
         throw = "throw 203.0.113.50 proto 222"
         until(lambda: throw in host.routes("2520"))
@@ -68,7 +82,7 @@ def test_a_protected_network_that_somebody_unprotects_is_protected_again(
 def test_our_own_unbans_are_no_drift_and_what_others_put_beside_ours_stays(
     host: Namespace, tmp_path: Path
 ) -> None:
-    with service(tmp_path) as running:
+    with settled(host, tmp_path) as running:
         running.attack(EVIL)
         running.attack(OTHER)
         until(lambda: blackholes(host) == {EVIL, OTHER})
@@ -83,7 +97,7 @@ def test_our_own_unbans_are_no_drift_and_what_others_put_beside_ours_stays(
 
 
 def test_after_a_flush_nothing_comes_back_by_itself(host: Namespace, tmp_path: Path) -> None:
-    with service(tmp_path) as running:
+    with settled(host, tmp_path) as running:
         running.attack(EVIL)
         until(lambda: blackholes(host) == {EVIL})
         assert zmban("flush", "--socket", running.socket).returncode == 0
@@ -96,8 +110,28 @@ def test_after_a_flush_nothing_comes_back_by_itself(host: Namespace, tmp_path: P
 
 
 def test_a_network_that_comes_up_is_kept_reachable(host: Namespace, tmp_path: Path) -> None:
-    with service(tmp_path):
+    with settled(host, tmp_path):
         host.wire("mail0", "10.77.0.5/24")
         until(lambda: "throw 10.77.0.0/24 proto 222" in host.routes("2520"))
         host.ip("route", "add", "default", "via", "10.77.0.1")
         until(lambda: "throw 10.77.0.1 proto 222" in host.routes("2520"))
+
+
+async def test_only_what_was_ours_is_drift_when_all_is_looked_at(host: Namespace, tmp_path: Path) -> None:
+    async with in_process(tmp_path) as one:
+
+        def counted(kind: str) -> float:
+            return float(one.metrics.drift.labels(kind)._value.get())
+
+        # Bans are let in by somebody's rule, and the host has one more network: neither took anything of ours.
+        host.wire("mail0", "192.0.2.1/24")
+        host.ip("route", "add", "default", "via", "192.0.2.2")
+        host.ip("rule", "add", "pref", "99", "table", "main")
+        await one.verify()
+        assert any("rule" in reason for reason in one.enforcer.missing)
+        await one.drift.check()
+        assert (counted("rule"), counted("route")) == (0, 0)
+        host.ip("rule", "del", "pref", "252")
+        host.ip("route", "del", "blackhole", CANARY.address, "table", "2520")
+        await one.drift.check()
+        assert (counted("rule"), counted("route")) == (1, 1)

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import configuration
 from sidecar.app.ends import Ends
 from sidecar.app.jumps import Jumps
-from sidecar.app.place import Place
 from sidecar.app.service import Service
 from sidecar.model import Ban
 from sidecar.network import Network
 from sidecar.store.database import Allowed
-from tests.app.running import Running
+from tests.app.running import in_process
 
 WHO, FRIEND = Network.parse("203.0.113.7"), Network.parse("203.0.113.50")
 
@@ -48,13 +46,8 @@ def test_a_clock_that_is_set_is_noticed_once_and_small_corrections_are_none() ->
 
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    running = Running(tmp_path)
-    one = Service(configuration.load([str(running.root / "config")]), Place(running.state, dry_run=True))
-    await one.start()
-    try:
+    async with in_process(tmp_path, dry_run=True) as one:
         yield one
-    finally:
-        await one._stop()
 
 
 @pytest.mark.parametrize("jump", [86400.0, -86400.0], ids=["forward", "back"])

@@ -14,7 +14,7 @@ from sidecar.app.service import Service
 from sidecar.app.sessions import Sessions
 from sidecar.model import Ban, Failure, KernelError, Match, Refused, Spent
 from sidecar.network import Network
-from tests.app.running import Running
+from tests.app.running import Running, in_process
 from tests.netns import Namespace
 
 ADMIN = Network.parse("198.51.100.7")
@@ -50,10 +50,7 @@ async def test_where_the_kernel_does_not_tell_nobody_is_at_work_and_it_is_said_o
 async def test_a_ban_by_a_log_that_would_hit_one_is_refused_and_others_are_banned(
     host: Namespace, tmp_path: Path, address: str
 ) -> None:
-    running = Running(tmp_path)
-    one = Service(configuration.load([str(tmp_path / "config")]), Place(running.state))
-    await one.start()
-    try:
+    async with in_process(tmp_path) as one:
         one.judge.admins = {Network.parse(address)}
         lines = [Match("smtp", address, 1000.0 + n, f"line {n}") for n in range(2)]
         (first,), (second, refused, spent) = (one.judge.judge(line, line.at or 0, 1002.0) for line in lines)
@@ -63,8 +60,6 @@ async def test_a_ban_by_a_log_that_would_hit_one_is_refused_and_others_are_banne
         other = [Match("smtp", "203.0.113.9", 1000.0 + n, "x") for n in range(2)]
         events = [event for line in other for event in one.judge.judge(line, line.at or 0, 1002.0)]
         assert [type(event) for event in events] == [Failure, Failure, Ban]
-    finally:
-        await one._stop()
 
 
 @pytest.mark.kernel

@@ -11,14 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import configuration
 from sidecar.app.enforcer import CANARY
-from sidecar.app.place import Place
-from sidecar.app.service import Service
 from sidecar.model import Ban
 from sidecar.network import Network
 from sidecar.store.database import Database
-from tests.app.running import Running, service, until
+from tests.app.running import Running, in_process, service, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.cli.running import ZMBAN, zmban
 from tests.netns import Namespace
@@ -232,10 +229,7 @@ def test_the_canary_and_connected_networks_cannot_be_taken_over(host: Namespace,
 
 
 async def test_a_network_that_comes_up_later_is_protected_too(host: Namespace, tmp_path: Path) -> None:
-    running = Running(tmp_path)
-    one = Service(configuration.load([str(tmp_path / "config")]), Place(running.state))
-    await one.start()
-    try:
+    async with in_process(tmp_path) as one:
         gateway = Network.parse("10.77.0.1")
         one.publish(
             [event for event in [one.table.ban(Ban(gateway, "manual", 1.0, None, "manual"))] if event]
@@ -249,8 +243,6 @@ async def test_a_network_that_comes_up_later_is_protected_too(host: Namespace, t
         assert one.judge.guard.refuse(gateway) == "gateway"
         assert not blackholes(host)
         assert "throw 10.77.0.0/24 proto 222" in host.routes("2520")
-    finally:
-        await one._stop()
 
 
 def test_a_stop_under_load_ends_well_and_loses_nothing(host: Namespace, tmp_path: Path) -> None:

@@ -55,3 +55,10 @@ async def reading(
 def append(path: Path, text: bytes) -> None:
     with path.open("ab") as file:
         file.write(text)
+
+
+async def read_once(path: Path) -> list[Position]:
+    """What is known of a log whose first line was read, and that nobody reads any more."""
+    async with reading(path) as reader:
+        await reader.until(b"one")
+        return reader.position

@@ -10,22 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.sources.following import append, reading
+from tests.sources.following import append, read_once, reading
 
 
 async def test_a_restart_goes_on_where_it_stopped(log: Path) -> None:
-    async with reading(log) as reader:
-        await reader.until(b"one")
-        position = reader.position
+    position = await read_once(log)
     append(log, b"two\n")
     async with reading(log, position) as reader:
         await reader.until(b"two")
 
 
 async def test_a_restart_finds_the_rest_of_a_log_that_was_renamed_meanwhile(log: Path) -> None:
-    async with reading(log) as reader:
-        await reader.until(b"one")
-        position = reader.position
+    position = await read_once(log)
     append(log, b"two\n")
     log.rename(log.with_name("x.log.2026-01-05"))
     append(log, b"new\n")
@@ -34,9 +30,7 @@ async def test_a_restart_finds_the_rest_of_a_log_that_was_renamed_meanwhile(log:
 
 
 async def test_a_restart_after_two_rotations_reads_every_file_between(log: Path) -> None:
-    async with reading(log) as reader:
-        await reader.until(b"one")
-        position = reader.position
+    position = await read_once(log)
     append(log, b"two\n")
     log.rename(log.with_name("x.log.2"))
     await asyncio.sleep(0.02)
@@ -49,9 +43,7 @@ async def test_a_restart_after_two_rotations_reads_every_file_between(log: Path)
 
 
 async def test_a_restart_after_a_copy_and_truncation_reads_the_rest_from_the_copy(log: Path) -> None:
-    async with reading(log) as reader:
-        await reader.until(b"one")
-        position = reader.position
+    position = await read_once(log)
     append(log, b"two\n")
     shutil.copy(log, log.with_name("x.log.1"))
     log.write_bytes(b"")
@@ -61,9 +53,7 @@ async def test_a_restart_after_a_copy_and_truncation_reads_the_rest_from_the_cop
 
 
 async def test_a_restart_on_another_file_of_the_same_inode_begins_at_its_beginning(log: Path) -> None:
-    async with reading(log) as reader:
-        await reader.until(b"one")
-        position = reader.position
+    position = await read_once(log)
     log.write_bytes(b"other\n")
     async with reading(log, position) as reader:
         await reader.until(b"other")
@@ -73,9 +63,7 @@ async def test_a_restart_on_another_file_of_the_same_inode_begins_at_its_beginni
 async def test_a_restart_reads_the_rest_of_a_file_that_was_renamed_and_packed(
     log: Path, suffix: str, packer: Any
 ) -> None:
-    async with reading(log) as reader:
-        await reader.until(b"one")
-        position = reader.position
+    position = await read_once(log)
     with packer(log.with_name(f"x.log.1{suffix}"), "wb") as packed:
         packed.write(b"one\ntwo\nthree")
     log.unlink()
