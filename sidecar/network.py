@@ -6,23 +6,35 @@ import ipaddress
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import NamedTuple
 
 BITS = {4: 32, 6: 128}
-# Without the detours of NamedTuple and int: they are asked for each attacker's address.
-_made, _number = tuple.__new__, int.from_bytes
+# Without the detour of our own __new__: it is asked for each attacker's address.
+_made = bytes.__new__
+_V4, _V6, _FULL4, _FULL6 = b"\x04", b"\x06", b"\x20", b"\x80"
+_MAPPED = bytes(10) + b"\xff\xff"
 
 
-class Network(NamedTuple):
+class Network(bytes):
     """An IPv4 or IPv6 network; a single address is one of full length.
 
-    A tuple, because a million of them are compared, hashed and sorted: `version` is 4 or 6, `value`
-    the network address as an integer with no host bit set, `length` the prefix length.
+    Bytes, because a million of them stand in memory, are compared, hashed and handed to the kernel: the
+    version (4 or 6), the network address in network byte order with no host bit set, the prefix length.
+    They sort by version, address, length.
     """
 
-    version: int
-    value: int
-    length: int
+    __slots__ = ()
+
+    def __new__(cls, version: int, value: int, length: int) -> Network:
+        """`value` is the network address as an integer; no host bit may be set."""
+        return _made(cls, bytes((version, *value.to_bytes(BITS[version] // 8, "big"), length)))
+
+    def __getnewargs__(self) -> tuple[int, int, int]:  # type: ignore[override]
+        return self.version, self.value, self.length
+
+    @classmethod
+    def of(cls, version: int, packed: bytes, length: int) -> Network:
+        """The network whose address the kernel or a database holds as 4 or 16 bytes."""
+        return _made(cls, bytes((version,)) + packed + bytes((length,)))
 
     @classmethod
     def parse(cls, text: str) -> Network:
@@ -42,47 +54,68 @@ class Network(NamedTuple):
 
     def unit(self, ipv4_prefix: int = 32, ipv6_prefix: int = 64) -> Network:
         """The network that is banned for this attacking address: the address itself, or an IPv6 prefix."""
-        if self.version == 4:
-            return self if self.length <= ipv4_prefix else self.supernet(ipv4_prefix)
+        if self[0] == 4:
+            return self if self[-1] <= ipv4_prefix else self.supernet(ipv4_prefix)
         # Behind a translator each address is one IPv4 client of its own.
-        return self if self.length <= ipv6_prefix or _TRANSLATED.covers(self) else self.supernet(ipv6_prefix)
+        return self if self[-1] <= ipv6_prefix or _TRANSLATED.covers(self) else self.supernet(ipv6_prefix)
 
     def supernet(self, length: int) -> Network:
         """The network of this shorter `length` around this one."""
-        shift = BITS[self.version] - length
-        return Network(self.version, (self.value >> shift) << shift, length)
+        whole, rest = divmod(length, 8)
+        kept = self[: 1 + whole]
+        if rest:
+            kept += bytes((self[1 + whole] & 0xFF00 >> rest & 0xFF,))
+        return _made(Network, kept.ljust(len(self) - 1, b"\0") + bytes((length,)))
 
     def covers(self, other: Network) -> bool:
         """Whether every address of `other` lies in this network."""
-        if self.version != other.version or self.length > other.length:
+        whole, rest = divmod(self[-1], 8)
+        if not other.startswith(self[: 1 + whole]) or self[-1] > other[-1]:
             return False
-        return (self.value ^ other.value) >> (BITS[self.version] - self.length) == 0
+        return not rest or (self[1 + whole] ^ other[1 + whole]) >> (8 - rest) == 0
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self[0]
+
+    @property
+    def length(self) -> int:
+        """The prefix length."""
+        return self[-1]
 
     @property
     def packed(self) -> bytes:
         """The network address in network byte order: 4 or 16 bytes."""
-        return self.value.to_bytes(BITS[self.version] // 8, "big")
+        return self[1:-1]
+
+    @property
+    def value(self) -> int:
+        """The network address as an integer."""
+        return int.from_bytes(self[1:-1], "big")
 
     @property
     def addresses(self) -> int:
         """How many addresses it holds."""
-        return int(1 << (BITS[self.version] - self.length))
+        return int(1 << (BITS[self[0]] - self[-1]))
 
     @property
     def single(self) -> bool:
         """Whether it is one address."""
-        return self.length == BITS[self.version]
+        return self[-1] == BITS[self[0]]
 
     @property
     def address(self) -> str:
         """The network address as canonical text, without the length."""
-        if self.version == 4:
-            value = self.value
-            return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
+        if self[0] == 4:
+            return "{}.{}.{}.{}".format(*self[1:-1])
         return str(ipaddress.ip_address(self.packed))
 
     def __str__(self) -> str:
-        return f"{self.address}/{self.length}"
+        return f"{self.address}/{self[-1]}"
+
+    def __repr__(self) -> str:
+        return f"Network({self})"
 
 
 _TRANSLATED = Network(6, 0x64FF9B << 96, 96)
@@ -91,14 +124,16 @@ _TRANSLATED = Network(6, 0x64FF9B << 96, 96)
 def _quickly(text: str) -> Network | None:
     """An address in plain form, as on every line of an attack; None for anything else."""
     try:
-        return _made(Network, (4, _number(inet_pton(AF_INET, text), "big"), 32))
+        return _made(Network, _V4 + inet_pton(AF_INET, text) + _FULL4)
     except (OSError, ValueError):
         pass
     try:
-        value = _number(inet_pton(AF_INET6, text), "big")
+        packed = inet_pton(AF_INET6, text)
     except (OSError, ValueError):
         return None
-    return Network(4, value & 0xFFFFFFFF, 32) if value >> 32 == 0xFFFF else Network(6, value, 128)
+    if packed.startswith(_MAPPED):
+        return _made(Network, _V4 + packed[12:] + _FULL4)
+    return _made(Network, _V6 + packed + _FULL6)
 
 
 def _parse(text: str) -> Network:
@@ -135,13 +170,15 @@ class PrefixSet:
         self._lengths: dict[int, list[tuple[int, int, dict[int, Network]]]] = {4: [], 6: []}
         for version, length in sorted({(n.version, n.length) for n in self._networks}, reverse=True):
             shift = BITS[version] - length
-            members = {n.value >> shift: n for n in self._networks if n[::2] == (version, length)}
+            alike = (n for n in self._networks if (n.version, n.length) == (version, length))
+            members = {n.value >> shift: n for n in alike}
             self._lengths[version].append((length, shift, members))
 
     def covering(self, network: Network) -> Network | None:
         """The most specific member that covers all of `network`."""
+        value = network.value
         for length, shift, members in self._lengths[network.version]:
-            if length <= network.length and (found := members.get(network.value >> shift)) is not None:
+            if length <= network.length and (found := members.get(value >> shift)) is not None:
                 return found
         return None
 
@@ -168,13 +205,14 @@ class Ranges:
         for network in sorted(networks):
             firsts, lasts = self._ranges[network.version]
             # A network lies inside the one before, or behind it.
-            if not lasts or network.value > lasts[-1]:
-                firsts.append(network.value)
-                lasts.append(network.value + network.addresses - 1)
+            first = network.value
+            if not lasts or first > lasts[-1]:
+                firsts.append(first)
+                lasts.append(first + network.addresses - 1)
 
     def touch(self, network: Network) -> bool:
         """Whether any address of `network` is among these."""
-        version, first, length = network
-        firsts, lasts = self._ranges[version]
-        before = bisect_right(firsts, first + (1 << BITS[version] - length) - 1)
+        first = network.value
+        firsts, lasts = self._ranges[network.version]
+        before = bisect_right(firsts, first + network.addresses - 1)
         return before > 0 and lasts[before - 1] >= first

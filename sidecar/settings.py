@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -40,7 +40,7 @@ def _address(value: object) -> object:
 
 
 Networks = Annotated[
-    tuple[Annotated[Network, BeforeValidator(_network)], ...],
+    tuple[Annotated[Network, PlainValidator(_network)], ...],
     BeforeValidator(_listed),
 ]
 Ports = Annotated[tuple[Annotated[int, Field(gt=0, lt=65536)], ...], BeforeValidator(_listed)]

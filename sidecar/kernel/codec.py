@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from sidecar.network import Network
+from sidecar.network import BITS, Network
 
 PROTOCOL = 222
 TABLE_MAIN, TABLE_LOCAL = 254, 255
@@ -93,22 +93,23 @@ def encode_routes(
     parts: list[bytes] = []
     append = parts.append
     left = len(networks)
-    for version, value, length in networks:
+    for network in networks:
+        length = network[-1]
         left -= 1
         if not left:
             flags |= NLM_F_ACK
         # fmt: off
-        if version == 4:
+        if network[0] == 4:
             append(pack4(44, message, flags, sequence, 0, 2, length, 0, 0, low, protocol, scope, type_, 0,
-                         8, RTA_TABLE, table, 8, RTA_DST, value.to_bytes(4, "big")))
+                         8, RTA_TABLE, table, 8, RTA_DST, network[1:-1]))
         elif adding:
             append(pack6(56, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope, type_, 0,
-                         8, RTA_TABLE, table, 20, RTA_DST, value.to_bytes(16, "big")))
+                         8, RTA_TABLE, table, 20, RTA_DST, network[1:-1]))
         else:
             # IPv6 ignores the type of a delete; routes without a destination hang on `lo`, so naming it
             # keeps the delete away from a unicast route that carries our protocol number.
             append(pack_delete6(64, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope,
-                                type_, 0, 8, RTA_TABLE, table, 20, RTA_DST, value.to_bytes(16, "big"),
+                                type_, 0, 8, RTA_TABLE, table, 20, RTA_DST, network[1:-1],
                                 8, _RTA_OIF, _LOOPBACK))
         # fmt: on
         sequence += 1
@@ -191,8 +192,13 @@ def decode_route(data: bytes, start: int, end: int) -> Route:
     family, prefix, low, protocol, type_ = fields[5], fields[6], fields[9], fields[10], fields[12]
     found = dict(attributes(data, start + 28, end))
     table = WORD.unpack(found[RTA_TABLE])[0] if RTA_TABLE in found else low
-    network = Network(VERSIONS.get(family, 0), int.from_bytes(found.get(RTA_DST, b""), "big"), prefix)
-    return Route(network, table, protocol, type_)
+    return Route(destination(family, found.get(RTA_DST), prefix), table, protocol, type_)
+
+
+def destination(family: int, packed: bytes | None, length: int) -> Network:
+    """The network of a route; a default route carries none. Its version is 0 for a family of neither."""
+    version = VERSIONS.get(family, 0)
+    return Network.of(version, packed or bytes(BITS[version] // 8 if version else 0), length)
 
 
 def decode_rule(data: bytes, start: int, end: int) -> Rule:

@@ -10,7 +10,15 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.kernel.codec import FAMILIES, NLM_F_DUMP, NLM_F_REQUEST, RTM_GETROUTE, VERSIONS, attributes
+from sidecar.kernel.codec import (
+    FAMILIES,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    RTM_GETROUTE,
+    VERSIONS,
+    attributes,
+    destination,
+)
 from sidecar.network import Network
 
 RTM_NEWNEXTHOP, RTM_GETNEXTHOP = 104, 106
@@ -54,10 +62,10 @@ def decode_unicast(data: bytes, start: int, end: int) -> UnicastRoute | None:
     if type_ != UNICAST or family not in VERSIONS:
         return None
     found = dict(attributes(data, start + 28, end))
-    destination = Network(VERSIONS[family], int.from_bytes(found.get(_RTA_DST, b""), "big"), length)
+    network = destination(family, found.get(_RTA_DST), length)
     interface = _WORD.unpack(found[_RTA_OIF])[0] if _RTA_OIF in found else 0
     table = _WORD.unpack(found[_RTA_TABLE])[0] if _RTA_TABLE in found else low
-    return UnicastRoute(destination, table, protocol, interface, tuple(_gateways(found)))
+    return UnicastRoute(network, table, protocol, interface, tuple(_gateways(found)))
 
 
 def decode_nexthop(data: bytes, start: int, end: int) -> bytes | None:

@@ -154,4 +154,4 @@ def _connected(
 
 
 def _packed(address: bytes) -> Network:
-    return Network(4 if len(address) == 4 else 6, int.from_bytes(address, "big"), len(address) * 8)
+    return Network.of(4 if len(address) == 4 else 6, address, len(address) * 8)

@@ -62,8 +62,8 @@ class Reading:
         size = WORD.unpack_from(data)[0]
         if size < (44 if data[16] == 2 else 56) or size & 3:
             return 0
-        version, shape, number = 4 if data[16] == 2 else 6, _shape(size, data[16]), int.from_bytes
-        routes, types, new, offset = self.routes, self.types, tuple.__new__, 0
+        version, shape = b"\x04" if data[16] == 2 else b"\x06", _shape(size, data[16])
+        routes, types, new, offset = self.routes, self.types, bytes.__new__, 0
         ours = (size, RTM_NEWROUTE, self.sequence, data[16], self.protocol, RTA_TABLE, self.table, RTA_DST)
         whole = memoryview(data)[: len(data) // size * size]
         for (
@@ -78,14 +78,14 @@ class Reading:
             one,
             table,
             two,
-            value,
+            packed,
         ) in shape.iter_unpack(whole):
             kind = types.get(type_)
-            if (length, message, sequence, family, proto, one, table, two) != ours or not prefix:
+            if (length, message, sequence, family, proto, one, table, two) != ours or prefix == b"\0":
                 return offset
             if flags & NLM_F_DUMP_INTR or kind is None:
                 return offset
-            network = new(Network, (version, number(value, "big"), prefix))
+            network = new(Network, version + packed + prefix)
             if network in routes:
                 self.doubles.append((network, kind))
             else:
@@ -110,4 +110,4 @@ def _shape(size: int, family: int) -> struct.Struct:
     """A route message of this size whose first attributes are RTA_TABLE and RTA_DST, as the kernel writes
     them: length, type, flags, number, family, prefix length, protocol, type, two attributes."""
     width = 4 if family == FAMILIES[4] else 16
-    return struct.Struct(f"=IHHI4xBBxxxBxB4x2xHI2xH{width}s{size - 40 - width}x")
+    return struct.Struct(f"=IHHI4xBcxxxBxB4x2xHI2xH{width}s{size - 40 - width}x")
