@@ -212,7 +212,7 @@ def _changes(
         keys = {(ban.network, ban.jail) for ban, _ in taken}
         clerk = Clerk(
             # Only those that the chunk may change: however many stand, it is a small table.
-            BanTable(database.bans_of(keys)),
+            BanTable(database.bans(keys)),
             database.past(keys),
             lambda network, jail: _refusal(guard, network, ignored.get(jail)),
             lambda jail: jail in jails and jails[jail].dry_run,

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from sidecar.app import recovery
 from sidecar.app.recovery import Store
-from sidecar.model import Instant, Position, StoreError
-from sidecar.store.database import MOST_FILES, Change, DamagedError, Database, Past
+from sidecar.model import Ban, Instant, Position, StoreError
+from sidecar.store.database import MOST_FILES, Change, DamagedError, Database, Lines, Past
 
 _log = logging.getLogger("zmban.store")
 # Half of the second that is promised: a commit takes its time too. On a full disk ever less often.
@@ -104,8 +104,10 @@ class Ledger:
         """The database is damaged: one with all that memory knows takes its place. What waits is part of
         that, but for bans of elsewhere that are only counted."""
         self._tell(str(error))
-        past = [change for change in (*changes, *self._changes) if isinstance(change, Past)]
-        content = [*self._snapshot(), *self._known.values(), *past]
+        waiting = (*changes, *self._changes)
+        past = [change for change in waiting if isinstance(change, Past)]
+        lines = [Lines(c.network, c.jail, c.evidence) for c in reversed(waiting) if isinstance(c, Ban)]
+        content = [*self._snapshot(), *self._known.values(), *past, *(one for one in lines if one.lines)]
         self._changes, self._positions = [], {}
         damaged = self.database
         await asyncio.to_thread(damaged.close)

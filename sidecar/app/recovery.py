@@ -80,17 +80,18 @@ def replaced(state: Path, why: DamagedError) -> Store:
 
 
 def renewed(state: Path, changes: Iterable[Change], why: str) -> Store:
-    """As `replaced`, while running: what memory knows is written, only the history is read from the file."""
+    """As `replaced`, while running: what memory knows is written; the lines of evidence and the history are
+    read from the file."""
     content = list(changes)
     try:
         with contextlib.closing(_new(state)) as new:
-            found = salvage(state / FILE, new, "history")
             new.write(content)
+            found = salvage(state / FILE, new, "evidence", "history")
         return Store(_put_in_place(state, f"all that memory knows is in the new one; of the old {found}"))
     except (StoreError, OSError) as error:
         memory = Database(state, memory=True)
-        salvage(state / FILE, memory, "history")
         memory.write(content)
+        salvage(state / FILE, memory, "evidence", "history")
         return Store(memory, f"{why}; {_failing(error)}")
 
 
@@ -193,7 +194,7 @@ def snapshot(service: Service) -> Iterator[Change]:
 
 async def adopt(service: Service, why: str) -> None:
     """Take back the bans that only the kernel still knows, as long as the longest of the jails."""
-    known = {ban.network for ban in service.ledger.database.bans()}
+    known = {ban.network for ban in service.ledger.database.standing()}
     present = await to_the_end(service.enforcer.present)
     times = [jail.bantime for jail in service.jails.values()]
     now = time.time()

@@ -104,7 +104,7 @@ class Service:
     def restore(self) -> None:
         """Bans, failures and allowed networks from the database; what ended meanwhile ends now."""
         database, now = self.ledger.database, time.time()
-        self.table = BanTable(database.bans())
+        self.table = BanTable(database.standing())
         grows = any(jail.increment for jail in self.jails.values())
         history = History(database.counts() if grows else ())
         self.judge = Judge(self.jails.values(), Guard({}), self.table, history, self.evidence)
@@ -123,8 +123,8 @@ class Service:
         guard = self.judge.guard = Guard(protected)
         self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)
         now = time.time()
-        banned = {(b.network, b.jail) for b in self.table if guard.covers(b.network) or self.judge.ignores(b)}
-        lifted = [u for network, jail in banned for u in self.table.lift(network, now, "protected", jail)]
+        spared = self.judge.spared()
+        lifted = [u for ban in spared for u in self.table.lift(ban.network, now, "protected", ban.jail)]
         self.publish(lifted)
 
     async def look_around(self) -> bool:

@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from sidecar.bans.deadlines import Deadlines
+from sidecar.bans.packed import Packing, Standing
 from sidecar.model import Ban, Extended, Instant, Seconds, Unban
-from sidecar.network import BITS, Network
+from sidecar.network import Network
 
 
 class BanTable:
     """The bans, each keyed by (network, jail). Changes return the events that tell of them.
 
-    `active` counts the bans of each jail.
+    A million stand for years: each is 28 bytes here, and its lines of evidence are not kept (the database
+    does). `active` counts the bans of each jail.
     """
 
     def __init__(self, bans: Iterable[Ban] = ()) -> None:
-        self._bans: dict[Network, dict[str, Ban]] = {}
-        # When each ban ends, what it says of its end itself, and which it is. The two are one but where the
-        # clock was set while it stood.
-        self._ends: list[tuple[Instant, Instant, Network, str]] = []
+        self._packing = Packing()
+        # For each network its reasons, one packed behind the other.
+        self._bans: dict[Network, bytes] = {}
+        self._deadlines = Deadlines(self._dues)
         self.active: Counter[str] = Counter()
         for ban in bans:
             self._put(ban)
 
     def _put(self, ban: Ban) -> None:
+        packed = self._packing.pack(ban)
         reasons = self._bans.get(ban.network)
         if reasons is None:
-            self._bans[ban.network] = {ban.jail: ban}
+            self._bans[ban.network] = packed
             self.active[ban.jail] += 1
         else:
-            self.active[ban.jail] += ban.jail not in reasons
-            reasons[ban.jail] = ban
+            others = [one.packed for one in self._packing.read(reasons) if one.jail != ban.jail]
+            self.active[ban.jail] += len(others) * len(packed) == len(reasons)
+            self._bans[ban.network] = b"".join((*others, packed))
         if ban.until is not None:
-            heapq.heappush(self._ends, (ban.until, ban.until, ban.network, ban.jail))
+            self._deadlines.add(ban.until, ban.network)
 
     def ban(self, ban: Ban) -> Ban | Extended | None:
         """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer."""
-        reasons = self._bans.get(ban.network)
-        standing = reasons.get(ban.jail) if reasons else None
+        standing = self._standing(ban.network, ban.jail) if ban.network in self._bans else None
         if standing is None or (standing.dry and not ban.dry):
             self._put(ban)
             return ban
@@ -48,42 +51,56 @@ class BanTable:
             return None
         if standing.until is None or (ban.until is not None and ban.until <= standing.until):
             return None
-        longer = standing._replace(until=ban.until, failures=standing.failures + ban.failures)
+        longer = standing.ban(ban.network)._replace(
+            until=ban.until, failures=standing.failures + ban.failures, evidence=ban.evidence
+        )
         self._put(longer)
         return Extended(longer)
 
+    def _standing(self, network: Network, jail: str) -> Standing | None:
+        reasons = self._packing.read(self._bans.get(network, b""))
+        return next((one for one in reasons if one.jail == jail), None)
+
     def lift(self, network: Network, now: Instant, reason: str, jail: str | None = None) -> list[Unban]:
         """End the bans of exactly this network, of one jail or of all."""
-        reasons = self._bans.get(network, {})
-        lifted = [name for name in reasons if jail is None or name == jail]
-        for name in lifted:
-            del reasons[name]
-            self.active[name] -= 1
-        if not reasons:
-            self._bans.pop(network, None)
+        reasons = self._packing.read(self._bans.get(network, b""))
+        lifted = [one.jail for one in reasons if jail in (None, one.jail)]
+        if lifted:
+            if rest := b"".join(one.packed for one in reasons if one.jail not in lifted):
+                self._bans[network] = rest
+            else:
+                del self._bans[network]
+        self.active.subtract(lifted)
         return [Unban(network, name, now, reason) for name in lifted]
 
     def expire(self, now: Instant) -> list[Unban]:
         """End every ban whose time is over, in order of their ends."""
         ended: list[Unban] = []
-        while self._ends and self._ends[0][0] <= now:
-            due, until, network, jail = heapq.heappop(self._ends)
-            ban = self._bans.get(network, {}).get(jail)
-            # Extended or lifted since: another entry of the heap, or none, speaks for it.
-            if ban is not None and ban.until == until:
-                ended += self.lift(network, due, "expired", jail)
+        for network in self._deadlines.over(now):
+            # Extended or lifted since: another deadline, or none, speaks for it.
+            for one in self._packing.read(self._bans.get(network, b"")):
+                if one.due is not None and one.due <= now:
+                    ended += self.lift(network, one.due, "expired", one.jail)
         return ended
+
+    def _dues(self, network: Network) -> Iterator[Instant]:
+        for one in self._packing.read(self._bans.get(network, b"")):
+            if one.due is not None:
+                yield one.due
 
     def shift(self, jump: Seconds) -> None:
         """The clock was set forward, or (negative) back: the bans that stand last as long as before."""
-        # Their order stays, and so does the heap.
-        self._ends = [(due + jump, until, network, jail) for due, until, network, jail in self._ends]
+        self._packing.shift(jump)
+        self._deadlines = Deadlines(self._dues)
+        for network in self._bans:
+            for due in self._dues(network):
+                self._deadlines.add(due, network)
 
-    def refused(self) -> Iterator[Network]:
+    def refused(self) -> Iterable[Network]:
         """Every network that the kernel should refuse: those with a reason that is no dry run."""
-        for network, reasons in self._bans.items():
-            if any(not ban.dry for ban in reasons.values()):
-                yield network
+        if not self._packing.any_dry:
+            return self._bans.keys()
+        return (network for network in self._bans if self.stands(network))
 
     def newest(self, count: int) -> list[Network]:
         """Of the networks that have bans, those that had none last."""
@@ -95,28 +112,35 @@ class BanTable:
 
     def reasons(self, network: Network) -> int:
         """How many reasons stand for exactly this network to be refused by the kernel."""
-        return sum(not ban.dry for ban in self._bans.get(network, {}).values())
+        return sum(not one.dry for one in self._packing.read(self._bans.get(network, b"")))
 
     def of(self, network: Network, jail: str) -> Ban | None:
         """The ban of exactly this network for one jail."""
-        return self._bans.get(network, {}).get(jail)
+        standing = self._standing(network, jail)
+        return standing and standing.ban(network)
+
+    def all_of(self, network: Network) -> list[Ban]:
+        """The bans of exactly this network."""
+        return [one.ban(network) for one in self._packing.read(self._bans.get(network, b""))]
 
     def over(self, network: Network) -> list[Ban]:
         """The bans that cover a network, the most specific first."""
-        found: list[Ban] = []
-        for length in range(network.length, -1, -1):
-            found += self._bans.get(network.supernet(length), {}).values()
-        return found
+        around = (network.supernet(length) for length in range(network.length, -1, -1))
+        return [ban for one in around for ban in self.all_of(one)]
 
     def inside(self, network: Network) -> list[Network]:
         """The banned networks inside `network`, itself included."""
-        if network.length == BITS[network.version]:
+        if network.single:
             return [network] if network in self._bans else []
-        return [n for n in self._bans if network.covers(n)]
+        return network.those_inside(self._bans)
+
+    def networks(self) -> Iterable[Network]:
+        """Every network that has a ban, those of a dry run too."""
+        return self._bans.keys()
 
     def __iter__(self) -> Iterator[Ban]:
-        for reasons in self._bans.values():
-            yield from reasons.values()
+        for network in self._bans:
+            yield from self.all_of(network)
 
     def __len__(self) -> int:
         return len(self._bans)

@@ -19,6 +19,15 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """The evidence of a ban that stands, where the database has none."""
+
+    network: Network
+    jail: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """The failures of everything inside a network no longer count, in one jail or (None) in all."""
 
@@ -53,4 +62,4 @@ class Zone:
 
 
 Key = tuple[Network, str]
-Change = Failure | Spent | Ban | Extended | Unban | Past | Forgotten | Position | Allowed | Zone
+Change = Failure | Spent | Ban | Extended | Unban | Past | Forgotten | Position | Allowed | Zone | Lines

@@ -13,21 +13,23 @@ from typing import Any, TypeAlias, TypeVar
 from sidecar.model import Ban, Failure, Instant, Position, Seconds, StoreError
 from sidecar.network import Network
 from sidecar.store import damage, rows
-from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Key, Past, Zone
+from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Key, Lines, Past, Zone
 
 __all__ = [
     "FILE", "MOST_FILES", "Allowed", "Change", "DamagedError", "Database", "Ended", "Forgotten", "Key",
-    "LaterError", "Past", "Zone",
+    "LaterError", "Lines", "Past", "Zone",
 ]  # fmt: skip
 
 FILE = "zmban.sqlite3"
 # One script a version: what each adds to the one before.
-_SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql")
+_SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql", "schema-4.sql")
 VERSION = len(_SCHEMAS)
 Image: TypeAlias = bytes
 T = TypeVar("T")
-TABLES = ("bans", "history", "failures", "positions", "allowed", "zones")
+TABLES = ("bans", "evidence", "history", "failures", "positions", "allowed", "zones")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# 4 MiB at a time: no commit waits for more.
+_FREED_PAGES = 1024
 # So many files of one log are remembered: the current one, and those it was renamed to or copied into.
 MOST_FILES = 64
 _COUNT_BANS = (
@@ -35,6 +37,7 @@ _COUNT_BANS = (
     " UNION ALL SELECT network, jail, count, at FROM history"
     " WHERE why NOT IN ('manual','allowed','protected')) GROUP BY network, jail"
 )
+_KEY = "network=? AND jail=?"
 _DELETE_POSITIONS = (
     "DELETE FROM positions WHERE rowid IN (SELECT id FROM (SELECT rowid AS id, ROW_NUMBER() OVER"
     " (PARTITION BY path ORDER BY rowid DESC) AS n FROM positions) WHERE n > ?)"
@@ -126,12 +129,18 @@ class Database:
             return
         self.fresh = version == 0
         if self.fresh:
+            # What is freed goes back to the disk a few pages at a time; to be said before anything else is.
+            self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
             self._db.execute("PRAGMA journal_mode=WAL")
         scripts = [
             resources.files("sidecar.store").joinpath(name).read_text(encoding="utf-8")
             for name in _SCHEMAS[version:]
         ]
         self._db.executescript(f"BEGIN; {''.join(scripts)} PRAGMA user_version={VERSION}; COMMIT;")
+        if not self.fresh:
+            # One of an earlier version did not say so; where the disk lacks room, it stays as large as it is.
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._db.executescript("PRAGMA auto_vacuum=INCREMENTAL; VACUUM;")
 
     def check(self) -> None:
         """Read every page, and take the lock of a writer for a moment: DamagedError where a page is not what
@@ -208,6 +217,9 @@ class Database:
                 if jail not in oldest:
                     self._db.execute("DELETE FROM failures WHERE jail=?", (jail,))
             self._db.execute(_DELETE_POSITIONS, (MOST_FILES,))
+        with self._lock, self._errors():
+            # A script, for it takes a step for each page, and a single statement is stepped but once.
+            self._db.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         with self._errors():
@@ -215,26 +227,29 @@ class Database:
 
     def _values(self, query: str, make: Callable[[tuple[Any, ...]], T]) -> Iterator[T]:
         """What each row means. DamagedError for one that makes no sense, though its page is sound."""
-        for row in self._rows(query):
-            try:
-                value = make(row)
-            except (ValueError, TypeError, IndexError) as error:
-                raise DamagedError(f"{self.path}: a row makes no sense ({error})") from error
-            yield value
+        with self._errors():
+            for row in self._db.execute(query):
+                try:
+                    value = make(row)
+                except (ValueError, TypeError, IndexError) as error:
+                    raise DamagedError(f"{self.path}: a row makes no sense ({error})") from error
+                yield value
 
-    def bans(self) -> Iterator[Ban]:
-        """Every ban that was not lifted or expired when it was last written."""
-        yield from self._values(rows.SELECT_BANS, rows.ban_of)
+    def bans(self, keys: Iterable[Key] | None = None) -> list[Ban]:
+        """Every ban that was not lifted or expired when it was last written, or those of (network, jail)."""
+        with self._lock:
+            if keys is None:
+                return list(self._values(rows.SELECT_BANS, rows.ban_of))
+            return [rows.ban_of(row) for _, row in self._each(f"{rows.SELECT_BANS} WHERE {_KEY}", keys)]
 
-    def bans_of(self, keys: Iterable[Key]) -> list[Ban]:
-        """Those of the bans of (network, jail) that stand."""
-        found = self._each(f"{rows.SELECT_BANS} WHERE network=? AND jail=?", keys)
-        return [rows.ban_of(row) for _, row in found]
+    def standing(self) -> Iterator[Ban]:
+        """As `bans`, without their evidence: a fifth of the bytes to read."""
+        return self._values(rows.SELECT_STANDING, rows.standing_of)
 
     def past(self, keys: Iterable[Key]) -> dict[Key, list[Ended]]:
         """What the history knows of the bans of (network, jail)."""
         found: dict[Key, list[Ended]] = {}
-        for key, row in self._each("SELECT at,ended,why FROM history WHERE network=? AND jail=?", keys):
+        for key, row in self._each(f"SELECT at,ended,why FROM history WHERE {_KEY}", keys):  # noqa: S608
             found.setdefault(key, []).append(Ended(*row))
         return found
 

@@ -9,9 +9,16 @@ from typing import Any
 
 from sidecar.model import Ban, Extended, Failure, Position, Spent, Unban
 from sidecar.network import Network
-from sidecar.store.changes import Allowed, Change, Forgotten, Past, Zone
+from sidecar.store.changes import Allowed, Change, Forgotten, Lines, Past, Zone
 
-SELECT_BANS = "SELECT network,jail,at,until,origin,reason,failures,evidence,count,dry FROM bans"
+_BAN = "network,jail,at,until,origin,reason,failures,count,dry"
+SELECT_STANDING = f"SELECT {_BAN} FROM bans"  # noqa: S608 - only our own names
+SELECT_BANS = f"SELECT {_BAN},(SELECT lines FROM evidence WHERE ban=bans.id) FROM bans"  # noqa: S608
+_PUT_BAN = (
+    f"INSERT INTO bans ({_BAN}) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (network,jail) DO UPDATE SET"  # noqa: S608
+    " at=excluded.at, until=excluded.until, origin=excluded.origin, reason=excluded.reason,"
+    " failures=excluded.failures, count=excluded.count, dry=excluded.dry RETURNING id"
+)
 # What was known of the very same file: an earlier position of what begins as it does.
 _DELETE_POSITION = "DELETE FROM positions WHERE path=? AND inode=? AND substr(?, 1, length(head)) = head"
 _DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
@@ -29,9 +36,14 @@ def network_of(key: bytes) -> Network:
 
 def ban_of(row: Sequence[Any]) -> Ban:
     """A row of SELECT_BANS."""
-    key, jail, at, until, origin, reason, failures, evidence, count, dry = row
-    lines = tuple(json.loads(evidence))
-    return Ban(network_of(key), jail, at, until, origin, reason, failures, lines, count, bool(dry))
+    lines = tuple(json.loads(row[9])) if row[9] else ()
+    return standing_of(row[:9])._replace(evidence=lines)
+
+
+def standing_of(row: Sequence[Any]) -> Ban:
+    """A row of SELECT_STANDING."""
+    key, jail, at, until, origin, reason, failures, count, dry = row
+    return Ban(network_of(key), jail, at, until, origin, reason, failures, (), count, dry == 1)
 
 
 def write(db: sqlite3.Connection, change: Change) -> None:
@@ -41,7 +53,10 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             row: Sequence[object] = (change.jail, key_of(change.network), change.at, change.line)
             db.execute("INSERT INTO failures VALUES (?,?,?,?)", row)
         case Ban() | Extended():
-            _write_ban(db, change if isinstance(change, Ban) else change.ban)
+            _write_ban(db, change)
+        case Lines():
+            query = "INSERT OR IGNORE INTO evidence SELECT id,? FROM bans WHERE network=? AND jail=?"
+            db.execute(query, (_text(change.lines), key_of(change.network), change.jail))
         case Unban():
             _write_unban(db, change)
         case Past(ban=ban):
@@ -64,25 +79,22 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             db.execute("INSERT OR REPLACE INTO allowed VALUES (?,?,?,?)", row)
 
 
-def _write_ban(db: sqlite3.Connection, ban: Ban) -> None:
+def _write_ban(db: sqlite3.Connection, change: Ban | Extended) -> None:
+    ban = change if isinstance(change, Ban) else change.ban
     key = key_of(ban.network)
-    db.execute(
-        "INSERT OR REPLACE INTO bans VALUES (?,?,?,?,?,?,?,?,?,?)",
-        (
-            key,
-            ban.jail,
-            ban.at,
-            ban.until,
-            ban.origin,
-            ban.reason,
-            ban.failures,
-            ban.times,
-            ban.dry,
-            json.dumps(ban.evidence, ensure_ascii=False),
-        ),
-    )
+    row = (key, ban.jail, ban.at, ban.until, ban.origin, ban.reason, ban.failures, ban.times, ban.dry)
+    (number,) = db.execute(_PUT_BAN, row).fetchone()
+    if isinstance(change, Ban):
+        db.execute("DELETE FROM evidence WHERE ban=?", (number,))
+    if ban.evidence:
+        # The lines that began a ban are kept, not those that made it longer.
+        db.execute("INSERT OR IGNORE INTO evidence VALUES (?,?)", (number, _text(ban.evidence)))
     # The failures that led here are the ban's evidence now, and count no more.
     db.execute(_DELETE_FAILURES, (key, ban.jail))
+
+
+def _text(lines: Sequence[str]) -> str:
+    return json.dumps(lines, ensure_ascii=False)
 
 
 def _write_unban(db: sqlite3.Connection, unban: Unban) -> None:
@@ -92,7 +104,8 @@ def _write_unban(db: sqlite3.Connection, unban: Unban) -> None:
         " WHERE network=? AND jail=? AND dry=0",
         (unban.at, unban.reason, *key),
     )
-    db.execute("DELETE FROM bans WHERE network=? AND jail=?", key)
+    for gone in db.execute("DELETE FROM bans WHERE network=? AND jail=? RETURNING id", key).fetchall():
+        db.execute("DELETE FROM evidence WHERE ban=?", gone)
 
 
 def _forget(db: sqlite3.Connection, change: Forgotten) -> None:

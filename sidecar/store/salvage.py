@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from sidecar.model import Ban, Failure, Position
 from sidecar.network import BITS, Network
 from sidecar.store import damage, rows
-from sidecar.store.changes import Allowed, Change, Past, Zone
+from sidecar.store.changes import Allowed, Change, Lines, Past, Zone
 from sidecar.store.database import Database
 
 Row = tuple[Any, ...]
@@ -78,11 +79,12 @@ def new_database() -> bytes:
 def _read(db: sqlite3.Connection, table: str, broken: dict[str, str]) -> Iterator[Change]:
     """The rows that are whole, as changes; `broken` says of a table that not all of them were."""
     key, columns, change = _TABLES[table]
-    if table == "positions":
-        with contextlib.suppress(sqlite3.Error):
-            # Up to version 2 it had no tail, and was ordered by the path alone.
-            db.execute("SELECT tail FROM positions LIMIT 0")
-            key, columns = "rowid", "path,inode,offset,head,tail"
+    if table == "evidence":
+        yield from _evidence(db, broken)
+        return
+    if table == "positions" and _has(db, "positions", "tail"):
+        # Up to version 2 it was ordered by the path alone.
+        key, columns = "rowid", "path,inode,offset,head,tail"
     try:
         db.execute(f"SELECT {columns} FROM {table} LIMIT 0")  # noqa: S608 - only the names below
     except sqlite3.Error as error:
@@ -95,6 +97,29 @@ def _read(db: sqlite3.Connection, table: str, broken: dict[str, str]) -> Iterato
             yield change(*row)
         except (ValueError, TypeError, IndexError, OverflowError):
             broken.setdefault(table, "a row makes no sense")
+
+
+def _has(db: sqlite3.Connection, table: str, column: str) -> bool:
+    with contextlib.suppress(sqlite3.Error):
+        db.execute(f"SELECT {column} FROM {table} LIMIT 0")  # noqa: S608 - only our own names
+        return True
+    return False
+
+
+def _evidence(db: sqlite3.Connection, broken: dict[str, str]) -> Iterator[Change]:
+    """The lines of each ban that can be read; up to version 3 they stood in its row."""
+    inside = _has(db, "bans", "evidence")
+    columns = f"network,jail,{'evidence' if inside else 'id'}"
+    for key, jail, found in _by_row(db, "bans", "rowid", columns, {}):
+        try:
+            if not inside:
+                query = "SELECT lines FROM evidence WHERE ban=?"
+                (found,) = db.execute(query, (found,)).fetchone() or ("[]",)
+            lines = json.loads(found)
+            if lines and all(isinstance(line, str) for line in lines):
+                yield Lines(_network(key), _checked(jail, str), tuple(lines))
+        except (sqlite3.Error, ValueError, TypeError, IndexError) as error:
+            broken.setdefault("evidence", str(error))
 
 
 def _is_older(db: sqlite3.Connection, table: str) -> bool:
@@ -206,18 +231,18 @@ def _checked(value: Any, kind: type) -> Any:
 
 
 def _ban(*row: Any) -> Ban:
-    ban = rows.ban_of(row)
+    ban = rows.standing_of(row)
     _network(row[0]), _moment(ban.at), _end(ban.until)
     for value, kind in ((ban.jail, str), (ban.reason, str), (ban.failures, int), (ban.times, int)):
         _checked(value, kind)
-    if ban.origin not in _ORIGINS or not all(isinstance(line, str) for line in ban.evidence):
+    if ban.origin not in _ORIGINS:
         raise ValueError("no ban")
     return ban
 
 
 def _past(*row: Any) -> Past:
     key, jail, at, until, ended, why, origin, reason, failures, count = row
-    ban = _ban(key, jail, at, until, origin, reason, failures, "[]", count, 0)
+    ban = _ban(key, jail, at, until, origin, reason, failures, count, 0)
     return Past(ban, _moment(ended), _checked(why, str))
 
 
@@ -241,7 +266,8 @@ def _zone(path: Any, offset: Any) -> Zone:
 # By table what it is ordered by, its columns, and what a row means. Bans first: they matter most, and a ban
 # that is written takes the failures of its network away.
 _TABLES: dict[str, tuple[str, str, Callable[..., Change]]] = {
-    "bans": ("rowid", "network,jail,at,until,origin,reason,failures,evidence,count,dry", _ban),
+    "bans": ("rowid", "network,jail,at,until,origin,reason,failures,count,dry", _ban),
+    "evidence": ("", "", _ban),
     "allowed": ("network", "network,at,until,reason", _allowed),
     "history": ("rowid", "network,jail,at,until,ended,why,origin,reason,failures,count", _past),
     "zones": ("path", "path,offset", _zone),

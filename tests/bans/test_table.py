@@ -1,5 +1,7 @@
 """The ban table and the guard."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,3 +107,63 @@ def test_a_prefix_set_answers_as_a_walk_over_all_members_would(
     covering = [m for m in members if m.covers(asked)]
     assert found.covering(asked) == max(covering, key=lambda m: m.length, default=None)
     assert set(found.inside(asked)) == {m for m in members if asked.covers(m)}
+
+
+def test_bans_end_to_the_second_though_they_are_looked_at_by_the_hour() -> None:
+    ends = [7199.0, 7200.0, 7200.5, 9000.0, 90_000.0]
+    bans = [ban(Network(4, n, 32), until=end) for n, end in enumerate(ends)]
+    table = BanTable(bans)
+    assert [u.at for u in table.expire(7199.5)] == [7199.0]
+    assert isinstance(table.ban(bans[1]._replace(until=20_000.0)), Extended)
+    assert [u.at for u in table.expire(7200.5)] == [7200.5]
+    assert [u.at for u in table.expire(19_999.0)] == [9000.0]
+    assert [u.at for u in table.expire(1e9)] == [20_000.0, 90_000.0]
+    assert len(table) == 0
+
+
+def test_a_clock_that_is_set_moves_the_ends_of_those_that_stood_and_of_no_others() -> None:
+    table = BanTable([ban(until=5000.0)])
+    table.shift(100_000.0)
+    later = Network.parse("203.0.113.8")
+    table.ban(ban(later, until=104_000.0))
+    assert [(u.network, u.at) for u in table.expire(104_500.0)] == [(later, 104_000.0)]
+    assert [(u.network, u.at) for u in table.expire(105_000.0)] == [(WHO, 105_000.0)]
+
+
+JAILS = st.sampled_from("abc")
+STEPS = st.one_of(
+    st.tuples(st.just("ban"), st.integers(0, 3), JAILS, st.none() | st.integers(1, 20_000), st.booleans()),
+    st.tuples(st.just("lift"), st.integers(0, 3), st.none() | JAILS, st.none(), st.just(value=False)),
+    st.tuples(st.just("expire"), st.integers(0, 20_000), st.none(), st.none(), st.just(value=False)),
+)
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_a_table_says_what_a_plain_list_of_bans_would(steps: list[tuple[str, int, str, float, bool]]) -> None:
+    table, plain, now = BanTable(), dict[tuple[Network, str], Ban](), 0.0
+    for step, number, jail, until, dry in steps:
+        network = Network(4, number, 32)
+        if step == "ban":
+            new = ban(network, jail, until, dry=dry)
+            event, old = table.ban(new), plain.get((network, jail))
+            longer = old and old.until is not None and (until is None or until > old.until)
+            if old is None or (old.dry and not dry):
+                assert event == new
+                plain[network, jail] = new
+            elif longer and old.dry == dry:
+                assert isinstance(event, Extended)
+                plain[network, jail] = old._replace(until=until)
+            else:
+                assert event is None
+        elif step == "lift":
+            gone = [key for key in plain if key[0] == network and jail in (None, key[1])]
+            assert {(u.network, u.jail) for u in table.lift(network, now, "manual", jail)} == set(gone)
+            plain = {key: one for key, one in plain.items() if key not in gone}
+        else:
+            now = max(now, float(number))
+            over = {key for key, one in plain.items() if one.until is not None and one.until <= now}
+            assert {(u.network, u.jail) for u in table.expire(now)} == over
+            plain = {key: one for key, one in plain.items() if key not in over}
+        assert set(table) == set(plain.values())
+        assert set(table.refused()) == {key[0] for key, one in plain.items() if not one.dry}
+        assert +table.active == Counter(jail for _, jail in plain)

@@ -1,5 +1,6 @@
 """What outlives a restart."""
 
+import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from sidecar import store
 from sidecar.model import Ban, Extended, Failure, Position, Spent, StoreError, Unban
 from sidecar.network import Network
+from sidecar.store import rows
 from sidecar.store.database import FILE, MOST_FILES, Allowed, Database, Forgotten
 
 SCHEMAS = Path(store.__file__).parent
@@ -52,6 +54,30 @@ def test_a_ban_takes_its_failures_with_it_and_an_unban_leaves_a_count(tmp_path: 
     database.write([Extended(BAN), Unban(WHO, "a", 9.0, "expired")])
     assert list(database.bans()) == []
     assert [(network, jail, count) for network, jail, count, _ in database.counts()] == [(WHO, "a", 3)]
+    database.close()
+
+
+def test_a_longer_ban_keeps_the_lines_that_began_it_and_an_unban_takes_them_along(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    database.write([BAN, Extended(BAN._replace(until=9.0, evidence=("a later line",)))])
+    assert database.bans([(WHO, "a")]) == [BAN._replace(until=9.0)]
+    database.write([Unban(WHO, "a", 9.0, "expired"), BAN._replace(evidence=())])
+    assert [ban.evidence for ban in database.bans()] == [()]
+    database.close()
+
+
+def test_what_bans_held_goes_back_to_the_disk_when_they_are_gone(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    lines = ("a line of a log" * 20,)
+    bans = [BAN._replace(network=Network(4, n, 32), dry=True, evidence=lines) for n in range(20_000)]
+    database.write(bans)
+    database._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    full = database.bytes()
+    database.write([Unban(ban.network, "a", 9.0, "expired") for ban in bans])
+    for _ in range(5):
+        database.prune({})
+    database._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert database.bytes() < full / 4
     database.close()
 
 
@@ -131,10 +157,13 @@ def test_pruning_keeps_the_files_of_a_log_that_were_read_last(tmp_path: Path) ->
 
 def test_a_database_of_an_earlier_version_is_brought_up_with_what_it_held(tmp_path: Path) -> None:
     scripts = [(SCHEMAS / name).read_text(encoding="utf-8") for name in ("schema.sql", "schema-2.sql")]
+    evidence = json.dumps(BAN.evidence)
     old = sqlite3.connect(tmp_path / FILE)
     old.executescript("PRAGMA journal_mode=WAL;" + "".join(scripts) + "PRAGMA user_version=2;")
     old.executemany("INSERT INTO positions VALUES (?,?,?,?)", [("/x", 7, 9, b"head"), ("/y", 8, 1, b"h")])
     old.execute("INSERT INTO zones VALUES ('/x', 3600.0)")
+    ban = (rows.key_of(WHO), "a", 1.0, None, "log", "why", 2, 3, 0, evidence)
+    old.execute("INSERT INTO bans VALUES (?,?,?,?,?,?,?,?,?,?)", ban)
     old.commit()
     old.close()
     database = Database(tmp_path)
@@ -143,6 +172,8 @@ def test_a_database_of_an_earlier_version_is_brought_up_with_what_it_held(tmp_pa
         "/y": [Position("/y", 8, 1, b"h", b"")],
     }
     assert database.zones() == {"/x": 3600.0}
+    assert database.bans() == [BAN]
+    assert list(database.standing()) == [BAN._replace(evidence=())]
     database.close()
 
 
