@@ -5,29 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from sidecar.app import proof
+from sidecar.app.proof import CANARY, Proof
 from sidecar.app.threads import to_the_end
 from sidecar.bans.table import BanTable
 from sidecar.kernel.listener import Listener
-from sidecar.kernel.plan import Applied, BanBackend, Count, Routes, count
+from sidecar.kernel.plan import Applied, BanBackend, Count
+from sidecar.kernel.reading import Routes
 from sidecar.kernel.routes import RouteKind
 from sidecar.model import KernelError
-from sidecar.network import Network, PrefixSet, Ranges
+from sidecar.network import Network, PrefixSet
 
 _log = logging.getLogger("zmban.kernel")
 
-# The standing proof that our table is written and read: an address that nobody has (TEST-NET-3).
-CANARY = Network.parse("203.0.113.255")
 # More routes than this at once are written in bulk.
 MOST_SINGLE = 1000
 _SUSPENDED = "suspended"
-# So many of the newest bans, and of any, are asked for at each look; and so many let in are told.
-_SAMPLE, _TOLD = 8, 3
+# So many of the newest bans are asked for at each look, and so many faults of a kind are told.
+_NEWEST, _TOLD = 8, 3
 
 
 class Enforcer:
@@ -47,6 +46,7 @@ class Enforcer:
         self.suspended = self._marker.exists()
         self.faults: tuple[str, ...] = ()
         self.missing: tuple[str, ...] = ("not verified yet",)
+        self.doubts: tuple[str, ...] = ()
         self._changed: dict[Network, bool] | None = None
         self._unknown: set[Network] = set()
         self._turn = asyncio.Lock()
@@ -164,71 +164,53 @@ class Enforcer:
                 self.suspended = True
                 return Applied()
             self._bulk.ensure_rules()
-            self._unknown.clear()
-            if keep_unknown:
-                self._unknown = self._unknown_bans(wanted)
-                wanted = {**dict.fromkeys(self._unknown, RouteKind.BLACKHOLE), **wanted}
-            applied = self._bulk.reconcile(wanted)
+            protected = PrefixSet(self.throws)
+
+            def unknown(network: Network) -> bool:
+                return protected.covering(network) is None
+
+            applied = self._bulk.reconcile(wanted, unknown if keep_unknown else None)
+            self._unknown = set(applied.kept)
             if self._marker.exists():
                 # Another process flushed meanwhile: its word counts.
                 self._remove_all()
                 self.suspended = True
             return applied
 
-    def _unknown_bans(self, wanted: Routes) -> set[Network]:
-        protected = PrefixSet(self.throws)
-        blackholes = (n for n, kind in self._bulk.present().items() if kind is RouteKind.BLACKHOLE)
-        return {n for n in blackholes if n not in wanted and protected.covering(n) is None}
-
     async def verify(self, table: BanTable) -> dict[int, Count]:
         """Read the kernel, and ask it for the way to some who are banned: `missing` says afterwards why bans
-        are not enforced, empty if they are. Returns what stands, per family. KernelError where the kernel
-        cannot be read."""
-        present, rules, let_in = await to_the_end(self._look, table.newest(_SAMPLE))
-        reasons: list[str] = []
+        are not enforced, empty if they are, and `doubts` what else is not as it should be. Returns what
+        stands, per family. KernelError where the kernel cannot be read."""
+        wanted = self.wanted(table)
+        seen = await to_the_end(self._look, wanted, table.newest(_NEWEST))
+        self.doubts = tuple(_doubts(seen)) if not self.dry else ()
         if self.dry:
-            reasons.append("dry run")
+            self.missing = ("dry run",)
         elif self.suspended:
-            reasons.append("suspended by flush; zmban resume")
+            self.missing = ("suspended by flush; zmban resume",)
         else:
-            reasons += [
-                f"no rule for IPv{v} leads to our table" for v in self._bulk.versions if v not in rules
-            ]
-            if present.get(CANARY) is not RouteKind.BLACKHOLE:
-                reasons.append(f"the canary route {CANARY} is missing")
-            # Who was let in meanwhile may be reached.
-            reasons += [why for network, why in let_in if network == CANARY or table.stands(network)][:_TOLD]
-        self.missing = tuple(reasons)
-        return count(present)
+            self.missing = tuple(self._reasons(table, seen, len(wanted)))
+        return seen.counts
 
-    def _look(
-        self, newest: Iterable[Network]
-    ) -> tuple[Mapping[Network, RouteKind], tuple[int, ...], list[tuple[Network, str]]]:
+    def _reasons(self, table: BanTable, seen: Proof, wanted: int) -> Iterator[str]:
+        for version in self._bulk.versions:
+            if version not in seen.rules:
+                yield f"no rule for IPv{version} leads to our table"
+        if CANARY in seen.change.add:
+            yield f"the canary route {CANARY} is missing"
+        # What is being written is not there yet.
+        absent = sum(self._wish(table, n) is kind for n, kind in seen.change.add.items())
+        if absent and not self._turn.locked():
+            yield f"{absent} of {wanted} routes are missing"
+        # Who was let in meanwhile may be reached.
+        yield from [why for network, why in seen.let_in if network == CANARY or table.stands(network)][:_TOLD]
+
+    def _look(self, wanted: Routes, newest: Iterable[Network]) -> Proof:
         if not self.suspended and self._marker.exists():
             with self._gate:
                 self.suspended = True
                 self._remove_all()
-        present = self._bulk.present()
-        first = random.randrange(max(1, len(present) - _SAMPLE))  # noqa: S311 - no secret
-        asked = dict.fromkeys([CANARY, *newest, *islice(present, first, first + _SAMPLE)])
-        return present, self._bulk.rules_present(), [] if self.dry else self._let_in(asked, present)
-
-    def _let_in(
-        self, asked: Iterable[Network], present: Mapping[Network, RouteKind]
-    ) -> list[tuple[Network, str]]:
-        """Those of the banned to whom the kernel knows a way all the same, and what to say of it."""
-        spared = Ranges(self.throws)
-        found: list[tuple[Network, str]] = []
-        for network in asked:
-            # Under a wide ban the first address may be one that is kept reachable.
-            doubtful = not network.single and spared.touch(network)
-            if present.get(network) is not RouteKind.BLACKHOLE or doubtful:
-                continue
-            if self._bulk.reachable(network):
-                before = self._bulk.rules_before(network.version)
-                why = f"; the rule at {before[0]} is asked before ours" if before else ""
-                found.append((network, f"{network} is banned, and the kernel knows a way to it{why}"))
-        return found
+        return proof.look(self._bulk, wanted, newest, self.throws)
 
     def can_write(self) -> bool:
         """Whether the kernel lets us; asks, and changes nothing."""
@@ -269,3 +251,11 @@ def mark(state: Path) -> bool:
         (state / _SUSPENDED).touch()
         return True
     return False
+
+
+def _doubts(seen: Proof) -> Iterator[str]:
+    """What leaves bans standing and is wrong all the same."""
+    for version in seen.silent:
+        yield f"the kernel knows a way to nobody in IPv{version}: its refusals prove nothing"
+    for network in seen.shut_out[:_TOLD]:
+        yield f"{network} must be reachable, and a route that is not zmban's refuses it"

@@ -218,6 +218,7 @@ class Orders:
             "dry_run": service.place.dry_run,
             "enforced": not missing,
             "not_enforced_because": list(missing),
+            "doubts": list(service.enforcer.doubts),
             "ready": not service.ready(),
             "not_ready_because": service.ready(),
             "networks_banned": len(service.table),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.app import announce
-from sidecar.app.enforcer import CANARY
+from sidecar.app.proof import CANARY
 from sidecar.app.threads import to_the_end
 from sidecar.kernel.routes import RouteKind
 from sidecar.model import Ban, Failure, StoreError

@@ -38,7 +38,7 @@ async def look(settings: Settings, jails: Iterable[JailSpec]) -> Surroundings:
         protected["own-address"] += facts.own
         protected["gateway"] += facts.gateways
         protected["ignored"] += facts.resolvers
-        reachable += [network for _, network in facts.connected]
+        reachable += facts.connected
     except ZmbanError as error:
         _log.warning(
             "the host's own addresses are not known (%s); [trust] own and gateways stand alone", error

@@ -45,7 +45,7 @@ def _display(state: dict[str, Any]) -> Any:
         for s in state["slow_regexes"]
     ]
     unusual = [] if state["prefilter"] == "good" else [state["prefilter"]]
-    because = [*slow, *unusual, *state["not_enforced_because"], *state["not_ready_because"]]
+    because = [*state["not_enforced_because"], *state["not_ready_because"], *state["doubts"], *slow, *unusual]
     head = Text()
     head.append(
         "enforced" if state["enforced"] else "NOT ENFORCED", "bold green" if state["enforced"] else "bold red"

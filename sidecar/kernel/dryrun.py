@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sidecar.kernel.codec import RouteKind
-from sidecar.kernel.plan import Applied, Routes, difference
+from sidecar.kernel.plan import Applied, Difference, Keep, difference
+from sidecar.kernel.reading import Routes
 from sidecar.network import Network
 
 
@@ -29,9 +30,13 @@ class DryRunTable:
         """What would stand in the kernel."""
         return dict(self._routes)
 
-    def reconcile(self, wanted: Routes) -> Applied:
+    def differs(self, wanted: Routes) -> Difference:
+        """What would have to be written."""
+        return difference(wanted, self._routes)
+
+    def reconcile(self, wanted: Routes, keep: Keep | None = None) -> Applied:
         """Remember `wanted`, and say what would have been written."""
-        change = difference(wanted, self._routes)
+        change = self.differs(wanted)
         self._routes = dict(wanted)
         return Applied(added=len(change.add), removed=len(change.remove))
 
@@ -60,6 +65,10 @@ class DryRunTable:
     def reachable(self, network: Network) -> bool:
         """Always: nothing is refused."""
         return True
+
+    def refuses(self, network: Network) -> bool:
+        """Never."""
+        return False
 
     def flush(self) -> Applied:
         """Forget everything."""

@@ -1,4 +1,4 @@
-"""Reads next hops and connected networks out of raw route dumps, for the never-ban list; pure.
+"""Reads next hops, addresses and connected networks out of raw dumps, for the never-ban list; pure.
 
 Raw, because the dump of a host with a million bans must cost nothing here: the kernel is asked for unicast
 routes only, and one that does not filter is filtered by the type byte before anything is parsed.
@@ -15,19 +15,23 @@ from sidecar.kernel.codec import (
     NLM_F_DUMP,
     NLM_F_REQUEST,
     RTM_GETROUTE,
+    UNICAST,
     VERSIONS,
     attributes,
     destination,
 )
 from sidecar.network import Network
 
+RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWNEXTHOP, RTM_GETNEXTHOP = 104, 106
-PROTOCOL_KERNEL, UNICAST = 2, 1
+PROTOCOL_KERNEL = 2
 
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 9, 15, 18
 _NHA_GATEWAY = 6
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _ROUTE = struct.Struct("=IHHIIBBBBBBBBI")
 _NEXTHOP = struct.Struct("=IHHIIBBBBI")
+_ADDRESS = struct.Struct("=IHHIIBBBBI")  # header and ifaddrmsg
 _HOP_SIZE = struct.Struct("=H")
 _WORD = struct.Struct("=I")
 
@@ -66,6 +70,33 @@ def decode_unicast(data: bytes, start: int, end: int) -> UnicastRoute | None:
     interface = _WORD.unpack(found[_RTA_OIF])[0] if _RTA_OIF in found else 0
     table = _WORD.unpack(found[_RTA_TABLE])[0] if _RTA_TABLE in found else low
     return UnicastRoute(network, table, protocol, interface, tuple(_gateways(found)))
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address of the host, and the network around it: the peer's on a point-to-point link."""
+
+    own: Network
+    network: Network
+
+
+def encode_address_dump() -> bytes:
+    """A dump of the addresses of all interfaces, sequence number 1."""
+    return _ADDRESS.pack(24, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 1, 0, 0, 0, 0, 0, 0)
+
+
+def decode_address(data: bytes, start: int, end: int) -> Address | None:
+    """The address in the RTM_NEWADDR message at this offset, None for one of neither family."""
+    family, length = _ADDRESS.unpack_from(data, start)[5:7]
+    found = dict(attributes(data, start + 24, end))
+    far = found.get(_IFA_ADDRESS)
+    if family not in VERSIONS or far is None:
+        return None
+    # IFA_LOCAL is the host's own where there is a peer; IPv6 without a peer has only IFA_ADDRESS.
+    near = found.get(_IFA_LOCAL, far)
+    version = VERSIONS[family]
+    network = Network.of(version, far, len(far) * 8).supernet(length)
+    return Address(Network.of(version, near, len(near) * 8), network)
 
 
 def decode_nexthop(data: bytes, start: int, end: int) -> bytes | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sidecar.kernel import hops
 from sidecar.kernel.codec import RTM_NEWROUTE, TABLE_LOCAL
-from sidecar.kernel.hops import UnicastRoute
+from sidecar.kernel.hops import Address, UnicastRoute
 from sidecar.kernel.netlink import Netlink
-from sidecar.model import KernelError
 from sidecar.network import Network
 
 RESOLVER_FILES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
@@ -27,31 +24,17 @@ class HostFacts:
     """What belongs to the host, sorted and without repetition.
 
     `own`: its addresses, and loopback; `gateways`: every next hop of every route, and the far end of a
-    point-to-point link; `resolvers`: name servers; `connected`: (interface, network) pairs; `bridges`: those
-    of them whose interface is a bridge, where containers live.
+    point-to-point link; `resolvers`: name servers; `connected`: the networks on its wires and bridges.
     """
 
     own: tuple[Network, ...]
     gateways: tuple[Network, ...]
     resolvers: tuple[Network, ...]
-    connected: tuple[tuple[str, Network], ...]
-    bridges: tuple[tuple[str, Network], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Address:
-    interface: str
-    own: Network
-    network: Network  # the peer's on a point-to-point link
+    connected: tuple[Network, ...]
 
 
 def host_facts(resolver_files: Iterable[Path] = RESOLVER_FILES) -> HostFacts:
-    """Ask the kernel, in the network namespace of this thread, and the resolver's files.
-
-    Takes 4 ms, and the first time the 0.1 s of importing pyroute2. Only from a thread without a running
-    event loop, for pyroute2 runs one: `asyncio.to_thread`. Raises KernelError.
-    """
-    names, bridge_names, addresses = _links_and_addresses()
+    """Ask the kernel, in the network namespace of this thread, and the resolver's files. KernelError."""
     with contextlib.closing(Netlink()) as netlink:
         found = (
             hops.decode_unicast(*each)
@@ -61,16 +44,16 @@ def host_facts(resolver_files: Iterable[Path] = RESOLVER_FILES) -> HostFacts:
         routes = [route for route in found if route]
         objects = netlink.listed(hops.encode_nexthop_dump(), hops.RTM_NEWNEXTHOP)
         gateways = {_packed(hop) for hop in (hops.decode_nexthop(*each) for each in objects) if hop}
+        listed = netlink.listed(hops.encode_address_dump(), hops.RTM_NEWADDR)
+        addresses = [address for address in (hops.decode_address(*each) for each in listed) if address]
     own = {*_LOOPBACK, *(address.own for address in addresses)}
     gateways.update(_packed(gateway) for route in routes for gateway in route.gateways)
     gateways.update(each.network for each in addresses if each.network.single and each.network != each.own)
-    connected = tuple(sorted(each for each in _connected(names, addresses, routes) if each[1] not in own))
     return HostFacts(
         own=tuple(sorted(own)),
         gateways=tuple(sorted(gateways)),
         resolvers=resolvers(resolver_files),
-        connected=connected,
-        bridges=tuple(each for each in connected if each[0] in bridge_names),
+        connected=tuple(sorted({*_connected(addresses, routes)} - own)),
     )
 
 
@@ -102,55 +85,14 @@ def same_network_namespace_as_host(proc: Path = Path("/proc")) -> bool | None:
     return True if (proc / "sys/net/core/netdev_max_backlog").exists() else None
 
 
-def _links_and_addresses() -> tuple[dict[int, str], set[str], list[_Address]]:
-    """Interface names by index, the names of the bridges, the addresses."""
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    names: dict[int, str] = {}
-    bridges: set[str] = set()
-    try:
-        # pyroute2 needs an event loop, and uvloop, which may be the policy here, opens no netlink socket.
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            links, messages = runner.run(_ask())
-    except (OSError, NetlinkError) as fault:
-        raise KernelError(f"links and addresses of the host cannot be read: {fault}") from fault
-    for link in links:
-        attributes = dict(link["attrs"])
-        names[link["index"]] = attributes["IFLA_IFNAME"]
-        information = attributes.get("IFLA_LINKINFO")
-        if information and dict(information["attrs"]).get("IFLA_INFO_KIND") == "bridge":
-            bridges.add(attributes["IFLA_IFNAME"])
-    addresses = [_address(each, names[each["index"]]) for each in messages if each["index"] in names]
-    return names, bridges, addresses
-
-
-async def _ask() -> tuple[list[Any], list[Any]]:
-    from pyroute2 import AsyncIPRoute
-
-    async with AsyncIPRoute() as route:
-        links = [link async for link in await route.get_links()]
-        return links, [address async for address in await route.get_addr()]
-
-
-def _address(message: Any, interface: str) -> _Address:
-    attributes: Mapping[str, str] = dict(message["attrs"])
-    # IFA_LOCAL is the host's own where there is a peer; IPv6 without a peer has only IFA_ADDRESS.
-    near = attributes.get("IFA_LOCAL") or attributes["IFA_ADDRESS"]
-    far = attributes.get("IFA_ADDRESS") or near
-    return _Address(interface, Network.parse(near), Network.parse(far).supernet(message["prefixlen"]))
-
-
-def _connected(
-    names: Mapping[int, str], addresses: Iterable[_Address], routes: Iterable[UnicastRoute]
-) -> set[tuple[str, Network]]:
+def _connected(addresses: Iterable[Address], routes: Iterable[UnicastRoute]) -> Iterator[Network]:
     """Networks on the wire: each address with its length, and the kernel's own routes without a gateway
     (a split VPN's `0.0.0.0/1 dev tun0` is not one: it is nobody's neighbourhood)."""
-    found = {(address.interface, address.network) for address in addresses}
+    yield from (address.network for address in addresses)
     for route in routes:
         kernels = route.protocol == hops.PROTOCOL_KERNEL and route.table != TABLE_LOCAL
-        if kernels and not route.gateways and route.destination.length and route.interface in names:
-            found.add((names[route.interface], route.destination))
-    return found
+        if kernels and not route.gateways and route.destination.length:
+            yield route.destination
 
 
 def _packed(address: bytes) -> Network:

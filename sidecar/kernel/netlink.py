@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from sidecar.kernel import codec
 from sidecar.kernel.codec import PROTOCOL, RouteKind, Rule
-from sidecar.kernel.reading import Reading
+from sidecar.kernel.reading import NOTHING, Reading, Routes
 from sidecar.model import KernelError
 from sidecar.network import Network
 
@@ -103,15 +103,20 @@ class Netlink:
         return self._write(codec.RTM_DELROUTE, kind, table, protocol, networks)
 
     def routes(
-        self, version: int, table: int, types: Mapping[int, RouteKind], protocol: int = PROTOCOL
+        self,
+        version: int,
+        table: int,
+        types: Mapping[int, RouteKind],
+        protocol: int = PROTOCOL,
+        wanted: Routes = NOTHING,
     ) -> Reading:
-        """All our routes of one family and table, read from the kernel.
+        """All our routes of one family and table that are not as wanted, read from the kernel.
 
         A table that changed meanwhile is read again, at most 5 times; then the last reading counts, for
         whoever writes by it meets EEXIST or ESRCH and reads once more. Raises KernelError.
         """
         for _ in range(_REPEATS):
-            reading = Reading(table, protocol, dict(types), 1)
+            reading = Reading(table, protocol, types, 1, wanted)
             for datagram in self._dump(codec.encode_route_dump(version, table, protocol, 1), reading):
                 reading.feed(datagram)
             if reading.error and reading.error not in _NOTHING_THERE:
@@ -146,21 +151,22 @@ class Netlink:
         Raises NoNetAdmin, KernelError."""
         self._write_rule(codec.RTM_DELRULE, rule, errno.ENOENT)
 
-    def reachable(self, address: Network) -> bool:
-        """Whether the kernel knows a way to this single address. It says the same of a ban and of no route
-        at all, so ask for a control address too. Raises KernelError."""
+    def lookup(self, address: Network) -> int:
+        """0 where the kernel knows a way to this single address, -1 where it is the host's own; else the
+        errno that says why not: EINVAL is a blackhole, ENETUNREACH no route at all. Raises KernelError."""
         with self._lock:
             first = self._numbers(1)
             self._transmit(codec.encode_lookup(address, first))
             for data in self._replies():
-                for type_, _, sequence, start, _ in codec.messages(data):
+                for type_, _, sequence, start, end in codec.messages(data):
                     if sequence != first:
                         continue
                     if type_ != codec.NLMSG_ERROR:
-                        return True
+                        route = codec.decode_route(data, start, end)
+                        return 0 if route.type == codec.UNICAST else -1
                     code = codec.error_code(data, start)
                     if code in _UNREACHABLE:
-                        return False
+                        return code
                     raise KernelError(f"the kernel cannot look up {address.address}: {os.strerror(code)}")
         raise KernelError(f"the kernel does not answer a lookup of {address.address}")
 

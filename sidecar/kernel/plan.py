@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from sidecar.kernel.codec import RouteKind
-from sidecar.network import Network
-
-Routes: TypeAlias = Mapping[Network, RouteKind]
+from sidecar.kernel.reading import Routes
+from sidecar.network import BITS, Network, PrefixSet
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What to write. A prefix that changes its kind is in both: the old goes before the new comes."""
 
-    add: dict[Network, RouteKind]
+    add: Routes
     remove: dict[Network, RouteKind]
 
     def __bool__(self) -> bool:
@@ -43,12 +43,14 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a reconcile did. `skipped` counts wanted networks of a family that this host does not have."""
+    """What a reconcile did. `kept` are blackholes that were not wanted and stay; `skipped` counts wanted
+    networks of a family that this host does not have."""
 
     added: int = 0
     removed: int = 0
     faults: tuple[Fault, ...] = ()
     skipped: int = 0
+    kept: frozenset[Network] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,10 @@ class Count:
     routes: int = 0
     throws: int = 0
     addresses: int = 0
+
+
+# Whether a blackhole of ours that is not wanted stays all the same.
+Keep = Callable[[Network], bool]
 
 
 class BanBackend(Protocol):
@@ -74,13 +80,15 @@ class BanBackend(Protocol):
     def table(self) -> int: ...
     def can_write(self) -> bool: ...
     def present(self) -> dict[Network, RouteKind]: ...
-    def reconcile(self, wanted: Routes) -> Applied: ...
+    def differs(self, wanted: Routes) -> Difference: ...
+    def reconcile(self, wanted: Routes, keep: Keep | None = None) -> Applied: ...
     def add(self, network: Network, kind: RouteKind = ...) -> None: ...
     def remove(self, network: Network) -> None: ...
     def ensure_rules(self) -> tuple[int, ...]: ...
     def rules_present(self) -> tuple[int, ...]: ...
     def rules_before(self, version: int) -> list[int]: ...
     def reachable(self, network: Network) -> bool: ...
+    def refuses(self, network: Network) -> bool: ...
     def flush(self) -> Applied: ...
     def close(self) -> None: ...
 
@@ -111,38 +119,38 @@ def covering(throws: Iterable[Network], blackholes: Routes) -> set[Network]:
     return found
 
 
-@dataclass(slots=True)
-class _Tally:
-    routes: int = 0
-    throws: int = 0
-    addresses: int = 0
-    lengths: set[int] = field(default_factory=set)
-
-
-def count(present: Routes) -> dict[int, Count]:
+def count(routes: Routes) -> dict[int, Count]:
     """Per family (4, 6) the routes and the refused addresses, by longest prefix as the kernel decides."""
-    tallies = {4: _Tally(), 6: _Tally()}
-    for network, kind in present.items():
-        tally = tallies[network.version]
-        tally.routes += 1
-        tally.throws += kind is RouteKind.THROW
-        tally.lengths.add(network.length)
-    for version, tally in tallies.items():
-        if len(tally.lengths) == 1:  # nothing can be nested: no need to sort a million networks
-            tally.addresses = (tally.routes - tally.throws) * Network(version, 0, *tally.lengths).addresses
-        elif tally.lengths:
-            tally.addresses = _refused(present, version)
-    return {version: Count(t.routes, t.throws, t.addresses) for version, t in tallies.items()}
+    return {version: _counted(routes, version) for version in BITS}
 
 
-def _refused(present: Routes, version: int) -> int:
-    """Addresses whose longest prefix is a blackhole."""
+def _counted(routes: Routes, version: int) -> Count:
+    lengths: Counter[tuple[int, RouteKind]] = Counter(
+        (network[-1], kind) for network, kind in routes.items() if network[0] == version
+    )
+    throws = sum(number for (_, kind), number in lengths.items() if kind is RouteKind.THROW)
+    # Nothing lies inside the longest: only those around them must be put in order, and a million are not.
+    longest = max((length for length, _ in lengths), default=0)
+    wide = {n: kind for n, kind in routes.items() if n[0] == version and n[-1] < longest}
+    addresses = _refused(wide)
+    each = Network(version, 0, longest).addresses
+    around = PrefixSet(wide)
+    for network in around.those_covered(n for n in routes if n[0] == version and n[-1] == longest):
+        refused_around = wide[around.covering(network) or network] is RouteKind.BLACKHOLE
+        # Counted with all of its kind below, as if nothing were around it.
+        addresses -= each if refused_around else 0
+    addresses += lengths[longest, RouteKind.BLACKHOLE] * each
+    return Count(sum(lengths.values()), throws, addresses)
+
+
+def _refused(wide: Routes) -> int:
+    """Addresses of one family whose longest prefix is a blackhole."""
     total = 0
     around: list[tuple[Network, bool]] = []  # the prefixes that enclose the current one, widest first
-    for network in sorted(network for network in present if network[0] == version):
+    for network in sorted(wide):
         while around and not around[-1][0].covers(network):
             around.pop()
-        refused = present[network] is RouteKind.BLACKHOLE
+        refused = wide[network] is RouteKind.BLACKHOLE
         before = around[-1][1] if around else False
         if refused != before:
             total += network.addresses if refused else -network.addresses

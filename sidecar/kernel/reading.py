@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import TypeAlias
 
 from sidecar.kernel import codec
 from sidecar.kernel.codec import (
@@ -20,19 +22,33 @@ from sidecar.kernel.codec import (
 )
 from sidecar.network import Network
 
+Routes: TypeAlias = Mapping[Network, RouteKind]
+NOTHING: Routes = {}
+
 
 class Reading:
     """What one dump of a table has brought so far.
 
-    `routes` are ours by prefix; `doubles` are further routes of ours on a prefix that has one already
+    `routes` are ours by prefix, but for the `matched` ones that stand as they are `wanted`: those are only
+    counted, so that a million of them cost no memory. `doubles` are prefixes on which several of ours stand
     (of another kind or metric). `done` at the end; `interrupted` if the table changed underneath;
     `error` the errno of a refused dump.
     """
 
-    def __init__(self, table: int, protocol: int, types: dict[int, RouteKind], sequence: int) -> None:
+    def __init__(
+        self,
+        table: int,
+        protocol: int,
+        types: Mapping[int, RouteKind],
+        sequence: int,
+        wanted: Routes = NOTHING,
+    ) -> None:
         self.table, self.protocol, self.types, self.sequence = table, protocol, types, sequence
+        self.wanted, self.matched = wanted, 0
         self.routes: dict[Network, RouteKind] = {}
-        self.doubles: list[tuple[Network, RouteKind]] = []
+        self.doubles: set[Network] = set()
+        # Several routes on one prefix come one behind the other.
+        self._last: Network | None = None
         self.done = self.interrupted = False
         self.error = 0
 
@@ -63,7 +79,7 @@ class Reading:
         if size < (44 if data[16] == 2 else 56) or size & 3:
             return 0
         version, shape = b"\x04" if data[16] == 2 else b"\x06", _shape(size, data[16])
-        routes, types, new, offset = self.routes, self.types, bytes.__new__, 0
+        types, new, take, offset = self.types, bytes.__new__, self._take, 0
         ours = (size, RTM_NEWROUTE, self.sequence, data[16], self.protocol, RTA_TABLE, self.table, RTA_DST)
         whole = memoryview(data)[: len(data) // size * size]
         for (
@@ -85,11 +101,7 @@ class Reading:
                 return offset
             if flags & NLM_F_DUMP_INTR or kind is None:
                 return offset
-            network = new(Network, version + packed + prefix)
-            if network in routes:
-                self.doubles.append((network, kind))
-            else:
-                routes[network] = kind
+            take(new(Network, version + packed + prefix), kind)
             offset += size
         return offset
 
@@ -99,10 +111,16 @@ class Reading:
         kind = self.types.get(route.type)
         if kind is None or (route.table, route.protocol) != (self.table, self.protocol):
             return
-        if route.network in self.routes:
-            self.doubles.append((route.network, kind))
+        self._take(route.network, kind)
+
+    def _take(self, network: Network, kind: RouteKind) -> None:
+        if network == self._last or network in self.routes:
+            self.doubles.add(network)
+        elif self.wanted.get(network) is kind:
+            self.matched += 1
         else:
-            self.routes[route.network] = kind
+            self.routes[network] = kind
+        self._last = network
 
 
 @lru_cache(maxsize=64)

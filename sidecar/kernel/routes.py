@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from sidecar.kernel.codec import KINDS, PROTOCOL, TABLE_LOCAL, TABLE_MAIN, RouteKind, Rule
-from sidecar.kernel.netlink import RECEIVE_BUFFER, Netlink, NoNetAdmin, Receipt
-from sidecar.kernel.plan import (
-    Applied,
-    BanBackend,
-    Count,
-    Difference,
-    Fault,
-    Routes,
-    count,
-    covering,
-    difference,
-)
+from sidecar.kernel.netlink import RECEIVE_BUFFER, Netlink, Receipt
+from sidecar.kernel.plan import Applied, Difference, Fault, Keep, covering, difference
+from sidecar.kernel.reading import NOTHING, Reading, Routes
 from sidecar.model import KernelError
-from sidecar.network import BITS, Network
+from sidecar.network import Network
 
-__all__ = [
-    "PREFERENCE",
-    "PROTOCOL",
-    "TABLE",
-    "Applied",
-    "BanBackend",
-    "Count",
-    "Difference",
-    "Fault",
-    "NoNetAdmin",
-    "RouteKind",
-    "Routes",
-    "RoutingTable",
-    "count",
-    "difference",
-]
+__all__ = ["PREFERENCE", "TABLE", "RouteKind", "RoutingTable"]
 
 TABLE = 2520
 
@@ -113,39 +89,43 @@ class RoutingTable:
 
     def present(self) -> dict[Network, RouteKind]:
         """Our routes as the kernel has them now."""
-        found: dict[Network, RouteKind] = {}
-        for version in self.versions:
-            found.update(self._netlink.routes(version, self._table, self._types, self._protocol).routes)
-        return found
+        return {n: kind for one in self._readings(NOTHING) for n, kind in one.routes.items()}
 
-    def reconcile(self, wanted: Routes) -> Applied:
-        """Make the kernel say `wanted`, one route per prefix; only the difference is written.
+    def differs(self, wanted: Routes) -> Difference:
+        """What a reconcile would write now."""
+        with self._lock:
+            return self._difference(self._admissible(wanted)[0])
+
+    def reconcile(self, wanted: Routes, keep: Keep | None = None) -> Applied:
+        """Make the kernel say `wanted`, one route per prefix; only the difference is written. Blackholes of
+        ours that are not wanted stay where `keep` says so.
 
         If the kernel refused a route or lost its answers, the table is read again and the rest tried again;
         what still differs in the end is a fault.
         """
         with self._lock:
             needed, refused, skipped = self._admissible(wanted)
-            first = rest = difference(needed, self._read())
+            rest, kept = self._difference(needed), frozenset[Network]()
+            if keep is not None:
+                surplus = (n for n, kind in rest.remove.items() if kind is RouteKind.BLACKHOLE)
+                kept = frozenset(n for n in surplus if n not in needed and keep(n))
+                needed = {**needed, **dict.fromkeys(kept, RouteKind.BLACKHOLE)} if kept else needed
+                rest = Difference(rest.add, {n: kind for n, kind in rest.remove.items() if n not in kept})
+            first = rest
             codes: dict[Network, int] = {}
             for _ in range(_ROUNDS):
                 if not rest:
                     break
                 codes, certain = self._apply(rest)
-                before, rest = rest, Difference({}, {}) if certain else difference(needed, self._read())
+                before, rest = rest, Difference({}, {}) if certain else self._difference(needed)
                 if rest == before:
                     break
-        faults = [
-            Fault(network, kind, errno.EEXIST, _FOREIGN)
-            if codes.get(network) == errno.EEXIST
-            else Fault.from_code(network, kind, codes.get(network, 0))
-            for network, kind in (rest.remove | rest.add).items()
-        ]
         return Applied(
-            added=len(first.add.keys() - rest.add.keys()),
-            removed=len(first.remove.keys() - rest.remove.keys()),
-            faults=(*refused, *faults),
+            added=len(first.add) - len(rest.add.keys() & first.add.keys()),
+            removed=len(first.remove) - len(rest.remove.keys() & first.remove.keys()),
+            faults=(*refused, *_faults(rest, codes)),
             skipped=skipped,
+            kept=kept,
         )
 
     def add(self, network: Network, kind: RouteKind = RouteKind.BLACKHOLE) -> None:
@@ -203,8 +183,12 @@ class RoutingTable:
         return sorted(rule.preference for rule in earlier if rule.table != TABLE_LOCAL)
 
     def reachable(self, network: Network) -> bool:
-        """Whether the kernel knows a way to the first address of this network."""
-        return self._netlink.reachable(network.supernet(BITS[network.version]))
+        """Whether the kernel knows a way to this single address."""
+        return self._netlink.lookup(network) == 0
+
+    def refuses(self, network: Network) -> bool:
+        """Whether a blackhole, ours or not, refuses this single address."""
+        return self._netlink.lookup(network) == errno.EINVAL
 
     def flush(self) -> Applied:
         """Take every rule and every route of ours out of the kernel; the rules first, which lifts all bans
@@ -237,17 +221,28 @@ class RoutingTable:
             wanted = blackholes
         return wanted, refused, skipped
 
-    def _read(self) -> dict[Network, RouteKind]:
-        """Our routes; where several of ours stand on one prefix, all are deleted, to be written afresh."""
-        found: dict[Network, RouteKind] = {}
-        for version in self.versions:
-            reading = self._netlink.routes(version, self._table, self._types, self._protocol)
-            for network, kind in reading.doubles:
-                self._delete(kind, [network])
-                if network in reading.routes:
-                    self._delete(reading.routes.pop(network), [network])
-            found.update(reading.routes)
-        return found
+    def _readings(self, wanted: Routes) -> list[Reading]:
+        """Our routes, those that are as wanted only counted."""
+        kinds = self._types
+        return [self._netlink.routes(v, self._table, kinds, self._protocol, wanted) for v in self.versions]
+
+    def _difference(self, needed: Routes) -> Difference:
+        """What must be written. Where several of ours stand on one prefix, all go, to be written afresh."""
+        readings = self._readings(needed)
+        for _ in range(_ROUNDS):
+            doubles = [network for reading in readings for network in reading.doubles]
+            if not doubles:
+                break
+            for kind in self._types.values():
+                self._delete(kind, doubles)
+            readings = self._readings(needed)
+        others = {n: kind for reading in readings for n, kind in reading.routes.items()}
+        matched = sum(reading.matched for reading in readings)
+        if matched == len(needed):
+            return Difference({}, others)
+        if not matched:
+            return Difference(needed, others)
+        return difference(needed, self.present())
 
     def _apply(self, change: Difference) -> tuple[dict[Network, int], bool]:
         """Write a difference. Returns the errno of each refused route, and whether no second look is needed.
@@ -291,3 +286,11 @@ class RoutingTable:
             code = self._delete(kind, [network]).errors.get(0, 0)
             if code not in (0, errno.ESRCH):
                 raise KernelError(str(Fault.from_code(network, kind, code)))
+
+
+def _faults(rest: Difference, codes: Mapping[Network, int]) -> Iterator[Fault]:
+    """What is still not as wanted, and what the kernel said to it."""
+    for network, kind in {**rest.remove, **rest.add}.items():
+        code = codes.get(network, 0)
+        fault = Fault.from_code(network, kind, code)
+        yield fault._replace(reason=_FOREIGN) if code == errno.EEXIST else fault

@@ -105,9 +105,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def service(root: Path, jails: str = "", *options: str) -> Iterator[Running]:
-    """A service that runs, and is killed by its id if the test left it running."""
+def service(root: Path, jails: str = "", *options: str, settings: str = "") -> Iterator[Running]:
+    """A service that runs, and is killed by its id if the test left it running; `settings` are its
+    zmban.toml."""
     running = Running(root, jails)
+    (root / "config/zmban.toml").write_text(settings, encoding="utf-8")
     try:
         running.start(*options)
         yield running

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.enforcer import CANARY
+from sidecar.app.proof import CANARY
 from tests.app.running import Running, in_process, service, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.cli.running import zmban

@@ -52,3 +52,31 @@ def test_who_is_kept_reachable_under_a_wide_ban_is_no_fault(host: Namespace, tmp
         until(lambda: {"198.51.0.0/16", "203.0.112.0/22"} <= blackholes(host))
         assert reasons(running) == []
         assert running.metric("zmban_enforced") == 1
+
+
+def test_a_host_that_knows_a_way_to_nobody_proves_nothing_and_says_so(
+    host: Namespace, tmp_path: Path
+) -> None:
+    host.wire("mail0", "192.0.2.1/24")
+    host.ip("route", "add", "default", "via", "192.0.2.2")
+    with service(tmp_path) as running:
+        state = running.ask("status")[0]
+        assert state["enforced"]
+        told = "the kernel knows a way to nobody in IPv{}: its refusals prove nothing"
+        assert [told.format(6)] == state["doubts"]
+        host.ip("-6", "route", "add", "default", "dev", "mail0")
+        until(lambda: running.ask("status")[0]["doubts"] == [])
+
+
+def test_somebody_elses_route_that_refuses_who_must_be_reachable_is_told(
+    host: Namespace, tmp_path: Path
+) -> None:
+    host.wire("mail0", "192.0.2.1/24", "2001:db8:f::1/64")
+    host.ip("route", "add", "default", "via", "192.0.2.2")
+    host.ip("-6", "route", "add", "default", "via", "2001:db8:f::2")
+    with service(tmp_path, settings='[trust]\nadmins = ["198.18.5.7"]\n') as running:
+        assert running.ask("status")[0]["doubts"] == []
+        host.ip("route", "add", "blackhole", "198.18.5.0/24")
+        told = "198.18.5.7/32 must be reachable, and a route that is not zmban's refuses it"
+        until(lambda: told in running.ask("status")[0]["doubts"])
+        assert running.ask("status")[0]["enforced"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.enforcer import CANARY
+from sidecar.app.proof import CANARY
 from sidecar.model import Ban
 from sidecar.network import Network
 from sidecar.store.database import Database

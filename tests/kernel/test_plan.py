@@ -33,7 +33,7 @@ def test_applying_a_difference_gives_what_is_wanted(
     assert all(present[network] is kind for network, kind in change.remove.items())
     after = {network: kind for network, kind in present.items() if network not in change.remove}
     assert not after.keys() & change.add.keys()
-    assert after | change.add == wanted
+    assert {**after, **change.add} == wanted
 
 
 @given(wanted=tables)

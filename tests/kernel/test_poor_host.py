@@ -56,8 +56,9 @@ def test_interfaces_with_ipv6_switched_off_are_no_fault(host: Namespace, table: 
 
 
 WITHOUT_NET_ADMIN = """
-from sidecar.kernel.routes import NoNetAdmin, RouteKind, RoutingTable
-from sidecar.model import Network
+from sidecar.kernel.netlink import NoNetAdmin
+from sidecar.kernel.routes import RouteKind, RoutingTable
+from sidecar.network import Network
 table, network = RoutingTable(), Network.parse("203.0.113.8")
 assert not table.can_write()
 assert table.present() == {Network.parse("203.0.113.7"): RouteKind.BLACKHOLE}
