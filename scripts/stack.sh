@@ -110,5 +110,6 @@ remove_demo_routes() {
         while ip "$family" rule del lookup 2520 2>/dev/null; do :; done
         ip "$family" route flush dev zmban-demo0 proto 223 2>/dev/null || true
     done
+    nft delete table inet zmban 2>/dev/null || true
     rm -f "$DEMO_MARKER"
 }

@@ -15,6 +15,7 @@ need ip iproute2
 need setpriv util-linux
 need curl curl
 need promtool prometheus
+need nft nftables
 [ -n "$wanted" ] || exit 0
 [ "$(id -u)" = 0 ] || { say "missing:$wanted; sudo apt-get install --no-install-recommends$wanted"; exit 69; }
 

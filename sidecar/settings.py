@@ -69,6 +69,7 @@ class KernelSettings(_Section):
     table: int | Literal["main"] = 2520
     preference: int = 252
     on_stop: Literal["keep", "flush"] = "keep"
+    ingress: Literal["auto", "on", "off"] = "auto"
 
 
 class ServeSettings(_Section):

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sidecar.app.enforcer import MOST_SINGLE
 from sidecar.app.threads import to_the_end
+from sidecar.kernel import nftables
+from sidecar.kernel.ingress import NAME
 from sidecar.kernel.listener import Heard
 from sidecar.model import KernelError
 
@@ -42,20 +46,33 @@ class Drift:
         if listener is None:
             return
         loop = asyncio.get_running_loop()
-        with contextlib.closing(listener):
-            loop.add_reader(listener.fileno(), self._changed.set)
+        with contextlib.closing(listener), _filters() as filters:
+            heard = [listener.fileno(), *([filters.fileno()] if filters else [])]
+            for descriptor in heard:
+                loop.add_reader(descriptor, self._changed.set)
             try:
+                await self.keep_ingress()
                 while True:
                     await self._changed.wait()
                     await asyncio.sleep(_GATHER_SECONDS)
                     self._changed.clear()
-                    await self._answer(listener.read())
+                    news = listener.read()
+                    # Without a default route every sender is unknown to the rule: it goes at once.
+                    if news.around or (filters and nftables.touches(filters, NAME)):
+                        await self.keep_ingress()
+                    await self._answer(news)
             finally:
-                loop.remove_reader(listener.fileno())
+                for descriptor in heard:
+                    loop.remove_reader(descriptor)
+
+    async def keep_ingress(self) -> None:
+        """What drops on the way in is as it should be."""
+        self._tell("ingress", await to_the_end(self._service.enforcer.keep_ingress))
 
     async def check(self) -> None:
         """Look at all of it, as if anything might have happened."""
         await self._take_over()
+        await self.keep_ingress()
         await self._answer(Heard(rules=True, lost=True))
 
     async def _answer(self, heard: Heard) -> None:
@@ -78,7 +95,8 @@ class Drift:
     def _tell(self, kind: str, mended: int) -> None:
         if mended:
             self._service.metrics.drift.labels(kind).inc(mended)
-            _log.warning("somebody removed or changed %d %ss of ours; they are back", mended, kind)
+            what = "ingress rule" if kind == "ingress" else kind
+            _log.warning("somebody removed or changed %d %ss of ours; they are back", mended, what)
 
     async def _look(self) -> None:
         """The host's addresses or its way out changed."""
@@ -90,3 +108,16 @@ class Drift:
         """What follows from the host's networks is written, and is nobody's doing."""
         if await self._service.look_around():
             await self._service.reconcile()
+
+
+@contextlib.contextmanager
+def _filters() -> Iterator[socket.socket | None]:
+    """Hears what changes in nftables; None where nothing can be heard, for there is none."""
+    try:
+        heard = nftables.listener()
+    except KernelError as error:
+        _log.info("%s", error)
+        yield None
+        return
+    with contextlib.closing(heard):
+        yield heard

@@ -10,6 +10,7 @@ from typing import Literal
 
 from sidecar.app.configuration import directories
 from sidecar.app.enforcer import mark
+from sidecar.kernel.ingress import Ingress
 from sidecar.kernel.routes import TABLE, RoutingTable
 from sidecar.model import KernelError, ZmbanError
 from sidecar.settings import KernelSettings, load
@@ -20,7 +21,8 @@ MAIN: Literal["main"] = "main"
 
 
 def remove_all(kernel: KernelSettings) -> int:
-    """Every rule and route of ours out of every table that may hold some; how many routes that were.
+    """Every rule and route of ours out of every table that may hold some, and what drops on the way in; how
+    many routes that were.
 
     A table that cannot be emptied does not keep the others; the last KernelError is raised at the end.
     """
@@ -32,6 +34,11 @@ def remove_all(kernel: KernelSettings) -> int:
         except KernelError as error:
             _log.error("table %s: %s", name, error)
             failed = error
+    try:
+        Ingress("off").remove()
+    except KernelError as error:
+        # A kernel without nftables holds no table of ours.
+        _log.info("%s", error)
     if failed is not None:
         raise failed
     return removed

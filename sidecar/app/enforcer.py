@@ -13,6 +13,7 @@ from sidecar.app import proof
 from sidecar.app.proof import CANARY, Proof
 from sidecar.app.threads import to_the_end
 from sidecar.bans.table import BanTable
+from sidecar.kernel.ingress import Ingress, Way
 from sidecar.kernel.listener import Listener
 from sidecar.kernel.plan import Applied, BanBackend, Count
 from sidecar.kernel.reading import Routes
@@ -30,23 +31,31 @@ _NEWEST, _TOLD = 8, 3
 
 
 class Enforcer:
-    """The one who writes routes. `fast` writes single bans while `bulk` may be busy with a reconcile.
+    """The one who writes routes, and by `ingress` what drops on the way in: None in a dry run.
+
+    `fast` writes single bans while `bulk` may be busy with a reconcile.
 
     `remove_all` takes everything of ours out of the kernel, whatever the backends are. The marker of a
     suspension is a file, because another process may leave it: `zmban flush` without a service.
     """
 
     def __init__(
-        self, fast: BanBackend, bulk: BanBackend, state: Path, remove_all: Callable[[], int], *, dry: bool
+        self,
+        fast: BanBackend,
+        bulk: BanBackend,
+        state: Path,
+        remove_all: Callable[[], int],
+        ingress: Ingress | None = None,
     ) -> None:
-        self._fast, self._bulk, self._remove_all = fast, bulk, remove_all
+        self._fast, self._bulk, self._remove_all, self._ingress = fast, bulk, remove_all, ingress
         self._marker = state / _SUSPENDED
-        self.dry = dry
+        self.dry = ingress is None
         self.throws: set[Network] = set()
         self.suspended = self._marker.exists()
         self.faults: tuple[str, ...] = ()
         self.missing: tuple[str, ...] = ("not verified yet",)
         self.doubts: tuple[str, ...] = ()
+        self._unkept: tuple[str, ...] = ()
         self._changed: dict[Network, bool] | None = None
         self._unknown: set[Network] = set()
         self._turn = asyncio.Lock()
@@ -117,6 +126,30 @@ class Enforcer:
                 return 0
             return len(self._bulk.ensure_rules())
 
+    def keep_ingress(self) -> int:
+        """Drop on the way in what only our rule drops; how many rules somebody had removed. In a thread."""
+        with self._gate:
+            if self._ingress is None or self.suspended or self._marker.exists():
+                return 0
+            try:
+                lost = self._ingress.ensure()
+                self._unkept = ()
+            except KernelError as error:
+                if not self._unkept:
+                    _log.warning("%s: only the replies to the banned are refused", error)
+                self._unkept, lost = (str(error),), 0
+            return lost
+
+    def dropped(self) -> int:
+        """How many packets were dropped on the way in since this was asked last. In a thread."""
+        with contextlib.suppress(KernelError):
+            return self._ingress.dropped() if self._ingress else 0
+        return 0
+
+    def ways(self) -> tuple[Way, ...]:
+        """How what the banned send is dropped on each interface that leads out."""
+        return self._ingress.ways if self._ingress else ()
+
     def listener(self) -> Listener | None:
         """Hears what others change of ours; None in a dry run. KernelError where nothing can be heard."""
         return None if self.dry else Listener((self._fast.port, self._bulk.port), self._bulk.table)
@@ -173,7 +206,7 @@ class Enforcer:
             self._unknown = set(applied.kept)
             if self._marker.exists():
                 # Another process flushed meanwhile: its word counts.
-                self._remove_all()
+                self._leave()
                 self.suspended = True
             return applied
 
@@ -183,7 +216,7 @@ class Enforcer:
         stands, per family. KernelError where the kernel cannot be read."""
         wanted = self.wanted(table)
         seen = await to_the_end(self._look, wanted, table.newest(_NEWEST))
-        self.doubts = tuple(_doubts(seen)) if not self.dry else ()
+        self.doubts = () if self.dry else (*_doubts(seen), *self._unkept)
         if self.dry:
             self.missing = ("dry run",)
         elif self.suspended:
@@ -209,7 +242,7 @@ class Enforcer:
         if not self.suspended and self._marker.exists():
             with self._gate:
                 self.suspended = True
-                self._remove_all()
+                self._leave()
         return proof.look(self._bulk, wanted, newest, self.throws)
 
     def can_write(self) -> bool:
@@ -225,7 +258,17 @@ class Enforcer:
         self.suspended = True
         mark(self._marker.parent)
         with self._gate:
-            return self._remove_all()
+            return self._leave()
+
+    def _leave(self) -> int:
+        """Everything of ours out of the kernel; how many routes that were."""
+        self._let_all_in()
+        return self._remove_all()
+
+    def _let_all_in(self) -> None:
+        with contextlib.suppress(KernelError):
+            if self._ingress is not None:
+                self._ingress.remove()
 
     def resume(self) -> None:
         """Write again; the caller reconciles."""
@@ -237,6 +280,7 @@ class Enforcer:
         with self._gate:
             if flush:
                 self._bulk.flush()
+                self._let_all_in()
             self._fast.close()
             self._bulk.close()
 

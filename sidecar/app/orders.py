@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import FiniteFloat, validate_call
@@ -205,6 +206,7 @@ class Orders:
         """Write again what stands in the ban table."""
         self._service.enforcer.resume()
         written = await self._service.reconcile()
+        await self._service.drift.keep_ingress()
         await self._service.verify()
         return {"result": "resumed", "written": written}
 
@@ -219,6 +221,7 @@ class Orders:
             "enforced": not missing,
             "not_enforced_because": list(missing),
             "doubts": list(service.enforcer.doubts),
+            "ingress": [asdict(way) for way in service.enforcer.ways()],
             "ready": not service.ready(),
             "not_ready_because": service.ready(),
             "networks_banned": len(service.table),

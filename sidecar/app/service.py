@@ -23,11 +23,13 @@ from sidecar.app.ledger import Ledger
 from sidecar.app.place import Place, backend, run_dry
 from sidecar.app.resolver import Resolver
 from sidecar.app.sessions import Sessions
+from sidecar.app.threads import to_the_end
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
 from sidecar.detect.evidence import Evidence
 from sidecar.detect.grammar import Trust
+from sidecar.kernel.ingress import Ingress
 from sidecar.model import (
     Ban,
     Event,
@@ -64,7 +66,7 @@ class Service:
             backend(self.settings, dry=place.dry_run),
             place.state,
             partial(emergency.remove_all, self.settings.kernel),
-            dry=place.dry_run,
+            None if place.dry_run else Ingress(self.settings.kernel.ingress),
         )
         self.ledger = Ledger(recovery.opened(place.state), lambda: recovery.snapshot(self))
         self.table = BanTable()
@@ -227,6 +229,7 @@ class Service:
                 family = f"ipv{version}"
                 self.metrics.table_routes.labels(family).set(count.routes - count.throws)
                 self.metrics.table_addresses.labels(family).set(count.addresses)
+            self.metrics.ingress_dropped.inc(await to_the_end(self.enforcer.dropped))
         except KernelError as error:
             self.enforcer.missing = (str(error),)
         self.metrics.enforced.set(0 if self.enforcer.missing else 1)

@@ -32,19 +32,19 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _ROUTE = struct.Struct("=IHHIIBBBBBBBBI")
 _NEXTHOP = struct.Struct("=IHHIIBBBBI")
 _ADDRESS = struct.Struct("=IHHIIBBBBI")  # header and ifaddrmsg
-_HOP_SIZE = struct.Struct("=H")
+_HOP = struct.Struct("=H2xI")
 _WORD = struct.Struct("=I")
 
 
 @dataclass(frozen=True, slots=True)
 class UnicastRoute:
-    """A route that leads somewhere. `interface` is an index (0: several, or a nexthop object); `gateways` are
+    """A route that leads somewhere. `interfaces` are indexes; `gateways` are
     packed addresses of 4 or 16 bytes, empty for what is directly connected."""
 
     destination: Network
     table: int
     protocol: int
-    interface: int
+    interfaces: tuple[int, ...]
     gateways: tuple[bytes, ...]
 
 
@@ -67,9 +67,10 @@ def decode_unicast(data: bytes, start: int, end: int) -> UnicastRoute | None:
         return None
     found = dict(attributes(data, start + 28, end))
     network = destination(family, found.get(_RTA_DST), length)
-    interface = _WORD.unpack(found[_RTA_OIF])[0] if _RTA_OIF in found else 0
+    interfaces = [_WORD.unpack(found[_RTA_OIF])[0]] if _RTA_OIF in found else []
+    interfaces += (index for index, _ in _several(found))
     table = _WORD.unpack(found[_RTA_TABLE])[0] if _RTA_TABLE in found else low
-    return UnicastRoute(network, table, protocol, interface, tuple(_gateways(found)))
+    return UnicastRoute(network, table, protocol, tuple(interfaces), tuple(_gateways(found)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,16 @@ def _gateways(found: dict[int, bytes]) -> Iterator[bytes]:
         yield found[_RTA_GATEWAY]
     if _RTA_VIA in found:  # an IPv4 route by way of an IPv6 neighbour: the family, then the address
         yield found[_RTA_VIA][2:]
+    for _, hop in _several(found):
+        yield from _gateways(hop)
+
+
+def _several(found: dict[int, bytes]) -> Iterator[tuple[int, dict[int, bytes]]]:
+    """Interface and attributes of each of several next hops."""
     several, offset = found.get(_RTA_MULTIPATH, b""), 0
     while offset + 8 <= len(several):
-        size = _HOP_SIZE.unpack_from(several, offset)[0]
+        size, interface = _HOP.unpack_from(several, offset)
         if size < 8:
             return
-        yield from _gateways(dict(attributes(several, offset + 8, offset + size)))
+        yield interface, dict(attributes(several, offset + 8, offset + size))
         offset += (size + 3) & ~3

@@ -61,6 +61,7 @@ class Metrics:
             "kernel_drift", "Routes and rules of ours that somebody removed or changed", "kind"
         )
         self.kernel_errors = counter("kernel_errors", "Writes that the kernel refused")
+        self.ingress_dropped = counter("ingress_dropped_packets", "Packets of the banned dropped coming in")
         self.enforced = gauge("enforced", "1 if the kernel refuses what is banned, 0 if not")
         self.database_bytes = gauge("database_bytes", "Size of the database")
         text = "Why the database needs a look: 1 while nothing is written, damaged files that were set aside"
@@ -76,7 +77,7 @@ class Metrics:
                 metric.labels(jail)
             self.bans.labels(jail, "log")
             self.bans_active.labels(jail).set(0)
-        for kind in ("route", "rule"):
+        for kind in ("route", "rule", "ingress"):
             self.drift.labels(kind)
         self.bans.labels("manual", "manual")
         self.unbans.labels("manual")

@@ -12,7 +12,7 @@ from sidecar.app.proof import CANARY
 from tests.app.running import Running, in_process, service, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.cli.running import zmban
-from tests.netns import Namespace
+from tests.netns import Namespace, program, run
 
 pytestmark = pytest.mark.kernel
 
@@ -135,3 +135,26 @@ async def test_only_what_was_ours_is_drift_when_all_is_looked_at(host: Namespace
         host.ip("route", "del", "blackhole", CANARY.address, "table", "2520")
         await one.drift.check()
         assert (counted("rule"), counted("route")) == (1, 1)
+
+
+def test_an_ingress_rule_that_somebody_removes_is_back_and_counted(host: Namespace, tmp_path: Path) -> None:
+    host.wire("mail0", "192.0.2.1/24", "2001:db8:f::1/64")
+    host.ip("-6", "route", "add", "default", "via", "2001:db8:f::2")
+    nft = program("nft", "nftables")
+
+    def stands() -> bool:
+        return 'iif "mail0" ip6 saddr' in run(nft, "list", "ruleset")
+
+    with settled(host, tmp_path) as running:
+        until(stands)
+        run(nft, "flush", "ruleset")
+        until(stands)
+        until(lambda: running.metric('zmban_kernel_drift_total{kind="ingress"}') == 1)
+        assert running.ask("status")[0]["ingress"] == [{"interface": "mail0", "version": 6, "how": "rule"}]
+        assert zmban("flush", "--socket", running.socket).returncode == 0
+        assert not stands()
+        assert zmban("resume", "--socket", running.socket).returncode == 0
+        assert stands()
+        host.ip("-6", "route", "del", "default")
+        until(lambda: not stands())
+        assert running.metric('zmban_kernel_drift_total{kind="ingress"}') == 1

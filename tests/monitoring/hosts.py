@@ -84,6 +84,7 @@ class Host:
         self.routes = Gauge("zmban_table_routes", "Routes.", ["family"], registry=r)
         self.addresses = Gauge("zmban_table_addresses", "Addresses.", ["family"], registry=r)
         self.latency = Histogram("zmban_ban_latency_seconds", "Line to route.", registry=r)
+        self.ingress = Counter("zmban_ingress_dropped_packets_total", "Dropped.", registry=r)
         self.drift = Counter("zmban_kernel_drift_total", "Drift.", ["kind"], registry=r)
         self.errors = Counter("zmban_kernel_errors_total", "Errors.", registry=r)
         self.enforced = Gauge("zmban_enforced", "Enforced.", registry=r)
