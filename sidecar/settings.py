@@ -70,6 +70,8 @@ class KernelSettings(_Section):
     preference: int = 252
     on_stop: Literal["keep", "flush"] = "keep"
     ingress: Literal["auto", "on", "off"] = "auto"
+    widest_ipv4: Annotated[int, Field(ge=0, le=32)] = 16
+    widest_ipv6: Annotated[int, Field(ge=0, le=128)] = 32
 
 
 class ServeSettings(_Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-from sidecar.bans.guard import WIDEST, Guard
+from sidecar.bans.guard import Guard
 from sidecar.bans.history import NEVER, Earlier, History
 from sidecar.bans.table import BanTable
 from sidecar.detect.evidence import Evidence
@@ -188,7 +188,7 @@ class Judge:
             looked_up = spec.filter.names and is_name(host)
             return None, "unresolved" if looked_up else "invalid-address"
         unit = single.unit(spec.ipv4_prefix, spec.ipv6_prefix) if single.single else single
-        if unit.length >= WIDEST[unit.version] and not court.matters.touch(unit):
+        if unit.length >= self.guard.widest[unit.version] and not court.matters.touch(unit):
             return unit, None
         refusal = self.guard.refuse(single, court.ignored)
         if refusal is None and not single.single and court.ignored.inside(single):

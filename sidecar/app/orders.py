@@ -79,8 +79,9 @@ class Orders:
         reason: str,
         until: FiniteFloat | None = None,
         evidence: list[str] | None = None,
+        force: bool = False,
     ) -> list[dict[str, Any]]:
-        """Ban by hand, with the lines that led to it."""
+        """Ban by hand, with the lines that led to it; with `force` also what is wider than may be."""
         service, now = self._service, time.time()
         events: list[Event] = []
 
@@ -88,20 +89,30 @@ class Orders:
             refusal = service.judge.guard.refuse(network)
             if network in service.enforcer.throws:
                 refusal = refusal or "kept-reachable"
-            if refusal:
-                return {"result": "refused", "reason": refusal}
+            preview = {"covers": self._covers(network)} if refusal == "too-wide" else {}
+            if refusal and not (force and preview):
+                return {"result": "refused", "reason": refusal, **preview}
             lines = tuple(evidence or ())
             ban = Ban(network, MANUAL, now, until, "manual", reason, 0, lines, dry=service.place.dry_run)
             event = service.table.ban(ban)
             if event is not None:
                 events.append(event)
             result = "standing" if event is None else "banned" if isinstance(event, Ban) else "extended"
-            return {"result": result, "reason": reason}
+            return {"result": result, "reason": reason, **preview}
 
         answers = _each(networks, one)
         service.publish(events)
         await self._written()
         return answers
+
+    def _covers(self, network: Network) -> dict[str, int]:
+        """What a ban of this network would mean."""
+        service = self._service
+        return {
+            "addresses": network.addresses,
+            "bans": len(service.table.inside(network)),
+            "kept_reachable": len(network.those_inside(service.enforcer.throws)),
+        }
 
     async def _written(self) -> None:
         """An answer comes when the kernel and the database have it."""

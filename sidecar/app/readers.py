@@ -161,6 +161,8 @@ class Logs:
         for told in log.scanner.scan(block.data, now):
             self._act(told, now, events, live=block.live)
         service.publish(events)
+        if block.live:
+            service.witnesses.hear(events)
         service.ledger.reached(block.position)
         for event in events:
             if isinstance(event, Ban):

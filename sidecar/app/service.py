@@ -24,6 +24,7 @@ from sidecar.app.place import Place, backend, run_dry
 from sidecar.app.resolver import Resolver
 from sidecar.app.sessions import Sessions
 from sidecar.app.threads import to_the_end
+from sidecar.app.witnesses import Witnesses
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
@@ -80,6 +81,7 @@ class Service:
         self.surroundings = surroundings.Surroundings({})
         self.logs = readers.Logs(self)
         self.drift = Drift(self)
+        self.witnesses = Witnesses(self)
         self.started = time.time()
         recovery.watch(self)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -122,7 +124,8 @@ class Service:
         reconciles. At the start, after `allow` and `disallow`, and when the host's networks change."""
         protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
         protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
-        guard = self.judge.guard = Guard(protected)
+        kernel = self.settings.kernel
+        guard = self.judge.guard = Guard(protected, {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
         self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)
         now = time.time()
         spared = self.judge.spared()
@@ -229,6 +232,7 @@ class Service:
                 family = f"ipv{version}"
                 self.metrics.table_routes.labels(family).set(count.routes - count.throws)
                 self.metrics.table_addresses.labels(family).set(count.addresses)
+            self.enforcer.missing += self.witnesses.reasons()
             self.metrics.ingress_dropped.inc(await to_the_end(self.enforcer.dropped))
         except KernelError as error:
             self.enforcer.missing = (str(error),)

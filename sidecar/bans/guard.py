@@ -21,14 +21,18 @@ _RESERVED = PrefixSet(
         "ff00::/8",
     )
 )
-# The widest networks that may be banned, by version.
+# The shortest prefixes that may be banned, by version, unless somebody says so on purpose.
 WIDEST = {4: 16, 6: 32}
 
 
 class Guard:
-    """Answers for one network: may it be banned? `protected` maps a reason to the networks under it."""
+    """Answers for one network: may it be banned? `protected` maps a reason to the networks under it,
+    `widest` a version to the shortest prefix."""
 
-    def __init__(self, protected: Mapping[str, Iterable[Network]]) -> None:
+    def __init__(
+        self, protected: Mapping[str, Iterable[Network]], widest: Mapping[int, int] = WIDEST
+    ) -> None:
+        self.widest = widest
         self._protected = {reason: PrefixSet(networks) for reason, networks in protected.items()}
         self._all = PrefixSet(n for networks in self._protected.values() for n in networks)
 
@@ -44,7 +48,7 @@ class Guard:
             return next(r for r, protected in self._protected.items() if protected.covering(network))
         if ignored is not None and ignored.covering(network) is not None:
             return "ignored"
-        if network.length < WIDEST[network.version]:
+        if network.length < self.widest[network.version]:
             return "too-wide"
         return None
 

@@ -23,6 +23,8 @@ class BanTable:
         self._packing = Packing()
         # For each network its reasons, one packed behind the other.
         self._bans: dict[Network, bytes] = {}
+        # Version and length of every network that ever had a ban here: few.
+        self._lengths: set[tuple[int, int]] = set()
         self._deadlines = Deadlines(self._dues)
         self.active: Counter[str] = Counter()
         for ban in bans:
@@ -33,6 +35,7 @@ class BanTable:
         reasons = self._bans.get(ban.network)
         if reasons is None:
             self._bans[ban.network] = packed
+            self._lengths.add((ban.network[0], ban.network[-1]))
             self.active[ban.jail] += 1
         else:
             others = [one.packed for one in self._packing.read(reasons) if one.jail != ban.jail]
@@ -114,6 +117,16 @@ class BanTable:
         """How many reasons stand for exactly this network to be refused by the kernel."""
         return sum(not one.dry for one in self._packing.read(self._bans.get(network, b"")))
 
+    def refused_since(self, network: Network) -> Instant | None:
+        """When the first ban began that refuses all of this network, by itself or by a wider one."""
+        reasons = (one for n in self._around(network) for one in self._packing.read(self._bans.get(n, b"")))
+        return min((one.at for one in reasons if not one.dry), default=None)
+
+    def _around(self, network: Network) -> list[Network]:
+        """Those that may have a ban which covers this network, the most specific first."""
+        lengths = (length for version, length in self._lengths if version == network[0])
+        return [network.supernet(length) for length in sorted(lengths, reverse=True) if length <= network[-1]]
+
     def of(self, network: Network, jail: str) -> Ban | None:
         """The ban of exactly this network for one jail."""
         standing = self._standing(network, jail)
@@ -125,8 +138,7 @@ class BanTable:
 
     def over(self, network: Network) -> list[Ban]:
         """The bans that cover a network, the most specific first."""
-        around = (network.supernet(length) for length in range(network.length, -1, -1))
-        return [ban for one in around for ban in self.all_of(one)]
+        return [ban for one in self._around(network) for ban in self.all_of(one)]
 
     def inside(self, network: Network) -> list[Network]:
         """The banned networks inside `network`, itself included."""

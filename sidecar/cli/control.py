@@ -30,11 +30,22 @@ def _report(answers: list[dict[str, Any]], *, as_json: bool, jsonl: bool) -> Non
     else:
         for one in answers:
             extra = f" ({one['reason']})" if one["result"] == "refused" else ""
+            extra += _preview(one)
             wider = one.get("still_covered_by")
             extra += f"; still covered by {', '.join(wider)}" if wider else ""
             click.echo(f"{one['network']}: {one['result']}{extra}", err=one["result"] == "refused")
     if any(one["result"] == "refused" for one in answers):
         raise click.exceptions.Exit(DATA)
+
+
+def _preview(answer: dict[str, Any]) -> str:
+    """What a network that is wider than may be banned covers."""
+    if "covers" not in answer:
+        return ""
+    covers = answer["covers"]
+    text = f": {covers['addresses']:,} addresses, {covers['bans']} bans that stand"
+    text += f", {covers['kept_reachable']} networks in it are kept reachable"
+    return text + ("; --force bans it" if answer["result"] == "refused" else "")
 
 
 def _evidence(source: str | None) -> list[str]:
@@ -53,6 +64,7 @@ def _evidence(source: str | None) -> list[str]:
 @_reason
 @_for
 @click.option("--evidence", metavar="FILE|-", help="The log lines that led to it, kept with the ban.")
+@click.option("--force", is_flag=True, help="Ban also what is wider than [kernel] widest_ipv4 or _ipv6.")
 @socket_option
 @json_options
 def ban(
@@ -60,6 +72,7 @@ def ban(
     reason: str,
     duration: str | None,
     evidence: str | None,
+    force: bool,
     socket: Path,
     as_json: bool,
     jsonl: bool,
@@ -67,7 +80,13 @@ def ban(
     """Ban networks by hand; the answer comes when they are refused and written down."""
     lines = _evidence(evidence)
     answers = ask(
-        socket, "ban", networks=list(networks), reason=reason, until=until(duration), evidence=lines
+        socket,
+        "ban",
+        networks=list(networks),
+        reason=reason,
+        until=until(duration),
+        evidence=lines,
+        force=force,
     )
     _report(answers, as_json=as_json, jsonl=jsonl)
 

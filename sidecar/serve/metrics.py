@@ -57,6 +57,7 @@ class Metrics:
         )
         self.lag = gauge("source_lag_seconds", "How far the reading is behind the end of the log", "source")
         self.last_line = gauge("source_last_line_timestamp_seconds", "When a line last came", "source")
+        self.still_seen = counter("still_seen", "Lines of clients who were banned over 10 s ago", "jail")
         self.drift = counter(
             "kernel_drift", "Routes and rules of ours that somebody removed or changed", "kind"
         )
@@ -73,7 +74,7 @@ class Metrics:
     def begin(self, jails: Iterable[str]) -> None:
         """Make the series of these jails visible at 0."""
         for jail in jails:
-            for metric in (self.matches, self.failures, self.unbans, self.slow):
+            for metric in (self.matches, self.failures, self.unbans, self.slow, self.still_seen):
                 metric.labels(jail)
             self.bans.labels(jail, "log")
             self.bans_active.labels(jail).set(0)

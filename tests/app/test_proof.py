@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.running import Running, service, until
+from sidecar.bans.table import BanTable
+from sidecar.model import Ban, Failure
+from sidecar.network import Network
+from tests.app.running import Running, in_process, service, until
 from tests.app.test_service import EVIL, blackholes
 from tests.netns import Namespace
 
@@ -80,3 +83,30 @@ def test_somebody_elses_route_that_refuses_who_must_be_reachable_is_told(
         told = "198.18.5.7/32 must be reachable, and a route that is not zmban's refuses it"
         until(lambda: told in running.ask("status")[0]["doubts"])
         assert running.ask("status")[0]["enforced"]
+
+
+async def test_a_live_line_of_a_client_who_has_been_banned_for_a_while_is_a_reason(
+    host: Namespace, tmp_path: Path
+) -> None:
+    who, other = Network.parse(EVIL), Network.parse("198.51.100.99")
+    async with in_process(tmp_path, dry_run=False) as one:
+        one.started = 1000.0
+        one.publish(filter(None, [one.table.ban(Ban(who, "smtp", 1000.0, None, "log"))]))
+        one.witnesses.hear([Failure("smtp", who, 1009.0, ""), Failure("smtp", other, 1020.0, "")])
+        await one.verify()
+        assert not one.enforcer.missing
+        one.witnesses.hear([Failure("smtp", who, 1011.0, "")])
+        await one.verify()
+        (reason,) = tuple(one.enforcer.missing)
+        assert b'zmban_still_seen_total{jail="smtp"} 1.0' in one.metrics.text()
+        assert reason.startswith("a line of banned clients came after their bans")
+        one.enforcer.suspended = True
+        one.witnesses.hear([Failure("smtp", who, 1012.0, "")])
+        assert b'zmban_still_seen_total{jail="smtp"} 1.0' in one.metrics.text()
+
+
+def test_a_client_under_a_wider_ban_has_been_refused_since_that_began() -> None:
+    table = BanTable([Ban(Network.parse("203.0.113.0/24"), "manual", 5.0, None, "manual")])
+    table.ban(Ban(Network.parse("203.0.113.7"), "smtp", 9.0, None, "log"))
+    assert table.refused_since(Network.parse("203.0.113.7")) == 5.0
+    assert table.refused_since(Network.parse("203.0.114.7")) is None

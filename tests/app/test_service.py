@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sqlite3
 import subprocess
@@ -305,3 +306,27 @@ def test_the_scraping_address_answers_too(host: Namespace, tmp_path: Path, path:
         assert done.stdout
     finally:
         running.stop()
+
+
+def test_what_is_wider_than_may_be_is_banned_only_by_force_and_both_say_what_it_covers(
+    host: Namespace, tmp_path: Path
+) -> None:
+    host.wire("mail0", "10.1.2.3/24")
+    with service(tmp_path, settings="[kernel]\nwidest_ipv4 = 12\n") as running:
+        running.ask("ban", "10.200.0.7", "--reason", "x")
+        running.ask("ban", "172.16.0.0/12", "--reason", "x")
+        command = ("ban", "10.0.0.0/8", "--reason", "x", "--socket", running.socket)
+        refused = zmban(*command)
+        assert refused.returncode == 65
+        # Its resolver may lie in it too.
+        covers = r"16,777,216 addresses, 1 bans that stand, [2-9] networks in it are kept reachable"
+        told = rf"10.0.0.0/8: refused \(too-wide\): {covers}; --force bans it\n"
+        assert re.fullmatch(told, refused.stderr), refused.stderr
+        forced = zmban(*command, "--force")
+        assert re.fullmatch(f"10.0.0.0/8: banned: {covers}\n", forced.stdout), forced.stdout
+        assert {"10.0.0.0/8", "172.16.0.0/12"} <= blackholes(host)
+        assert {"throw 10.1.2.0/24 proto 222", "throw 10.1.2.3 proto 222"} <= set(host.routes("2520"))
+        assert (
+            zmban("ban", "127.0.0.0/8", "--reason", "x", "--force", "--socket", running.socket).returncode
+            == 65
+        )

@@ -85,6 +85,7 @@ class Host:
         self.addresses = Gauge("zmban_table_addresses", "Addresses.", ["family"], registry=r)
         self.latency = Histogram("zmban_ban_latency_seconds", "Line to route.", registry=r)
         self.ingress = Counter("zmban_ingress_dropped_packets_total", "Dropped.", registry=r)
+        self.still_seen = Counter("zmban_still_seen_total", "Seen.", ["jail"], registry=r)
         self.drift = Counter("zmban_kernel_drift_total", "Drift.", ["kind"], registry=r)
         self.errors = Counter("zmban_kernel_errors_total", "Errors.", registry=r)
         self.enforced = Gauge("zmban_enforced", "Enforced.", registry=r)
@@ -128,6 +129,7 @@ class Host:
         for _ in range(self.condition.bans):
             self.latency.observe(self.condition.latency)
         self.drift.labels("missing").inc(self.condition.drift)
+        self.still_seen.labels("smtp")
         self.errors.inc(self.condition.errors)
         self.enforced.set(self.condition.enforced)
         self.database.set(self.condition.database)
