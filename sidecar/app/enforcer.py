@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sidecar.app import proof
-from sidecar.app.proof import CANARY, Proof
+from sidecar.app.proof import CANARY, TOLD, Proof
 from sidecar.app.threads import to_the_end
 from sidecar.bans.table import BanTable
 from sidecar.kernel.ingress import Ingress, Way
@@ -26,8 +26,8 @@ _log = logging.getLogger("zmban.kernel")
 # More routes than this at once are written in bulk.
 MOST_SINGLE = 1000
 _SUSPENDED = "suspended"
-# So many of the newest bans are asked for at each look, and so many faults of a kind are told.
-_NEWEST, _TOLD = 8, 3
+# So many of the newest bans are asked for at each look.
+_NEWEST = 8
 
 
 class Enforcer:
@@ -197,12 +197,9 @@ class Enforcer:
                 self.suspended = True
                 return Applied()
             self._bulk.ensure_rules()
-            protected = PrefixSet(self.throws)
-
-            def unknown(network: Network) -> bool:
-                return protected.covering(network) is None
-
-            applied = self._bulk.reconcile(wanted, unknown if keep_unknown else None)
+            protected = PrefixSet(self.throws if keep_unknown else ())
+            keep = (lambda network: protected.covering(network) is None) if keep_unknown else None
+            applied = self._bulk.reconcile(wanted, keep)
             self._unknown = set(applied.kept)
             if self._marker.exists():
                 # Another process flushed meanwhile: its word counts.
@@ -216,7 +213,7 @@ class Enforcer:
         stands, per family. KernelError where the kernel cannot be read."""
         wanted = self.wanted(table)
         seen = await to_the_end(self._look, wanted, table.newest(_NEWEST))
-        self.doubts = () if self.dry else (*_doubts(seen), *self._unkept)
+        self.doubts = () if self.dry else (*seen.doubts(), *self._unkept)
         if self.dry:
             self.missing = ("dry run",)
         elif self.suspended:
@@ -236,7 +233,7 @@ class Enforcer:
         if absent and not self._turn.locked():
             yield f"{absent} of {wanted} routes are missing"
         # Who was let in meanwhile may be reached.
-        yield from [why for network, why in seen.let_in if network == CANARY or table.stands(network)][:_TOLD]
+        yield from [why for network, why in seen.let_in if network == CANARY or table.stands(network)][:TOLD]
 
     def _look(self, wanted: Routes, newest: Iterable[Network]) -> Proof:
         if not self.suspended and self._marker.exists():
@@ -295,11 +292,3 @@ def mark(state: Path) -> bool:
         (state / _SUSPENDED).touch()
         return True
     return False
-
-
-def _doubts(seen: Proof) -> Iterator[str]:
-    """What leaves bans standing and is wrong all the same."""
-    for version in seen.silent:
-        yield f"the kernel knows a way to nobody in IPv{version}: its refusals prove nothing"
-    for network in seen.shut_out[:_TOLD]:
-        yield f"{network} must be reachable, and a route that is not zmban's refuses it"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from sidecar.kernel.ingress import STRANGERS
 from sidecar.kernel.plan import BanBackend, Count, Difference, count
 from sidecar.kernel.reading import Routes
 from sidecar.kernel.routes import RouteKind
@@ -16,10 +17,10 @@ from sidecar.network import BITS, Network, Ranges
 CANARY = Network.parse("203.0.113.255")
 # So many of the newest bans, of any bans, and of those who must be reachable are asked for at each look.
 _SAMPLE = 8
+# So many faults of a kind are told.
+TOLD = 3
 # Until it is known that nobody else has it, the host's own is reached as a neighbour's would be.
 _LINK_LOCAL = Network.parse("fe80::/10")
-# Addresses that nobody has: a host with a way out knows one to them, unless they are banned.
-_STRANGERS = {4: (Network.parse("203.0.113.254"),), 6: (Network.parse("2001:db8:ffff::1"),)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,13 @@ class Proof:
     let_in: list[tuple[Network, str]]
     silent: tuple[int, ...]
     shut_out: tuple[Network, ...]
+
+    def doubts(self) -> Iterator[str]:
+        """What leaves bans standing and is wrong all the same."""
+        for version in self.silent:
+            yield f"the kernel knows a way to nobody in IPv{version}: its refusals prove nothing"
+        for network in self.shut_out[:TOLD]:
+            yield f"{network} must be reachable, and a route that is not zmban's refuses it"
 
 
 def look(
@@ -90,4 +98,4 @@ def _let_in(
 def _anybody(backend: BanBackend, version: int, kept: Iterable[Network]) -> bool:
     """Whether there is a way to anybody who is not banned: without this control a refusal is no proof."""
     others = (n for n in kept if n.version == version and n.single and not _LINK_LOCAL.covers(n))
-    return any(backend.reachable(network) for network in (*_STRANGERS[version], *others))
+    return any(backend.reachable(network) for network in (*STRANGERS[version], *others))

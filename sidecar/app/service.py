@@ -31,16 +31,7 @@ from sidecar.bans.table import BanTable
 from sidecar.detect.evidence import Evidence
 from sidecar.detect.grammar import Trust
 from sidecar.kernel.ingress import Ingress
-from sidecar.model import (
-    Ban,
-    Event,
-    Extended,
-    Failure,
-    KernelError,
-    Match,
-    Spent,
-    Unban,
-)
+from sidecar.model import Ban, Event, Extended, Failure, KernelError, Match, Spent, Unban
 from sidecar.network import Network
 from sidecar.serve.metrics import Metrics
 from sidecar.store.database import Allowed, DamagedError

@@ -46,7 +46,7 @@ class BanTable:
 
     def ban(self, ban: Ban) -> Ban | Extended | None:
         """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer."""
-        standing = self._standing(ban.network, ban.jail) if ban.network in self._bans else None
+        standing = self._standing(ban.network, ban.jail)
         if standing is None or (standing.dry and not ban.dry):
             self._put(ban)
             return ban
@@ -60,13 +60,16 @@ class BanTable:
         self._put(longer)
         return Extended(longer)
 
+    def _read(self, network: Network) -> list[Standing]:
+        """The reasons that stand for exactly this network."""
+        return self._packing.read(self._bans.get(network, b""))
+
     def _standing(self, network: Network, jail: str) -> Standing | None:
-        reasons = self._packing.read(self._bans.get(network, b""))
-        return next((one for one in reasons if one.jail == jail), None)
+        return next((one for one in self._read(network) if one.jail == jail), None)
 
     def lift(self, network: Network, now: Instant, reason: str, jail: str | None = None) -> list[Unban]:
         """End the bans of exactly this network, of one jail or of all."""
-        reasons = self._packing.read(self._bans.get(network, b""))
+        reasons = self._read(network)
         lifted = [one.jail for one in reasons if jail in (None, one.jail)]
         if lifted:
             if rest := b"".join(one.packed for one in reasons if one.jail not in lifted):
@@ -81,13 +84,13 @@ class BanTable:
         ended: list[Unban] = []
         for network in self._deadlines.over(now):
             # Extended or lifted since: another deadline, or none, speaks for it.
-            for one in self._packing.read(self._bans.get(network, b"")):
+            for one in self._read(network):
                 if one.due is not None and one.due <= now:
                     ended += self.lift(network, one.due, "expired", one.jail)
         return ended
 
     def _dues(self, network: Network) -> Iterator[Instant]:
-        for one in self._packing.read(self._bans.get(network, b"")):
+        for one in self._read(network):
             if one.due is not None:
                 yield one.due
 
@@ -115,11 +118,11 @@ class BanTable:
 
     def reasons(self, network: Network) -> int:
         """How many reasons stand for exactly this network to be refused by the kernel."""
-        return sum(not one.dry for one in self._packing.read(self._bans.get(network, b"")))
+        return sum(not one.dry for one in self._read(network))
 
     def refused_since(self, network: Network) -> Instant | None:
         """When the first ban began that refuses all of this network, by itself or by a wider one."""
-        reasons = (one for n in self._around(network) for one in self._packing.read(self._bans.get(n, b"")))
+        reasons = (one for n in self._around(network) for one in self._read(n))
         return min((one.at for one in reasons if not one.dry), default=None)
 
     def _around(self, network: Network) -> list[Network]:
@@ -134,7 +137,7 @@ class BanTable:
 
     def all_of(self, network: Network) -> list[Ban]:
         """The bans of exactly this network."""
-        return [one.ban(network) for one in self._packing.read(self._bans.get(network, b""))]
+        return [one.ban(network) for one in self._read(network)]
 
     def over(self, network: Network) -> list[Ban]:
         """The bans that cover a network, the most specific first."""

@@ -14,9 +14,12 @@ from sidecar.kernel.codec import (
     FAMILIES,
     NLM_F_DUMP,
     NLM_F_REQUEST,
+    RTA_DST,
+    RTA_TABLE,
     RTM_GETROUTE,
     UNICAST,
     VERSIONS,
+    WORD,
     attributes,
     destination,
 )
@@ -26,20 +29,19 @@ RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWNEXTHOP, RTM_GETNEXTHOP = 104, 106
 PROTOCOL_KERNEL = 2
 
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 9, 15, 18
+_RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 4, 5, 9, 18
 _NHA_GATEWAY = 6
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _ROUTE = struct.Struct("=IHHIIBBBBBBBBI")
 _NEXTHOP = struct.Struct("=IHHIIBBBBI")
 _ADDRESS = struct.Struct("=IHHIIBBBBI")  # header and ifaddrmsg
 _HOP = struct.Struct("=H2xI")
-_WORD = struct.Struct("=I")
 
 
 @dataclass(frozen=True, slots=True)
 class UnicastRoute:
-    """A route that leads somewhere. `interfaces` are indexes; `gateways` are
-    packed addresses of 4 or 16 bytes, empty for what is directly connected."""
+    """A route that leads somewhere. `interfaces` are indexes; `gateways` are packed addresses of 4 or 16
+    bytes, empty for what is directly connected."""
 
     destination: Network
     table: int
@@ -66,10 +68,10 @@ def decode_unicast(data: bytes, start: int, end: int) -> UnicastRoute | None:
     if type_ != UNICAST or family not in VERSIONS:
         return None
     found = dict(attributes(data, start + 28, end))
-    network = destination(family, found.get(_RTA_DST), length)
-    interfaces = [_WORD.unpack(found[_RTA_OIF])[0]] if _RTA_OIF in found else []
+    network = destination(family, found.get(RTA_DST), length)
+    interfaces = [WORD.unpack(found[_RTA_OIF])[0]] if _RTA_OIF in found else []
     interfaces += (index for index, _ in _several(found))
-    table = _WORD.unpack(found[_RTA_TABLE])[0] if _RTA_TABLE in found else low
+    table = WORD.unpack(found[RTA_TABLE])[0] if RTA_TABLE in found else low
     return UnicastRoute(network, table, protocol, tuple(interfaces), tuple(_gateways(found)))
 
 

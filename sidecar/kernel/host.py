@@ -36,12 +36,7 @@ class HostFacts:
 def host_facts(resolver_files: Iterable[Path] = RESOLVER_FILES) -> HostFacts:
     """Ask the kernel, in the network namespace of this thread, and the resolver's files. KernelError."""
     with contextlib.closing(Netlink()) as netlink:
-        found = (
-            hops.decode_unicast(*each)
-            for version in (4, 6)
-            for each in netlink.listed(hops.encode_unicast_dump(version), RTM_NEWROUTE)
-        )
-        routes = [route for route in found if route]
+        routes = [route for version in (4, 6) for route in unicast_routes(netlink, version)]
         objects = netlink.listed(hops.encode_nexthop_dump(), hops.RTM_NEWNEXTHOP)
         gateways = {_packed(hop) for hop in (hops.decode_nexthop(*each) for each in objects) if hop}
         listed = netlink.listed(hops.encode_address_dump(), hops.RTM_NEWADDR)
@@ -55,6 +50,13 @@ def host_facts(resolver_files: Iterable[Path] = RESOLVER_FILES) -> HostFacts:
         resolvers=resolvers(resolver_files),
         connected=tuple(sorted({*_connected(addresses, routes)} - own)),
     )
+
+
+def unicast_routes(netlink: Netlink, version: int) -> Iterator[UnicastRoute]:
+    """The routes of one family, of all tables, that lead somewhere. KernelError."""
+    for each in netlink.listed(hops.encode_unicast_dump(version), RTM_NEWROUTE):
+        if route := hops.decode_unicast(*each):
+            yield route
 
 
 def resolvers(files: Iterable[Path] = RESOLVER_FILES) -> tuple[Network, ...]:

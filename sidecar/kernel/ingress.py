@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sidecar.kernel import hops
-from sidecar.kernel.codec import RTM_NEWROUTE, TABLE_MAIN, VERSIONS
+from sidecar.kernel.codec import TABLE_MAIN, VERSIONS
+from sidecar.kernel.host import unicast_routes
 from sidecar.kernel.links import Link, links
 from sidecar.kernel.netlink import Netlink
 from sidecar.kernel.nftables import Expression, FilterTable, attribute, nested, word
@@ -26,9 +26,9 @@ Mode = Literal["auto", "on", "off"]
 
 _SETTINGS = Path("/proc/sys/net/ipv4/conf")
 # Nobody has these: a host with a way out for unmarked packets knows a way to one that is not banned.
-_STRANGERS = {
-    4: ("203.0.113.254", "198.51.100.254", "192.0.2.254", "198.18.255.254"),
-    6: ("2001:db8:ffff::1", "3fff:fff::1"),
+STRANGERS = {
+    4: tuple(map(Network.parse, ("203.0.113.254", "198.51.100.254", "192.0.2.254", "198.18.255.254"))),
+    6: tuple(map(Network.parse, ("2001:db8:ffff::1", "3fff:fff::1"))),
 }
 _EQUAL, _UNEQUAL = 0, 1
 _IIF, _NFPROTO = 4, 15
@@ -104,22 +104,19 @@ class Ingress:
         known = {link.index: link for link in links()}
         with contextlib.closing(Netlink()) as netlink:
             for version in VERSIONS.values():
-                dump = netlink.listed(hops.encode_unicast_dump(version), RTM_NEWROUTE)
-                routes = [route for route in (hops.decode_unicast(*each) for each in dump) if route]
                 indexes = {
                     index
-                    for route in routes
+                    for route in unicast_routes(netlink, version)
                     if route.destination.length == 0 and route.table == TABLE_MAIN
                     for index in route.interfaces
                 }
                 # A default route for marked packets only would have every sender unknown to the rule.
-                strangers = map(Network.parse, _STRANGERS[version])
-                if indexes and any(netlink.lookup(stranger) == 0 for stranger in strangers):
+                if indexes and any(netlink.lookup(stranger) == 0 for stranger in STRANGERS[version]):
                     yield from ((version, known[index]) for index in sorted(indexes) if index in known)
 
 
 def _comment(version: int, link: Link) -> str:
-    return f"IPv{version} {link.name} {link.index} {link.mac.hex() if link.bridge else 'routed'}"
+    return f"IPv{version} {link.name} {link.index} {link.bridge.hex() or 'routed'}"
 
 
 def _rule(version: int, link: Link) -> list[Expression]:
@@ -127,7 +124,7 @@ def _rule(version: int, link: Link) -> list[Expression]:
     steps = [*_meta(_NFPROTO, bytes((_NFPROTOS[version],))), *_meta(_IIF, struct.pack("=I", link.index))]
     if link.bridge:
         # With br_netfilter, frames between two ports come by here too: they are not for the bridge itself.
-        steps += [_payload(_LINK_HEADER, 0, 6), _compare(_EQUAL, link.mac)]
+        steps += [_payload(_LINK_HEADER, 0, 6), _compare(_EQUAL, link.bridge)]
     if version == 4:
         steps += [
             _payload(_NETWORK_HEADER, 12, 4), _compare(_UNEQUAL, bytes(4)),

@@ -1,4 +1,4 @@
-"""The interfaces of the host: names, hardware addresses, bridges. By pyroute2."""
+"""The interfaces of the host: names, and which are bridges. By pyroute2."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from sidecar.model import KernelError
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One interface. `mac` is its hardware address, empty where it has none of six bytes."""
+    """One interface. `bridge` is its hardware address if it is a bridge, else empty."""
 
     index: int
     name: str
-    mac: bytes
-    bridge: bool
+    bridge: bytes
 
 
 def links() -> list[Link]:
@@ -43,6 +42,6 @@ def _link(message: Any) -> Link:
     attributes = dict(message["attrs"])
     information = attributes.get("IFLA_LINKINFO")
     kind = dict(information["attrs"]).get("IFLA_INFO_KIND") if information else None
-    mac = bytes.fromhex(str(attributes.get("IFLA_ADDRESS") or "").replace(":", ""))
-    name = str(attributes["IFLA_IFNAME"])
-    return Link(message["index"], name, mac if len(mac) == 6 else b"", kind == "bridge")
+    # Of others it may be anything: that of a tunnel is no Ethernet address.
+    bridge = bytes.fromhex(attributes["IFLA_ADDRESS"].replace(":", "")) if kind == "bridge" else b""
+    return Link(message["index"], str(attributes["IFLA_IFNAME"]), bridge)

@@ -91,7 +91,8 @@ class FilterTable:
 
     def _transact(self, messages: Sequence[tuple[int, int, bytes]]) -> None:
         begin, end = (
-            _message(kind, NLM_F_REQUEST, 0, b"", _SUBSYSTEM) for kind in (_BATCH_BEGIN, _BATCH_END)
+            _HEADER.pack(_HEADER.size, mark, NLM_F_REQUEST, 0, 0, 0, 0, socket.htons(_SUBSYSTEM))
+            for mark in (_BATCH_BEGIN, _BATCH_END)
         )
         parts = [
             _message(kind, NLM_F_REQUEST | NLM_F_ACK | flags, number, body)
@@ -133,11 +134,10 @@ def touches(opened: socket.socket, name: str) -> bool:
                 touched |= found.get(_TABLE_ATTRIBUTE) == name.encode() + b"\0"
 
 
-def _message(kind: int, flags: int, number: int, body: bytes, resource: int = 0) -> bytes:
-    batch = kind in (_BATCH_BEGIN, _BATCH_END) and resource
-    type_, family = (kind, 0) if batch else (_SUBSYSTEM << 8 | kind, _INET)
-    size = _HEADER.size + len(body)
-    return _HEADER.pack(size, type_, flags, number, 0, family, 0, socket.htons(resource)) + body
+def _message(kind: int, flags: int, number: int, body: bytes) -> bytes:
+    return (
+        _HEADER.pack(_HEADER.size + len(body), _SUBSYSTEM << 8 | kind, flags, number, 0, _INET, 0, 0) + body
+    )
 
 
 @contextlib.contextmanager
