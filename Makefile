@@ -2,7 +2,7 @@
 # Most tests wait, for a kernel, a server or a clock; a file stays together, because the stack is one.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help up down demo test check unit stack conformance venv test-faults lock clean bench bench-scan
+.PHONY: help up down demo test check unit stack conformance venv test-faults lock clean bench bench-scan bench-kernel
 
 help:
 	@echo "make up      the whole demonstration in containers: who attacks is banned before your eyes"
@@ -16,8 +16,9 @@ help:
 	@echo "make conformance  Fail2Ban's own sample logs through our matcher, as a table"
 	@echo "make venv    .venv/bin/zmban"
 	@echo "make lock    lock the dependencies anew"
-	@echo "make bench   figures in a few minutes: lines a second, routes a second against ip and pyroute2"
+	@echo "make bench   figures in a few minutes: lines a second, bans a second, packets"
 	@echo "make bench-scan  scanning against fail2ban, sshguard, ripgrep, into docs/benchmarks.md (ARGS=--help)"
+	@echo "make bench-kernel  bans in the kernel against ip, nft, ipset, fail2ban, into docs/benchmarks.md (ARGS=--help)"
 	@echo "make clean   take all of it away again"
 
 venv:
@@ -60,9 +61,13 @@ test: check
 	.venv/bin/pytest -q $(PARALLEL)
 
 bench: venv
-	@sh scripts/tools.sh
+	@sh scripts/tools.sh ipset
 	.venv/bin/python -m tests.bench.scan --quick
-	.venv/bin/python -m tests.bench.kernel
+	.venv/bin/python -m tests.bench.kernel --quick
+
+bench-kernel: venv
+	@sh scripts/tools.sh ipset
+	.venv/bin/python -m tests.bench.kernel $(ARGS)
 
 bench-scan: venv
 	@sh scripts/tools.sh

@@ -53,10 +53,18 @@ class Running:
 
     def start(self, *options: str) -> None:
         """Start it and wait until it is ready to be asked."""
+        self.launch(*options)
+        self.ready()
+
+    def launch(self, *options: str) -> None:
+        """Start it, and wait for nothing."""
         places = ["--state", str(self.state), "--socket", str(self.socket)]
         with (self.root / "service.log").open("ab") as log:
             command = [str(ZMBAN), *self._common, "run", *places, *options]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def ready(self) -> None:
+        """Wait until it is."""
         until(lambda: self.get("/readyz")[0] == 200)
 
     def stop(self, number: int = signal.SIGTERM) -> int:

@@ -56,7 +56,8 @@ def program(name: str) -> Path:
     return fail2ban_package() / ("usr/bin" if (fail2ban_package() / "usr").is_dir() else "bin") / name
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """In which its programs find their library."""
     kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONWARNINGS")}
     return {**kept, "PYTHONPATH": str(library()), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
 
@@ -68,10 +69,10 @@ def interpreter() -> str:
         path = shutil.which(name)
         if path is None:
             continue
-        command = [path, str(program("fail2ban-regex")), "-c", str(stock()), "x", "x <HOST>"]
+        trial = [path, str(program("fail2ban-regex")), "-c", str(stock()), "x", "x <HOST>"]
         try:
             done = subprocess.run(
-                command, capture_output=True, env=_environment(), timeout=60, check=False, cwd="/"
+                trial, capture_output=True, env=environment(), timeout=60, check=False, cwd="/"
             )
         except (OSError, subprocess.TimeoutExpired):
             continue
@@ -80,20 +81,23 @@ def interpreter() -> str:
     raise NoPackageError(f"no Python here can run {program('fail2ban-regex')}; tried {', '.join(_NAMES)}")
 
 
+def command(name: str) -> list[str]:
+    """How one of its programs is started; with `environment`."""
+    return [interpreter(), "-W", "ignore", str(program(name))]
+
+
 def run(
     name: str, *arguments: object, stdin: str | None = None, timeout: float = 120, zone: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run one of its programs to its end; the caller looks at the exit code. `zone` is a TZ string."""
-    environment = _environment() | ({"TZ": zone} if zone else {})
-    command = [interpreter(), "-W", "ignore", str(program(name)), *map(str, arguments)]
     return subprocess.run(
-        command,
+        [*command(name), *map(str, arguments)],
         capture_output=True,
         text=True,
         errors="replace",
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
-        env=environment,
+        env=environment() | ({"TZ": zone} if zone else {}),
         timeout=timeout,
         check=False,
         cwd="/",

@@ -10,6 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench import page
+from tests.bench.circumstances import circumstances
 from tests.bench.scan import growth, latency, places, report, results, speed
 from tests.bench.scan.results import Results
 
@@ -70,7 +72,7 @@ def _measure(plan: Plan, section: str, found: Results) -> None:
         case "huge":
             found.huge = growth.huge(plan.lines, say)
     how = {"lines of the longest log": f"{plan.lines:,}", "rounds": plan.rounds}
-    found.told[section] = results.circumstances(how if section in ("speed", "growth") else {})
+    found.told[section] = circumstances(how if section in ("speed", "growth") else {})
 
 
 def figures(found: Results) -> dict[str, object]:
@@ -97,7 +99,7 @@ def _write(found: Results, docs: Path) -> None:
         path.write_text(json.dumps(figures(found)), encoding="utf-8")
         script = Path(__file__).with_name("plot.py")
         subprocess.run([str(places.tool("plot")), "-I", str(script), str(path), str(docs)], check=True)
-    report.write(docs / "benchmarks.md", report.page(found, results.versions()))
+    page.write(docs / "benchmarks.md", "bench-scan", report.part(found, results.versions()))
 
 
 def main() -> None:

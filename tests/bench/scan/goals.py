@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from tests.bench.page import Goal, missing
 from tests.bench.scan.results import Results
 
 _MIB = 1 << 20
 # A shorter log says nothing of a long one.
 _HUGE = 10_000_000_000
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What is wanted, what was measured in the same words, and whether that is enough; None if not measured."""
-
-    what: str
-    bar: str
-    reached: str
-    good: bool | None
 
 
 def goals(results: Results) -> list[Goal]:
@@ -40,7 +29,7 @@ def _times(results: Results, log: str, name: str, bar: float) -> Goal:
     what = f"{'quiet zimbra.log' if log == 'zimbra-quiet' else 'all lines hostile'}: lines/s, against {name}"
     ours, theirs = results.program(log, "zmban"), results.program(log, name)
     if ours is None or theirs is None:
-        return _missing(what, f"≥ {bar:g}x")
+        return missing(what, f"≥ {bar:g}x")
     ratio = ours.rate / theirs.rate
     return Goal(what, f"≥ {bar:g}x", f"{ratio:.3g}x", ratio >= bar)
 
@@ -48,7 +37,7 @@ def _times(results: Results, log: str, name: str, bar: float) -> Goal:
 def _jails(results: Results) -> Goal:
     curve, what = results.curve("jails"), "64 jails instead of one on a log: time"
     if not {1, 64} <= curve.keys():
-        return _missing(what, "≤ 2x")
+        return missing(what, "≤ 2x")
     ratio = curve[64].seconds / curve[1].seconds
     return Goal(what, "≤ 2x", f"{ratio:.2f}x", ratio <= 2)
 
@@ -56,7 +45,7 @@ def _jails(results: Results) -> Goal:
 def _huge(results: Results) -> Goal:
     what, bar = "peak memory over a log of 10 GB", "< 100 MiB"
     if results.huge is None:
-        return _missing(what, bar)
+        return missing(what, bar)
     peak = max(results.huge.rss) / _MIB
     if results.huge.bytes < _HUGE:
         return Goal(what, bar, f"{peak:.0f} MiB over {results.huge.bytes / 1e9:.1f} GB only", None)
@@ -75,7 +64,7 @@ def per_attacker(results: Results) -> dict[int, float]:
 def _attackers(results: Results) -> Goal:
     what, bar = "memory for each of 1,000,000 attackers", "< 300 bytes"
     found = per_attacker(results).get(1_000_000)
-    return _missing(what, bar) if found is None else Goal(what, bar, f"{found:.0f} bytes", found < 300)
+    return missing(what, bar) if found is None else Goal(what, bar, f"{found:.0f} bytes", found < 300)
 
 
 def _latencies(results: Results) -> list[Goal]:
@@ -84,7 +73,7 @@ def _latencies(results: Results) -> list[Goal]:
         ("line to route, 10,000 lines/s elsewhere: p99", 50),
     )
     if len(results.latency) < len(bars):
-        return [_missing(what, f"< {bar} ms") for what, bar in bars]
+        return [missing(what, f"< {bar} ms") for what, bar in bars]
     found = [one.at(0.99) for one in results.latency]
     return [
         Goal(what, f"< {bar} ms", f"{ms:.2f} ms", ms < bar)
@@ -95,9 +84,5 @@ def _latencies(results: Results) -> list[Goal]:
 def _idle(results: Results) -> Goal:
     what, bar = "10 quiet logs: share of one core", "< 0.5 %"
     if results.idle is None:
-        return _missing(what, bar)
+        return missing(what, bar)
     return Goal(what, bar, f"{results.idle.percent:.2f} %", results.idle.percent < 0.5)
-
-
-def _missing(what: str, bar: str) -> Goal:
-    return Goal(what, bar, "not measured", None)

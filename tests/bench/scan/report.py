@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
-from rich.console import Console
-from rich.table import Table as RichTable
-
+from tests.bench import page
+from tests.bench.page import Table, goals_table
 from tests.bench.scan import speed
 from tests.bench.scan.goals import goals, per_attacker
 from tests.bench.scan.measure import Runs
 from tests.bench.scan.results import Results
 
-BEGIN, END = "<!-- bench-scan:begin -->", "<!-- bench-scan:end -->"
 _MIB = 1 << 20
 _TITLES = {
     "zimbra-quiet": "zimbra.log, quiet: 0.2 % of the lines count",
@@ -31,33 +26,9 @@ _CURVES = {
 }
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table with a title; the first column is text, the others are figures."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-    def markdown(self, level: str = "###") -> str:
-        """As a section of a page."""
-        rule = ("---", *("---:" for _ in self.head[1:]))
-        lines = [self.head, rule, *self.rows]
-        return f"{level} {self.title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-    def rich(self) -> RichTable:
-        """For a terminal."""
-        table = RichTable(title=self.title, title_justify="left")
-        for index, name in enumerate(self.head):
-            table.add_column(name, justify="right" if index else "left")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-
 def tables(results: Results) -> Iterator[Table]:
     """Everything that was measured."""
-    yield _goals(results)
+    yield goals_table(goals(results))
     yield from (_speed(results, kind.name) for kind in speed.KINDS if results.program(kind.name, "zmban"))
     yield from (_curve(results, series) for series in _CURVES if results.curve(series))
     if results.huge is not None:
@@ -66,12 +37,6 @@ def tables(results: Results) -> Iterator[Table]:
         yield _latency(results)
     if results.idle is not None:
         yield _idle(results)
-
-
-def _goals(results: Results) -> Table:
-    word = {True: "yes", False: "**no**", None: ""}
-    rows = [(goal.what, goal.bar, goal.reached, word[goal.good]) for goal in goals(results)]
-    return Table("Goals", ("what", "goal", "reached", "enough"), rows)
 
 
 def _spread(runs: Runs) -> str:
@@ -152,11 +117,8 @@ def _idle(results: Results) -> Table:
 
 def show(results: Results, *, quick: bool) -> None:
     """Print all tables."""
-    console = Console(width=None if Console().is_terminal else 200)
-    if quick:
-        console.print("A quick run mostly measures how programs start: its goals say little.", "")
-    for table in tables(results):
-        console.print(table.rich(), "")
+    warning = "A quick run mostly measures how programs start: its goals say little."
+    page.show(tables(results), warning if quick else "")
 
 
 _INTRODUCTION = """
@@ -170,7 +132,7 @@ MiB are the launcher's. *zmban is* says how many times as many lines/s zmban rea
 """
 
 
-def page(results: Results, versions: dict[str, str]) -> str:
+def part(results: Results, versions: dict[str, str]) -> str:
     """The part of docs/benchmarks.md between the markers."""
     parts = [t.markdown() for t in tables(results)]
     told = "\n".join(
@@ -181,13 +143,4 @@ def page(results: Results, versions: dict[str, str]) -> str:
     plots = "![Lines a second](benchmarks-scan.svg)\n" if results.speed else ""
     plots += "\n![Growth](benchmarks-growth.svg)\n" if results.growth else ""
     parts.insert(1, f"{plots}\nMeasured on:\n\n{told}\n\nAgainst: {programs}, all but wc from Debian.\n")
-    return f"{BEGIN}\n## Scanning\n{_INTRODUCTION}\n" + "\n".join(parts) + f"{END}\n"
-
-
-def write(path: Path, text: str) -> None:
-    """Put the part into the page, and leave what others wrote there."""
-    old = path.read_text(encoding="utf-8") if path.is_file() else f"# Benchmarks\n\n{BEGIN}\n{END}\n"
-    if BEGIN not in old:
-        old += f"\n{BEGIN}\n{END}\n"
-    between = re.compile(rf"{re.escape(BEGIN)}.*{re.escape(END)}\n?", re.DOTALL)
-    path.write_text(between.sub(lambda _: text, old), encoding="utf-8")
+    return f"## Scanning\n{_INTRODUCTION}\n" + "\n".join(parts)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import platform
 import subprocess
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sidecar import __version__
 from tests.bench.scan import places
 from tests.bench.scan.generate import cache
 from tests.bench.scan.latency import Idle, Latency
@@ -67,28 +64,6 @@ def save(results: Results, *, quick: bool) -> None:
     part.rename(path)
 
 
-def circumstances(how: Mapping[str, object]) -> dict[str, str]:
-    """The machine, the versions, and `how` it was measured."""
-    model = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith(("model name", "Model"))
-    ]
-    memory = next(
-        line.split()[1]
-        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("MemTotal")
-    )
-    return {
-        "processor": f"{model[0] if model else platform.machine()}, {len(model) or '?'} cores",
-        "memory": f"{int(memory) / 2**20:.0f} GiB",
-        "kernel": platform.release(),
-        "Python": platform.python_version(),
-        "zmban": f"{__version__}, {_commit()}",
-        **{key: str(value) for key, value in how.items()},
-    }
-
-
 def versions() -> dict[str, str]:
     """The versions of the programs that are compared."""
     wc = subprocess.run(["/usr/bin/wc", "--version"], capture_output=True, text=True, check=False).stdout
@@ -98,16 +73,3 @@ def versions() -> dict[str, str]:
         "sshguard": places.package_version("sshguard"),
         "wc": wc.partition("\n")[0].rpartition(" ")[2],
     }
-
-
-def _commit() -> str:
-    """The commit that was measured, and whether the source differed from it."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(places.ROOT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-    commit = git("rev-parse", "--short", "HEAD")
-    if not commit:
-        return "no git"
-    return f"commit {commit}" + (" with changes" if git("status", "--porcelain", "sidecar") else "")
