@@ -64,9 +64,11 @@ class TrustSettings(_Section):
 
 
 class KernelSettings(_Section):
-    """The routing table that refuses. `preference` is the place of our rule: before main (32766)."""
+    """The routing table that refuses. `preference` is the place of our rule: before main (32766). `namespace`
+    is the network that the bans are meant for: the host's, or the one that zmban itself is in."""
 
     table: int | Literal["main"] = 2520
+    namespace: Literal["host", "own"] = "host"
     preference: int = 252
     on_stop: Literal["keep", "flush"] = "keep"
     ingress: Literal["auto", "on", "off"] = "auto"

@@ -17,6 +17,9 @@ import pytest
 
 CLONE_NEWNET = 0x40000000
 
+# Whatever runs in a namespace of ours is meant to refuse there.
+os.environ["ZMBAN_KERNEL_NAMESPACE"] = "own"
+
 
 def program(name: str, package: str) -> str:
     """The path of a tool; a missing one fails the test with the package to install, never skips it."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from pydantic import FiniteFloat, validate_call
 
-from sidecar.app import importing, recovery
+from sidecar.app import importing, state
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
-from sidecar.detect import multipattern
 from sidecar.kernel.routes import RouteKind
 from sidecar.model import Ban, Event, Unban
 from sidecar.network import Network
@@ -46,6 +44,15 @@ def selected(bans: Iterable[Ban], jail: str | None, contains: str | None) -> lis
     return [
         ban for ban in bans if jail in (None, ban.jail) and (inside is None or ban.network.covers(inside))
     ]
+
+
+def covers(service: Service, network: Network) -> dict[str, int]:
+    """What a ban of this network would mean."""
+    return {
+        "addresses": network.addresses,
+        "bans": len(service.table.inside(network)),
+        "kept_reachable": len(network.those_inside(service.enforcer.throws)),
+    }
 
 
 class Orders:
@@ -89,7 +96,7 @@ class Orders:
             refusal = service.judge.guard.refuse(network)
             if network in service.enforcer.throws:
                 refusal = refusal or "kept-reachable"
-            preview = {"covers": self._covers(network)} if refusal == "too-wide" else {}
+            preview = {"covers": covers(service, network)} if refusal == "too-wide" else {}
             if refusal and not (force and preview):
                 return {"result": "refused", "reason": refusal, **preview}
             lines = tuple(evidence or ())
@@ -104,15 +111,6 @@ class Orders:
         service.publish(events)
         await self._written()
         return answers
-
-    def _covers(self, network: Network) -> dict[str, int]:
-        """What a ban of this network would mean."""
-        service = self._service
-        return {
-            "addresses": network.addresses,
-            "bans": len(service.table.inside(network)),
-            "kept_reachable": len(network.those_inside(service.enforcer.throws)),
-        }
 
     async def _written(self) -> None:
         """An answer comes when the kernel and the database have it."""
@@ -223,64 +221,7 @@ class Orders:
 
     async def status(self) -> dict[str, Any]:
         """State of jails, sources and kernel."""
-        service = self._service
-        await service.verify()
-        missing = service.enforcer.missing
-        return {
-            "since": service.started,
-            "dry_run": service.place.dry_run,
-            "enforced": not missing,
-            "not_enforced_because": list(missing),
-            "doubts": list(service.enforcer.doubts),
-            "ingress": [asdict(way) for way in service.enforcer.ways()],
-            "ready": not service.ready(),
-            "not_ready_because": service.ready(),
-            "networks_banned": len(service.table),
-            "allowed": [
-                {"network": str(a.network), "until": a.until, "reason": a.reason}
-                for a in service.allowed.values()
-            ],
-            "prefilter": multipattern.refused() or "good",
-            "slow_regexes": [
-                {"jail": slow.jail, "source": path, "regex": slow.regex, "left_out_until": slow.until}
-                for path, log in service.logs.logs.items()
-                for slow in log.scanner.quarantined(time.time())
-            ],
-            "store": recovery.state_of(service),
-            "jails": [self._jail(name) for name in service.jails],
-            "sources": [self._source(path) for path in service.logs.logs],
-            "faults": [str(fault) for fault in service.faults],
-            "last_bans": self._last_bans(),
-        }
-
-    def _jail(self, name: str) -> dict[str, Any]:
-        service = self._service
-        court = service.judge.courts[name]
-        return {
-            "jail": name,
-            "banned": service.table.active[name],
-            "failing": len(court.window),
-            "maxretry": court.spec.maxretry,
-            "dry_run": court.spec.dry_run,
-            "logs": [p for p, log in service.logs.logs.items() if name in log.scanner.jails],
-        }
-
-    def _source(self, path: str) -> dict[str, Any]:
-        log = self._service.logs.logs[path]
-        return {
-            "source": path,
-            "lines": log.scanner.tally.lines,
-            "candidates": log.scanner.tally.candidates,
-            "last_line": log.last_line,
-            "zone": log.clock and str(log.clock.zone),
-            "zone_learnt": bool(log.clock and log.clock.learnt is not None),
-            "caught_up": log.caught_up,
-            "error": log.error,
-        }
-
-    def _last_bans(self, most: int = 12) -> list[dict[str, Any]]:
-        newest = sorted(self._service.table, key=lambda ban: ban.at, reverse=True)[:most]
-        return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
+        return await state.of(self._service)
 
 
 def _each(texts: Iterable[str], act: Callable[[Network], dict[str, Any]]) -> list[dict[str, Any]]:

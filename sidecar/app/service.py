@@ -224,6 +224,9 @@ class Service:
                 self.metrics.table_routes.labels(family).set(count.routes - count.throws)
                 self.metrics.table_addresses.labels(family).set(count.addresses)
             self.enforcer.missing += self.witnesses.reasons()
+            if not self.enforcer.dry:
+                self.enforcer.missing += self.surroundings.whereabouts.missing
+                self.enforcer.doubts += self.surroundings.whereabouts.doubts
             self.metrics.ingress_dropped.inc(await to_the_end(self.enforcer.dropped))
         except KernelError as error:
             self.enforcer.missing = (str(error),)

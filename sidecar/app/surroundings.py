@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sidecar.app import configuration
+from sidecar.app.whereabouts import Whereabouts, whereabouts
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import ZmbanError
 from sidecar.network import Network
 from sidecar.settings import Settings
+from sidecar.sources import docker
+from sidecar.sources.docker import ZimbraContainer
 
 _log = logging.getLogger("zmban")
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """`protected`: reason and networks that no ban may touch. `reachable`: kept so under a wider ban only."""
+    """`protected`: reason and networks that no ban may touch. `reachable`: kept so under a wider ban only.
+    `whereabouts`: whether bans reach the mail server's packets."""
 
     protected: Mapping[str, tuple[Network, ...]]
     reachable: tuple[Network, ...] = ()
+    whereabouts: Whereabouts = field(default_factory=Whereabouts)
 
 
 async def look(settings: Settings, jails: Iterable[JailSpec]) -> Surroundings:
@@ -43,17 +48,20 @@ async def look(settings: Settings, jails: Iterable[JailSpec]) -> Surroundings:
         _log.warning(
             "the host's own addresses are not known (%s); [trust] own and gateways stand alone", error
         )
-    protected["ignored"] += await asyncio.to_thread(_zimbra_networks)
-    return Surroundings({reason: tuple(networks) for reason, networks in protected.items()}, tuple(reachable))
+    containers = await asyncio.to_thread(_zimbra_containers)
+    protected["ignored"] += [network for one in containers for network in one.networks]
+    return Surroundings(
+        {reason: tuple(networks) for reason, networks in protected.items()},
+        tuple(reachable),
+        whereabouts(settings, containers),
+    )
 
 
-def _zimbra_networks() -> list[Network]:
-    from sidecar.sources import docker
-
+def _zimbra_containers() -> list[ZimbraContainer]:
     if not docker.SOCKET.exists():
         return []
     try:
-        return [network for found in docker.zimbra_containers() for network in found.networks]
+        return docker.zimbra_containers()
     except ZmbanError as error:
         _log.warning("Docker does not answer (%s); write Zimbra's networks into [trust] networks", error)
         return []

@@ -53,6 +53,11 @@ def _display(state: dict[str, Any]) -> Any:
     head.append(f"   {state['networks_banned']} networks banned   since {moment(state['since'])}")
     if because:
         head.append("\n" + "\n".join(printable(reason) for reason in dict.fromkeys(because)), "yellow")
+    for one in state["proposals"]:
+        head.append(
+            f"\n{one['banned']} of {one['network']} are banned one by one; zmban ban {one['network']} would "
+            f"refuse all {one['addresses']} addresses ({one['kept_reachable']} networks in it stay reachable)"
+        )
     jails = build_table(
         ("jail", "banned", "failing", "maxretry", "log"),
         [

@@ -87,6 +87,14 @@ def same_network_namespace_as_host(proc: Path = Path("/proc")) -> bool | None:
     return True if (proc / "sys/net/core/netdev_max_backlog").exists() else None
 
 
+def in_user_namespace(proc: Path = Path("/proc")) -> bool:
+    """Whether this process is root only in a user namespace, as under a rootless engine: a network that it
+    may write to is then never the host's."""
+    with contextlib.suppress(OSError):
+        return (proc / "self/uid_map").read_text().split() != ["0", "0", "4294967295"]
+    return False
+
+
 def _connected(addresses: Iterable[Address], routes: Iterable[UnicastRoute]) -> Iterator[Network]:
     """Networks on the wire: each address with its length, and the kernel's own routes without a gateway
     (a split VPN's `0.0.0.0/1 dev tun0` is not one: it is nobody's neighbourhood)."""

@@ -20,7 +20,8 @@ LOG_DIRECTORIES = ("/opt/zimbra/log", "/var/log")
 @dataclass(frozen=True, slots=True)
 class ZimbraContainer:
     """One container of Zimbra. `logs` maps a log directory to its place on the host, None if it is in no
-    volume; `addresses` are its own, in `networks`, whose `gateways` lie on this host."""
+    volume; `addresses` are its own, in `networks`, whose `gateways` lie on this host. `past_the_host` names
+    the networks, each with its driver, whose packets the host does not route."""
 
     name: str
     image: str
@@ -29,6 +30,7 @@ class ZimbraContainer:
     gateways: tuple[Network, ...]
     addresses: tuple[Network, ...]
     host_network: bool
+    past_the_host: tuple[str, ...]
 
 
 def zimbra_containers() -> list[ZimbraContainer]:
@@ -70,10 +72,13 @@ def is_zimbra(attributes: Mapping[str, Any]) -> bool:
 def describe(attributes: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]]) -> ZimbraContainer:
     """The container's attributes, as Docker's API gives them, in our words."""
     subnets: list[Network] = []
+    past: list[str] = []
     gateways: list[Network] = []
     addresses: list[Network] = []
-    for joined in attributes["NetworkSettings"]["Networks"].values():
+    for name, joined in attributes["NetworkSettings"]["Networks"].items():
         network = networks.get(joined.get("NetworkID", ""), {})
+        if _past_the_host(network):
+            past.append(f"{name} ({network['Driver']})")
         for pool in network.get("IPAM", {}).get("Config") or []:
             subnets += _parsed([pool.get("Subnet")])
             gateways += _parsed([pool.get("Gateway")])
@@ -88,7 +93,14 @@ def describe(attributes: Mapping[str, Any], networks: Mapping[str, Mapping[str, 
         gateways=tuple(dict.fromkeys(gateways)),
         addresses=tuple(dict.fromkeys(addresses)),
         host_network="host" in attributes["NetworkSettings"]["Networks"],
+        past_the_host=tuple(past),
     )
+
+
+def _past_the_host(network: Mapping[str, Any]) -> bool:
+    """Whether its packets go to the wire without the host's routing. An ipvlan in mode l3s is routed."""
+    driver, options = network.get("Driver"), network.get("Options") or {}
+    return driver == "macvlan" or (driver == "ipvlan" and options.get("ipvlan_mode") != "l3s")
 
 
 def _on_host(directory: str, mounts: Mapping[str, str]) -> str | None:

@@ -158,3 +158,20 @@ def test_an_ingress_rule_that_somebody_removes_is_back_and_counted(host: Namespa
         host.ip("-6", "route", "del", "default")
         until(lambda: not stands())
         assert running.metric('zmban_kernel_drift_total{kind="ingress"}') == 1
+
+
+def test_an_interface_that_goes_down_and_comes_back_costs_no_ban(host: Namespace, tmp_path: Path) -> None:
+    host.wire("mail0", "192.0.2.1/24")
+    host.ip("route", "add", "default", "via", "192.0.2.2")
+    with service(tmp_path) as running:
+        running.attack(EVIL)
+        until(lambda: f"{EVIL}/32" in running.banned())
+        host.ip("link", "set", "mail0", "down")
+        until(lambda: running.ask("status")[0]["ingress"] == [])
+        assert f"{EVIL}/32" in running.banned()
+        host.ip("link", "set", "mail0", "up")
+        host.ip("route", "add", "default", "via", "192.0.2.2")
+        until(lambda: [way["interface"] for way in running.ask("status")[0]["ingress"]] == ["mail0"])
+        until(lambda: running.metric("zmban_enforced") == 1)
+        assert f"{EVIL}/32" in running.banned()
+        assert running.metric('zmban_kernel_drift_total{kind="route"}') == 0

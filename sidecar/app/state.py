@@ -1,0 +1,91 @@
+"""What `zmban status` tells: enforcement, jails, sources, store, and what a person might do next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from typing import Any
+
+from sidecar.app import recovery
+from sidecar.app.proposals import proposals
+from sidecar.app.service import Service
+from sidecar.detect import multipattern
+
+
+async def of(service: Service) -> dict[str, Any]:
+    """State of jails, sources and kernel."""
+    await service.verify()
+    missing = service.enforcer.missing
+    return {
+        "since": service.started,
+        "dry_run": service.place.dry_run,
+        "enforced": not missing,
+        "not_enforced_because": list(missing),
+        "doubts": list(service.enforcer.doubts),
+        "ingress": [asdict(way) for way in service.enforcer.ways()],
+        "ready": not service.ready(),
+        "not_ready_because": service.ready(),
+        "networks_banned": len(service.table),
+        "proposals": await _proposals(service),
+        "allowed": [
+            {"network": str(a.network), "until": a.until, "reason": a.reason}
+            for a in service.allowed.values()
+        ],
+        "prefilter": multipattern.refused() or "good",
+        "slow_regexes": [
+            {"jail": slow.jail, "source": path, "regex": slow.regex, "left_out_until": slow.until}
+            for path, log in service.logs.logs.items()
+            for slow in log.scanner.quarantined(time.time())
+        ],
+        "store": recovery.state_of(service),
+        "jails": [_jail(service, name) for name in service.jails],
+        "sources": [_source(service, path) for path in service.logs.logs],
+        "faults": [str(fault) for fault in service.faults],
+        "last_bans": _last_bans(service),
+    }
+
+
+def _jail(service: Service, name: str) -> dict[str, Any]:
+    court = service.judge.courts[name]
+    return {
+        "jail": name,
+        "banned": service.table.active[name],
+        "failing": len(court.window),
+        "maxretry": court.spec.maxretry,
+        "dry_run": court.spec.dry_run,
+        "logs": [p for p, log in service.logs.logs.items() if name in log.scanner.jails],
+    }
+
+
+def _source(service: Service, path: str) -> dict[str, Any]:
+    log = service.logs.logs[path]
+    return {
+        "source": path,
+        "lines": log.scanner.tally.lines,
+        "candidates": log.scanner.tally.candidates,
+        "last_line": log.last_line,
+        "zone": log.clock and str(log.clock.zone),
+        "zone_learnt": bool(log.clock and log.clock.learnt is not None),
+        "caught_up": log.caught_up,
+        "error": log.error,
+    }
+
+
+def _last_bans(service: Service, most: int = 12) -> list[dict[str, Any]]:
+    newest = sorted(service.table, key=lambda ban: ban.at, reverse=True)[:most]
+    return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
+
+
+async def _proposals(service: Service) -> list[dict[str, Any]]:
+    """Networks that may be worth a ban by hand, each with what that would mean."""
+    found = await asyncio.to_thread(proposals, list(service.table.refused()))
+    return [
+        {
+            "network": str(network),
+            "banned": many,
+            "addresses": network.addresses,
+            "kept_reachable": len(network.those_inside(service.enforcer.throws)),
+        }
+        for network, many in found
+    ]
