@@ -5,13 +5,16 @@ Times are epoch seconds (UTC) as floats, durations are seconds; `None` as an end
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 from sidecar.network import Network
 
 Instant: TypeAlias = float
 Seconds: TypeAlias = float
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 Origin: TypeAlias = Literal["log", "manual", "import", "cluster"]
 
 
@@ -86,14 +89,34 @@ class Position:
     tail: bytes = b""
 
 
+class Said(NamedTuple):
+    """One line. `client` is the one address that the server itself names as whose doing this was, None where
+    it names none; `masked` is a proxy that stands in a client's place. `good`: the client logged in as
+    `account`. `excused`: a login failed for a reason that is not the client's."""
+
+    client: str | None = None
+    masked: str | None = None
+    account: str = ""
+    protocol: str = ""
+    good: bool = False
+    excused: bool = False
+    fields: Mapping[str, str] = _NOTHING
+
+
+# A line of which the server names nobody: whom a filter finds in it is not to be believed.
+NOBODY = Said()
+
+
 class Match(NamedTuple):
     """A line that a failregex of a jail matched. `host` is whom it blames, None if nobody; `at` is the
-    line's own time, None if it carries none."""
+    line's own time, None if it carries none; `said` is what the grammar of its log, `source`, makes of it."""
 
     jail: str
     host: str | None
     at: Instant | None
     line: str
+    source: str = ""
+    said: Said | None = None
 
 
 class Failure(NamedTuple):

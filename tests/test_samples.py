@@ -34,17 +34,19 @@ def samples(name: str) -> list[dict[str, Any]]:
 
 
 def told(name: str, sample: dict[str, Any]) -> list[Match | Refused]:
-    """What the whole way up to the verdict says of one sample, in a log of no telling name."""
+    """What the whole way up to the verdict says of one sample, in its log or in one of no telling name."""
     _, given = split_name(f"{name}[{sample.get('options', '')}]" if "options" in sample else name)
     spec, faults = filters.load(FILES, name, given, None)
     assert faults == []
-    scanner = Scanner("/x.log", [JailSpec("j", spec, ())], UTC, Trust([Network.parse("10.0.0.0/8")]))
+    scanner = Scanner(
+        f"/{sample.get('log', 'x.log')}", [JailSpec("j", spec, ())], UTC, Trust([Network.parse("10.0.0.0/8")])
+    )
     told = scanner.scan(sample["line"].encode() + b"\n", NOW)
     return [one for one in told if not isinstance(one, Slow)]
 
 
 def test_every_shipped_filter_has_samples_and_every_sample_a_filter() -> None:
-    assert FILES.filter_names() == NAMES
+    assert [name for name in FILES.filter_names() if not name.endswith("-common")] == NAMES
 
 
 @pytest.mark.parametrize(
@@ -55,9 +57,20 @@ def test_a_shipped_filter_finds_what_it_should_and_blames_nobody_else(
     name: str, sample: dict[str, Any]
 ) -> None:
     matches = [t for t in told(name, sample) if isinstance(t, Match)]
+    reports = [m for m in matches if m.host is None] + [t for t in told(name, sample) if t.host == ""]
+    if sample["found"] and sample["host"] is None:
+        assert len(reports) == 1
+        return
     assert [canonical(m.host) for m in matches] == ([sample["host"]] if sample["found"] else [])
     assert sample.get("victim") not in [m.host for m in matches]
     assert all(m.at is not None for m in matches)
+
+
+def dateless(line: str) -> str:
+    """Without its date, as a regex sees it: at the beginning, or in the brackets of an access log."""
+    return re.sub(
+        r"^(\w+ +\d+ [\d:]+|[\d-]+[ T][\d:,.+]+|[\d/]+ [\d:]+)|(?<=\[)\d\d/\w+/[^\]]*(?=\])", "", line
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,8 +80,7 @@ def test_every_regex_of_a_shipped_filter_has_a_sample_that_only_it_finds(name: s
         index
         for index, pattern in enumerate(spec.failregex)
         for sample in samples(name)
-        if sample["found"]
-        and pattern.regex.search(re.sub(r"^(\w+ +\d+ [\d:]+|\S+[ T][\d:,.+]+)", "", sample["line"]))
+        if sample["found"] and pattern.regex.search(dateless(sample["line"]))
     }
     assert hit == set(range(len(spec.failregex)))
 
@@ -82,15 +94,24 @@ def test_every_regex_of_a_shipped_filter_is_anchored_and_has_a_literal(name: str
         assert pattern.regex.pattern.startswith("^")
         requirement = required(pattern.regex)
         assert requirement is not None
-        assert min(len(literal.text) for literal in requirement) >= 8
+        # What is looked for in a URL is short, and in no URL of Zimbra's; a backtick is in no address.
+        least = 1 if name == "zimbra-inject" else 4 if spec.grammar == "log" else 8
+        assert min(len(literal.text) for literal in requirement) >= least
 
 
 def test_the_shipped_jails_have_the_figures_of_the_practice() -> None:
     found = jails.load(FILES)
     assert found.faults == []
-    figures = {j.name: (j.maxretry, j.findtime, j.bantime) for j in found.jails.values()}
+    practised = ("zimbra-smtp", "zimbra-mail", "zimbra-nginx")
+    figures = {
+        n: (found.jails[n].maxretry, found.jails[n].findtime, found.jails[n].bantime) for n in practised
+    }
     assert figures == {
         "zimbra-smtp": (2, 86400, 360000000),
-        "zimbra-mail": (5, 86400, 360000000),
+        # Three logins, which leave the five lines of the practice and one more.
+        "zimbra-mail": (3, 86400, 360000000),
         "zimbra-nginx": (1, 86400, 360000000),
     }
+    assert {name for name, jail in found.jails.items() if jail.report_only} == {
+        "zimbra-victim", "zimbra-throttle", "zimbra-outage",
+    }  # fmt: skip

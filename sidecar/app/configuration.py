@@ -60,8 +60,8 @@ def load(given: Sequence[str]) -> Loaded:
 def _unusable(jail: jails.JailSpec) -> Iterator[str]:
     """What only the rooms that run a filter can tell of it."""
     grammar = jail.filter.grammar
-    if grammar is not None and grammar not in GRAMMARS:
-        yield f"zmban.grammar = {grammar!r} is not known; there are: {', '.join(GRAMMARS)}"
+    if grammar is not None and grammar not in (*GRAMMARS, "log"):
+        yield f"zmban.grammar = {grammar!r} is not known; there are: {', '.join(GRAMMARS)}, log"
     try:
         Prefilter([jail.filter], [jail.logencoding])
     except ScanError as error:

@@ -8,7 +8,11 @@ from collections.abc import Iterable, Sequence
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import NEVER, Earlier, History
 from sidecar.bans.table import BanTable
+from sidecar.detect import certainty
+from sidecar.detect.certainty import Certainty
+from sidecar.detect.distinct import Distinct
 from sidecar.detect.evidence import Evidence
+from sidecar.detect.logins import Logins
 from sidecar.detect.window import Enough, Window
 from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.increment import weight
@@ -19,6 +23,9 @@ from sidecar.network import Network, PrefixSet
 # While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
 _LIVE_TOLERANCE = 60.0
 _MOST_KNOWN = 20_000
+_OUTAGE_SECONDS = 5.0
+# In which field of the grammar a distinct value stands.
+_FIELDS = {"recipient": "to", "sender": "from"}
 
 
 def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:
@@ -34,6 +41,10 @@ class Court:
     def __init__(self, spec: JailSpec, evidence: Evidence, guard: Guard) -> None:
         self.spec = spec
         self.window = Window(spec.findtime, spec.maxretry, spec.maxmatches, evidence)
+        # What only a log says that may be forged.
+        self.unsure = Window(spec.findtime, certainty.ENOUGH, spec.maxmatches, evidence)
+        self.logins = Logins() if spec.count == "logins" else None
+        self.distinct = Distinct(spec.findtime) if spec.distinct else None
         # An attacker's address stands on thousands of lines; what it means is found out once.
         self.known: dict[str | None, tuple[Network | None, str | None]] = {}
         self.ignored = PrefixSet(spec.ignoreip)
@@ -45,6 +56,32 @@ class Court:
         # Most attackers are nobody that any list knows, and that is one question.
         self.matters = guard.matters(ignored)
         self.known.clear()
+
+    def objection(self, match: Match) -> str | None:
+        """Why a match counts for nothing in this jail, whatever came before it."""
+        if self.spec.report_only:
+            return "report-only"
+        excused = self.logins is not None and match.said is not None and match.said.excused
+        return "not-counted" if excused else None
+
+    def passed_over(self, match: Match, network: Network, at: Instant) -> str | None:
+        """Why a match counts for nothing: a word of `refused_total`, or nothing ("") where it only says again
+        what was counted."""
+        if objection := self.objection(match):
+            return objection
+        said = match.said
+        if said is None:
+            return None
+        if self.logins is not None:
+            voice = f"{match.source} {said.fields.get('component', '')}"
+            if not self.logins.new(network, said.account, voice, at):
+                return ""
+        if self.distinct is not None:
+            field = _FIELDS.get(self.spec.distinct)
+            value = said.fields.get(field) if field else said.account
+            if value and not self.distinct.new(network, value, at):
+                return ""
+        return None
 
 
 class Judge:
@@ -68,6 +105,9 @@ class Judge:
         self.history = history or History()
         # Who is at work on this host: no log bans them.
         self.admins: set[Network] = set()
+        self._certainty = Certainty()
+        # When each jail that only reports did so last.
+        self._reported: dict[str, Instant] = {}
         self._remembers = any(court.spec.increment for court in self.courts.values())
 
     @property
@@ -91,19 +131,48 @@ class Judge:
         spec = court.spec
         if now - at >= spec.findtime:
             return ()
+        if spec.report_only:
+            self._reported[spec.name] = at
+            client = match.said and match.said.client
+            return (Refused(match.host or "", match.jail, at, "report-only", client, match.line),)
         network, refusal = court.known.get(match.host) or self._whom(match.host, court)
         if network is None or refusal:
             return (Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line),)
+        self._certainty.see(network, match.source, at)
+        passed_over = (
+            "not-counted" if self._excused(spec, match, at) else court.passed_over(match, network, at)
+        )
+        if passed_over is not None:
+            client = match.said and match.said.client
+            told = Refused(match.host or "", match.jail, at, passed_over, client, match.line)
+            return (told,) if passed_over else ()
         failure = Failure(match.jail, network, at, match.line)
         earlier = self._earlier(spec, network) if spec.increment else NEVER
         heavy = self._weight(spec, earlier, at) if earlier.times else 1
-        enough = court.window.add(network, at, match.line, heavy)
+        sure = spec.maxretry >= certainty.ENOUGH or self._certainty.sure(network, match.source, at)
+        enough = (court.window if sure else court.unsure).add(network, at, match.line, heavy if sure else 1)
         if enough is None:
-            return (failure,)
+            unsure = Refused(match.host or "", match.jail, at, "unconfirmed", match.host, match.line)
+            return (failure,) if sure else (unsure,)
         if any(network.covers(admin) for admin in self.admins):
             refused = Refused(match.host or "", match.jail, at, "admin-session", line=match.line)
             return (failure, refused, Spent(match.jail, network))
         return (failure, self._verdict(spec, network, at, now, enough, earlier))
+
+    def _excused(self, spec: JailSpec, match: Match, at: Instant) -> bool:
+        """Whether a login failed while another jail reported that the server was at fault."""
+        if not spec.excused_by or match.said is None or not match.said.protocol:
+            return False
+        reported = self._reported.get(spec.excused_by)
+        return reported is not None and abs(at - reported) <= _OUTAGE_SECONDS
+
+    def objection(self, match: Match) -> str | None:
+        """Why a match does not count, whatever came before it; None if it does."""
+        court = self.courts[match.jail]
+        if court.spec.report_only:
+            return court.objection(match)
+        network, refusal = self._whom(match.host, court)
+        return (refusal or court.objection(match)) if network else refusal or "no-address"
 
     def _verdict(
         self,
@@ -209,4 +278,5 @@ class Judge:
                     meant.add(network.unit(court.spec.ipv4_prefix, court.spec.ipv6_prefix))
                 for one in meant:
                     court.window.forget(one)
+                    court.unsure.forget(one)
         return meant

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import FiniteFloat, validate_call
 
-from sidecar.app import importing, state
+from sidecar.app import helpdesk, importing, state
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
 from sidecar.kernel.routes import RouteKind
@@ -72,6 +72,7 @@ class Orders:
             "bans": self.bans,
             "import": self.import_,
             "status": self.status,
+            "explain": self.explain,
             "flush": self.flush,
             "resume": self.resume,
         }
@@ -218,6 +219,10 @@ class Orders:
         await self._service.drift.keep_ingress()
         await self._service.verify()
         return {"result": "resumed", "written": written}
+
+    async def explain(self, subject: str) -> dict[str, Any]:
+        """Why an address, a network or an account is or is not banned."""
+        return await helpdesk.explain(self._service, subject)
 
     async def status(self) -> dict[str, Any]:
         """State of jails, sources and kernel."""

@@ -11,6 +11,7 @@ from typing import Any
 from sidecar.detect import grammar
 from sidecar.detect.grammar import Grammar, Trust
 from sidecar.detect.matcher import LONGEST_LINE, Matcher, Outcome
+from sidecar.detect.scanner import refused
 from sidecar.fail2ban import filters, hints, jails
 from sidecar.fail2ban.datepatterns import Template
 from sidecar.fail2ban.files import ConfigFiles
@@ -120,19 +121,19 @@ def read(
     zone: tzinfo,
     now: Instant,
     trust: Trust,
-    log: str | None,
+    log: str,
     *,
     undated: bool,
     check_all: bool = False,
 ) -> Iterator[Reading]:
     """One Reading per line, in order, one filter instance for all.
 
-    `log` names the grammar of the log, if its name tells; `undated`: every line happens now; `check_all`:
+    `log` is its path, whose name may tell its grammar; `undated`: every line happens now; `check_all`:
     look for every failregex that matches, not only for the first.
     """
     matcher = Matcher(spec, zone)
-    name = spec.grammar or log
-    blame = grammar.GRAMMARS[name] if name else None
+    # Without a log, a filter of whichever log is one of nginx's.
+    blame = grammar.chosen(spec.grammar, log or ("nginx.access.log" if spec.grammar == "log" else ""))
     for number, line in enumerate(lines, start=1):
         if too_long(line):
             yield Reading(number, line, False, False, None, now if undated else None, {}, -1)
@@ -170,9 +171,11 @@ def _blamed(outcome: Outcome, blame: Grammar | None, trust: Trust) -> tuple[bool
     host = outcome.host
     if blame is None or not outcome.matched:
         return outcome.matched, host, None
-    client = blame(outcome.text, trust)
-    matched = client is not None and (host is None or canonical(host) == canonical(client))
-    return matched, client, None if matched else client or "nobody"
+    said = blame(outcome.text, trust)
+    if said is None:
+        return True, host, None
+    matched = refused(said, host) is None
+    return matched, said.client, None if matched else said.client or "nobody"
 
 
 def too_long(line: str) -> bool:

@@ -20,6 +20,7 @@ _COMMANDS = {
     "check": "sidecar.cli.check",
     "regex": "sidecar.cli.regex",
     "replay": "sidecar.cli.replay",
+    "explain": "sidecar.cli.explain",
     "ban": "sidecar.cli.control",
     "unban": "sidecar.cli.control",
     "allow": "sidecar.cli.control",

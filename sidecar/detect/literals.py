@@ -25,6 +25,9 @@ class Literal(NamedTuple):
 Requirement = frozenset[Literal]
 _WORD = re.compile(r"\w", re.ASCII)
 _MOST_ALTERNATIVES = 64
+# Words of so many lines of a mail log that to look for them finds nothing out.
+_MARKS = " /[=<:"
+_EVERYWHERE = {"postfix", "smtpd", "from", "to", "helo"}
 
 
 def required(pattern: re.Pattern[str]) -> Requirement | None:
@@ -39,7 +42,10 @@ def required(pattern: re.Pattern[str]) -> Requirement | None:
 
 
 def _strength(requirement: Requirement) -> tuple[int, int]:
-    return min(len(literal.text) for literal in requirement), -len(requirement)
+    least = min(
+        0 if literal.text.strip(_MARKS) in _EVERYWHERE else len(literal.text) for literal in requirement
+    )
+    return least, -len(requirement)
 
 
 class _Walk:
@@ -109,10 +115,14 @@ class _Walk:
             self.close()
 
     def branch(self, branches: Any, caseless: bool) -> None:
-        self.close()
         alternatives: set[Literal] = set()
+        before = self.run, self.caseless
+        self.close()
         for inner in branches:
-            best = max(_Walk().requirements(inner, caseless), key=_strength, default=None)
+            # What stands before the branch stands right before each of its ways.
+            walk = _Walk()
+            walk.run, walk.caseless = before
+            best = max(walk.requirements(inner, caseless), key=_strength, default=None)
             if best is None:
                 return
             alternatives |= best

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from sidecar.detect import grammar
-from sidecar.detect.grammar import Grammar, Trust
+from sidecar.detect.grammar import Grammar, Trust, chosen
 from sidecar.detect.matcher import LONGEST_LINE, Matcher, Outcome
 from sidecar.detect.prefilter import Prefilter, Sifted
+from sidecar.detect.secrets import without_secrets
 from sidecar.fail2ban.dates import LineDates
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Instant, Match, Refused, Slow
+from sidecar.model import Instant, Match, Refused, Said, Slow
 from sidecar.network import Network
 
 
@@ -55,14 +55,12 @@ class Scanner:
             key = (jail.logtimezone, jail.filter.datepattern)
             found = dates.setdefault(key, LineDates(jail.logtimezone or zone, jail.filter.datepattern))
             matcher = Matcher(jail.filter, zone, found)
-            self._readers.append(_Reader(jail, jail.name, jail.logencoding, matcher, self._grammar(jail)))
+            self._readers.append(
+                _Reader(jail, jail.name, jail.logencoding, matcher, chosen(jail.filter.grammar, path))
+            )
         # A jail that names a zone for the log knows better than what could be learnt.
         self._untold = [found for (told, _), found in dates.items() if told is None]
         self._first_untold = next((jail for jail in jails if jail.logtimezone is None), None)
-
-    def _grammar(self, jail: JailSpec) -> Grammar | None:
-        name = jail.filter.grammar or grammar.of_log(self.path)
-        return grammar.GRAMMARS[name] if name else None
 
     @property
     def datepattern(self) -> list[str] | None:
@@ -139,14 +137,13 @@ class Scanner:
         else:
             host, at, text = found
             evidence = line
-        if reader.blame is not None:
-            client = reader.blame(text, self._trust)
-            if client is None:
-                return Refused(host or "", name, at, "masked", None, line)
-            if host is not None and not _same(host, client):
-                return Refused(host, name, at, "framed", client, line)
-            host = client
-        return Match(name, host, at, evidence)
+        evidence = without_secrets(evidence)
+        said = reader.blame(text, self._trust) if reader.blame is not None else None
+        if said is None or reader.jail.report_only:
+            return Match(name, said.client if said else host, at, evidence, self.path, said)
+        if refusal := refused(said, host):
+            return Refused(host or "", name, at, refusal, said.client or said.masked, evidence)
+        return Match(name, said.client, at, evidence, self.path, said)
 
     @staticmethod
     def _slow(name: str, matcher: Matcher, at: Instant | None, line: str, now: Instant) -> Refused | Slow:
@@ -159,6 +156,14 @@ class Scanner:
 
 def _decoded(raw: bytes, encoding: str) -> str:
     return raw.rstrip(b"\r").decode(encoding, "replace")
+
+
+def refused(said: Said, host: str | None) -> str | None:
+    """Why a line of this grammar does not count against the host that a regex finds in it, as a word of
+    `refused_total`; None if it counts against the grammar's client."""
+    if said.client is None:
+        return "masked" if said.masked else "no-client"
+    return "framed" if host is not None and not _same(host, said.client) else None
 
 
 def _same(host: str, client: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 
-from sidecar.fail2ban import actions, filters, hints, ignoring
+from sidecar.fail2ban import actions, filters, hints, ignoring, own
 from sidecar.fail2ban.arithmetic import evaluate
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.filters import FilterSpec
@@ -18,7 +18,6 @@ from sidecar.fail2ban.options import Options
 from sidecar.model import ConfigError, Fault, Seconds
 from sidecar.network import Network
 
-_OWN = {"zmban.dry_run", "zmban.ipv4_prefix", "zmban.ipv6_prefix"}
 # Longer is for ever; it also bounds what a calendar has to show.
 _LONGEST_BAN = 100 * 365.25 * 86400
 _NOT_JAILS = {"DEFAULT", "INCLUDES"}
@@ -38,8 +37,7 @@ class JailSpec:
     """One enabled jail, ready to run. Durations in seconds; `bantime` None is for ever.
 
     `ignoreip` are the networks that are known when the configuration is read, `ignored` is where more
-    come from: host names, and files that may change.
-    """
+    come from: host names, and files that may change. The last five are `own.py`'s."""
 
     name: str
     filter: FilterSpec
@@ -56,6 +54,10 @@ class JailSpec:
     ipv4_prefix: int = 32
     ipv6_prefix: int = 64
     dry_run: bool = False
+    report_only: bool = False
+    count: own.Count = "lines"
+    distinct: str = ""
+    excused_by: str = ""
 
 
 @dataclass(slots=True)
@@ -158,11 +160,9 @@ class _Reader:
             ignored=ignored,
             logtimezone=options.timezone(),
             logencoding=options.encoding(),
-            ipv4_prefix=options.whole("zmban.ipv4_prefix", 32, 8, 32),
-            ipv6_prefix=options.whole("zmban.ipv6_prefix", 64, 16, 128),
-            dry_run=options.boolean("zmban.dry_run") or not bans,
+            **own.read(options),
         )
-        return jail if spec else None
+        return replace(jail, dry_run=jail.dry_run or not bans) if spec else None
 
     def _filter(self) -> FilterSpec | None:
         options = self._options
@@ -191,8 +191,8 @@ class _Reader:
         options = self._options
         for key in sorted(options.values.keys()):
             # A dry run that is misspelt bans for years: our own options are never passed over.
-            if key.startswith(("zmban.", "zmban_")) and key not in _OWN:
-                text = f"{key} is not known in a jail; there are: {', '.join(sorted(_OWN))}"
+            if key.startswith(("zmban.", "zmban_")) and key not in own.KEYS:
+                text = f"{key} is not known in a jail; there are: {', '.join(sorted(own.KEYS))}"
                 options.fault(key, text)
             elif meant := options.misspelt(key):
                 options.fault(key, f"{key} is not known in a jail; did you mean {meant}?", warning=True)

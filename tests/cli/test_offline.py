@@ -293,12 +293,12 @@ def test_check_warns_of_a_regex_that_a_client_s_text_may_imitate(tmp_path: Path)
     (tmp_path / "filter.d").mkdir()
     loose = "[Definition]\nfailregex = client\\s+sent\\s+invalid\\s+method.*client:\\s+<HOST>, server\n"
     (tmp_path / "filter.d/n.conf").write_text(loose, encoding="utf-8")
-    (tmp_path / "jail.local").write_text("[n]\nenabled=1\nlogpath=/x/nginx.log\n", encoding="utf-8")
+    (tmp_path / "jail.local").write_text("[n]\nenabled=1\nlogpath=/x/app.log\n", encoding="utf-8")
     assert f"{tmp_path}/filter.d/n.conf:2: warning:" in zmban("--config", tmp_path, "check").stdout
     (tmp_path / "filter.d/n.conf").write_text(loose + "zmban.grammar = nonsense\n", encoding="utf-8")
     done = zmban("--config", tmp_path, "check")
     assert done.returncode == 78
-    assert "zmban.grammar = 'nonsense' is not known; there are: mailbox" in done.stdout
+    assert "zmban.grammar = 'nonsense' is not known; there are: zimbra, mailbox" in done.stdout
 
 
 def test_a_hostile_line_costs_no_more_than_its_length(tmp_path: Path) -> None:

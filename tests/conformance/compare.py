@@ -58,7 +58,7 @@ def readings(session: Session) -> Iterator[Reading]:
     if errors:
         raise ConfigError("; ".join(errors))
     lines = [record.line for record in session.records]
-    return regex.read(lines, found.spec, zone(ZONE), NOW, Trust(()), None, undated=session.journal)
+    return regex.read(lines, found.spec, zone(ZONE), NOW, Trust(()), "", undated=session.journal)
 
 
 def verdicts(session: Session) -> list[Verdict]:

@@ -51,5 +51,5 @@ def test_a_date_is_read_and_cut_out_alike(pattern: str, line: str, failregex: st
     host, at, _ = ast.literal_eval(told.strip().removesuffix(","))
     spec, faults = inline(failregex, datepattern=pattern)
     assert faults == []
-    (reading,) = regex.read([line], spec, UTC, datetime.now(UTC).timestamp(), Trust(()), None, undated=False)
+    (reading,) = regex.read([line], spec, UTC, datetime.now(UTC).timestamp(), Trust(()), "", undated=False)
     assert (reading.host, reading.time) == (host, int(at))

@@ -35,7 +35,7 @@ def line(context: str, thread: str = "qtp1-2:https://m/service/soap/AuthRequest"
     ],
 )
 def test_the_client_is_the_right_most_address_that_is_no_proxy(context: str, client: str | None) -> None:
-    assert mailbox.client(line(context), TRUST) == client
+    assert mailbox.client(line(context), TRUST).client == client
 
 
 @pytest.mark.parametrize(
@@ -47,27 +47,27 @@ def test_the_client_is_the_right_most_address_that_is_no_proxy(context: str, cli
     ],
 )
 def test_a_url_cannot_begin_the_context(thread: str) -> None:
-    assert mailbox.client(line("oip=203.0.113.7;", thread), TRUST) == "203.0.113.7"
+    assert mailbox.client(line("oip=203.0.113.7;", thread), TRUST).client == "203.0.113.7"
 
 
 def test_a_message_cannot_imitate_the_context() -> None:
     says = "SoapEngine - handler exception: authentication failed for [x] [oip=198.51.100.99;] a - b]"
-    assert mailbox.client(line("oip=203.0.113.7;", says=says), TRUST) == "203.0.113.7"
-    assert mailbox.client(line("", says=says), TRUST) is None
+    assert mailbox.client(line("oip=203.0.113.7;", says=says), TRUST).client == "203.0.113.7"
+    assert mailbox.client(line("", says=says), TRUST).client is None
 
 
 def test_where_two_readings_are_possible_nobody_is_blamed() -> None:
     forged = " DEBUG [qtp1:http://m/Sync?x][oip=198.51.100.99;ua=][oip=203.0.113.7;Cmd=Sync;] sync - HTTP 401"
-    assert mailbox.client(forged, TRUST) is None
+    assert mailbox.client(forged, TRUST).client is None
     honest = " DEBUG [qtp1:http://m/Sync?User=a][oip=203.0.113.7;Cmd=Sync;] sync - HTTP 401"
-    assert mailbox.client(honest, TRUST) == "203.0.113.7"
+    assert mailbox.client(honest, TRUST).client == "203.0.113.7"
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_no_user_agent_and_no_account_can_name_somebody_else(agent: str, account: str) -> None:
     escaped = agent.replace(";", ";;").replace("\r", " ").replace("\n", " ")
     text = line(f"oip=203.0.113.7;ua={escaped};", says=f"SoapEngine - failed for [{account}], x")
-    assert mailbox.client(text, TRUST) in ("203.0.113.7", None)
+    assert mailbox.client(text, TRUST).client in ("203.0.113.7", None)
 
 
 @given(st.text(max_size=120))
@@ -77,4 +77,7 @@ def test_no_text_breaks_the_grammar(text: str) -> None:
 
 def test_a_log_is_known_by_its_file_name() -> None:
     assert of_log("/opt/zimbra/log/mailbox.log.2026-01-05") == "mailbox"
-    assert of_log("/var/log/zimbra.log") is None
+    assert of_log("/var/log/zimbra.log") == "zimbra"
+    assert of_log("/opt/zimbra/log/nginx.access.log-20260105.gz") == "nginx-access"
+    assert of_log("/opt/zimbra/log/nginx.log") == "nginx"
+    assert of_log("/var/log/auth.log") is None

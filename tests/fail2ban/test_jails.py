@@ -192,8 +192,8 @@ def test_a_ban_of_more_than_a_hundred_years_is_for_ever(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("zmban.dryrun = true", "there are: zmban.dry_run"),
-        ("zmban.dry-run = true", "there are: zmban.dry_run"),
+        ("zmban.dryrun = true", "zmban.distinct, zmban.dry_run,"),
+        ("zmban.dry-run = true", "zmban.distinct, zmban.dry_run,"),
         ("zmban.dry_run = maybe", "neither true nor false"),
         ("zmban.grammar = mailbox", "not known in a jail"),
     ],

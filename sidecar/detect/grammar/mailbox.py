@@ -9,16 +9,37 @@ from __future__ import annotations
 import re
 
 from sidecar.detect.grammar.trust import Trust
+from sidecar.model import NOBODY, Said
 
-_HEAD = re.compile(r"\s*(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s+\[")
+# Docker's swarm puts `task@node | ` before what a container prints.
+_HEAD = re.compile(r"\s*(?:[\w.-]+@[\w.-]+ +\| *)?(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s+\[")
 _SEAM = re.compile(r"\]\[")
 _KEY = re.compile(r"([A-Za-z]\w*)=")
 _VALUE = re.compile(r"((?:[^;]|;;)*);(?!;)")
-_COMPONENT = re.compile(r" ?[\w.$-]+ - ")
+# What renders a log for the web turns the hyphen into a dash.
+_COMPONENT = re.compile(r" ?([\w.$-]+) [-\N{EN DASH}] ")
+_ATTRIBUTE = re.compile(r"(\w+)=((?:[^;]|;;)*); ?")
+_FAILED = "authentication failed for "
+_ACCOUNT = re.compile(r"authentication failed for (?:\[([^\]]*)\]|(\S+))")
+_EXCUSED = re.compile(
+    r"must change password|account lockout|lockout|account is (?:in )?(?:maintenance|locked|closed|pending)"
+    r"|account inactive|domain (?:is )?(?:suspended|closed|locked)|preauth mismatch|preauth expired"
+    r"|invalid request|external LDAP auth failed(?!.*data 52e)"
+)
+_IMAP_GOOD = re.compile(r"user (\S+) authenticated, mechanism=")
 
 
-def context(text: str) -> dict[str, str] | None:
-    """The keys of a dateless line's `[k=v;]` part, values unescaped; None if it is not of this form.
+class Line:
+    """The parts of one dateless line. `fields` are the context's, values unescaped."""
+
+    __slots__ = ("component", "fields", "message")
+
+    def __init__(self, fields: dict[str, str], component: str, message: str) -> None:
+        self.fields, self.component, self.message = fields, component, message
+
+
+def parts(text: str) -> Line | None:
+    """Take a line apart; None if it is not of this form.
 
     A key that stands twice keeps its first value: the server writes each once.
     """
@@ -29,19 +50,20 @@ def context(text: str) -> dict[str, str] | None:
     # wrote between thread and context, whatever the URL says.
     blank = text.find(" ", head.end())
     if text[blank - 1 : blank + 2] == "] [":
-        return _fields(text, blank + 2)
+        return _context(text, blank + 2)
     # sync.log has no blank there. Then a URL can imitate the seam; where two readings are possible,
     # nobody is blamed.
     seams = [found.end() for found in _SEAM.finditer(text, head.end(), blank)]
-    readings = [fields for seam in seams if (fields := _fields(text, seam)) is not None]
+    readings = [line for seam in seams if (line := _context(text, seam)) is not None]
     return readings[0] if len(readings) == 1 else None
 
 
-def _fields(text: str, at: int) -> dict[str, str] | None:
+def _context(text: str, at: int) -> Line | None:
     fields: dict[str, str] = {}
     while True:
         if text.startswith("]", at):
-            return fields if _COMPONENT.match(text, at + 1) else None
+            found = _COMPONENT.match(text, at + 1)
+            return Line(fields, found[1], text[found.end() :]) if found else None
         key = _KEY.match(text, at)
         value = _VALUE.match(text, key.end()) if key else None
         if key is None or value is None:
@@ -50,13 +72,46 @@ def _fields(text: str, at: int) -> dict[str, str] | None:
         at = value.end()
 
 
-def client(text: str, trust: Trust) -> str | None:
-    """The address to blame: the right-most element of `oip` that is no trusted proxy, if there is no
-    `ip` or `ip` is a trusted proxy; else `ip`, whatever `oip` says."""
-    fields = context(text)
-    if not fields:
-        return None
+def client(text: str, trust: Trust) -> Said:
+    """Blames the right-most element of `oip` that is no trusted proxy, if there is no `ip` or `ip` is a
+    trusted proxy; else `ip`, whatever `oip` says."""
+    line = parts(text)
+    if line is None:
+        return NOBODY
+    fields = line.fields
     peer, forwarded = fields.get("ip"), fields.get("oip")
-    if forwarded and (peer is None or trust.is_proxy(peer)):
-        return trust.client(forwarded.split(","))
-    return trust.client([peer]) if peer else None
+    elements = forwarded.split(",") if forwarded and (peer is None or trust.is_proxy(peer)) else [peer or ""]
+    who, masked = trust.client(elements)
+    return _told(line)._replace(client=who, masked=masked)
+
+
+def _told(line: Line) -> Said:
+    """All but the client."""
+    fields, message = {**line.fields, "component": line.component, "message": line.message}, line.message
+    protocol = fields.get("oproto", "")
+    if line.component == "security" and message.startswith("cmd="):
+        said = {k: v.replace(";;", ";") for k, v in reversed(_ATTRIBUTE.findall(message))}
+        fields |= {key: said[key] for key in ("cmd", "account", "protocol", "error") if key in said}
+        login = said["cmd"] in ("Auth", "AdminAuth")
+        failed = " error=" in message
+        return Said(
+            account=said.get("account", ""),
+            protocol=protocol or said.get("protocol", "admin" if said["cmd"] == "AdminAuth" else ""),
+            good=login and not failed,
+            excused=login and failed and _excused(said.get("error", "")),
+            fields=fields,
+        )
+    if _FAILED in message:
+        found = _ACCOUNT.search(message)
+        account = (found[1] or found[2] or "") if found else ""
+        spoken = {"SoapEngine": "soap", "imap": "imap", "pop3": "pop3", "pop": "pop3"}
+        told = protocol or spoken.get(line.component, "")
+        return Said(None, None, account, told, False, _excused(message), fields)
+    if line.component == "imap" and (found := _IMAP_GOOD.match(message)):
+        return Said(None, None, found[1], "imap", good=True, fields=fields)
+    return Said(None, None, fields.get("name", ""), protocol, fields=fields)
+
+
+def _excused(message: str) -> bool:
+    """Whether a login failed through no fault of the client; what is in brackets is the client's word."""
+    return _EXCUSED.search(message.rpartition("]")[2]) is not None

@@ -1,4 +1,4 @@
-"""Which element of a list of forwarded addresses is the client: the right-most that is no proxy of ours."""
+"""Which of the addresses in a line is the client: the right-most that is no proxy of ours."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ class Trust:
         except ValueError:
             return False
 
-    def client(self, elements: Iterable[str]) -> str | None:
-        """Walk from the right past trusted proxies. None where an element on the way is no address."""
+    def client(self, elements: Iterable[str]) -> tuple[str | None, str | None]:
+        """(client, None), or (None, proxy) where a client is hidden behind a proxy of ours: walk from the
+        right past trusted proxies. (None, None) where an element on the way is no address."""
+        masked: str | None = None
         for element in reversed([e.strip() for e in elements]):
             try:
                 Network.parse(element)
             except ValueError:
-                return None
+                return None, None
             if not self.is_proxy(element):
-                return element
-        return None
+                return element, None
+            masked = masked or element
+        return None, masked

@@ -1,0 +1,63 @@
+"""nginx.log: `[level] PID#TID: *CONNECTION text, client: ADDRESS, server: NAME, request: "...", ...`.
+
+nginx writes paths, requests, hosts and referrers as they came, in quotation marks, and escapes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sidecar.detect.grammar.trust import Trust
+from sidecar.model import NOBODY, Said
+
+_HEAD = re.compile(r"\s*\[[a-z]+\] \d+#\d+: \*\d+ ")
+_CLIENT = re.compile(r", client: ([0-9A-Fa-f:.]+)(?:, server: |$)")
+_CONNECTED = re.compile(r"client ([0-9A-Fa-f:.]+):\d+ connected to \S+$")
+# In these the text in quotation marks is the server's.
+_OWN = re.compile(r'client login failed: "[^"]*" while in http auth state$')
+# Then every value must end where nginx ends it: whoever closes a quotation mark of his own is found out.
+_STRICT = re.compile(
+    r", client: [0-9A-Fa-f:.]+, server: [^\",]*"
+    r"(?:, (?:request|subrequest|upstream|host|referrer|login): \"[^\"]*\")*$"
+)
+_LOGIN = re.compile(r', login: "([^"]*)"(?:, upstream: \S+)?$')
+_PORT = re.compile(r", server: \S*?:(\d+)(?:,|$)")
+_PROTOCOLS = {
+    "25": "smtp",
+    "465": "smtp",
+    "587": "smtp",
+    "143": "imap",
+    "993": "imap",
+    "110": "pop3",
+    "995": "pop3",
+}
+
+
+def client(text: str, _: Trust) -> Said:
+    """Blames the `client:` that nginx wrote; nobody where a client's own text may have written it."""
+    head = _HEAD.match(text)
+    if head is None:
+        return NOBODY
+    if connected := _CONNECTED.match(text, head.end()):
+        return _said(connected[1], text[head.end() :])
+    found = _CLIENT.search(text, head.end())
+    if found is None:
+        return NOBODY
+    before = text[head.end() : found.start()]
+    if '"' in before and not _OWN.match(before) and not _STRICT.match(text, found.start()):
+        return NOBODY
+    return _said(found[1], before, text[found.start() :])
+
+
+def _said(address: str, message: str, rest: str = "") -> Said:
+    login, port = _LOGIN.search(rest), _PORT.match(rest, len(f", client: {address}"))
+    # Zimbra's nginx listens on the usual ports, or inside a container on 11143 for 143.
+    protocol = _PROTOCOLS.get(port[1][-3:].lstrip("0") if port else "", "") or "http"
+    return Said(
+        address,
+        None,
+        login[1] if login else "",
+        protocol,
+        good=message == "client logged in" and login is not None,
+        fields={"message": message, **({"login": login[1]} if login else {})},
+    )

@@ -1,0 +1,135 @@
+"""zimbra.log: `HOST PROGRAM[PID]: message` by syslog; Postfix's client token, and what others write.
+
+Postfix names a client once, behind words of its own: `from NAME[ADDRESS]`. What the client says (commands,
+HELO, addresses) comes behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sidecar.detect.grammar.trust import Trust
+from sidecar.model import NOBODY, Said
+
+_HEAD = re.compile(
+    r"\s*(?:[\w.-]+@[\w.-]+ +\| *)?(?:<\w+\.\w+>\s+)?(\S+)\s+([^\s:\[]+)(?:\[\d+\])?:"
+    r"(?: \[ID \d+ \w+\.\w+\])? ?"
+)
+_REPEATED = re.compile(r"message repeated (\d+) times: \[ ?(.*)\]\s*$", re.DOTALL)
+_POSTFIX = re.compile(r"postfix[\w-]*/(?:[\w-]+/)*([\w-]+)$")
+_ADDRESS = r"(?:IPv6:)?([0-9A-Fa-f:.]+)"
+_TOKEN = rf"[^\[\]\s]*\[{_ADDRESS}\](?::\d+)?"
+_QUEUE = r"(?:[0-9A-Za-z]{5,}: )?"
+# The words between the beginning and the client are Postfix's own: none of them is a client's.
+_SMTPD = re.compile(
+    rf"{_QUEUE}(?:"
+    r"warning: (?=[^\[\]\s]*\[[^\]\s]*\](?::\d+)?: )"
+    r"|warning: non-SMTP command from "
+    r"|warning: [A-Z][A-Za-z ]* limit exceeded: \d+ from "
+    r"|warning: [Ii]llegal address syntax from "
+    r"|(?:dis)?connect from "
+    r"|(?:lost connection|timeout|too many errors|improper command pipelining)"
+    r" after [A-Z-]+(?: \([^)]*\))? from "
+    r"|SSL_accept error from |setting up TLS connection from "
+    r"|[A-Z][a-z]+ TLS connection established from "
+    r"|client="
+    r"|[a-z_]+: [A-Z-]+ from "
+    rf"){_TOKEN}(?=[:,; ]|$)(.*)",
+    re.DOTALL,
+)
+_HOSTNAME = re.compile(rf"warning: hostname \S+ does not resolve to address {_ADDRESS}(?=:|$)")
+_POSTSCREEN = re.compile(
+    r"(?:NOQUEUE: reject: [A-Z]+ from "
+    r"|(?:[A-Z][A-Z-]+ )+(?:rank \d+ for |(?:\d+ )?after [\d.]+ from |from )?)"
+    rf"\[{_ADDRESS}\]:\d+(.*)",
+    re.DOTALL,
+)
+_DNSBLOG = re.compile(rf"addr {_ADDRESS} (?:listed by domain|blocked by domain)")
+_ANVIL = re.compile(rf"statistics: max [a-z ]+ rate \d+/\d+s for \([\w.-]+:{_ADDRESS}\)")
+_AMAVIS = re.compile(rf"\([\w-]+\) (Passed|Blocked) ([A-Z-]+)[^\[]*\[{_ADDRESS}\]:\d+ ")
+_SASL = re.compile(
+    r": SASL ([\w-]{1,32}) authentication failed(?:: ?(.*?))?(?:, sasl_username=(.*))?$", re.DOTALL
+)
+_LOGIN = re.compile(r", sasl_method=[\w-]+, sasl_username=([^,\s]+)")
+_ENVELOPE = re.compile(r" (from|to|proto|helo)=<?([^>\s]*)>?")
+_SASLAUTHD = re.compile(r"auth_zimbra: (\S+) auth (OK|failed)")
+_SSHD = re.compile(
+    rf"(?:Failed|Accepted|Invalid|Postponed) .*\bfrom {_ADDRESS} port \d+(?: ssh2?)?(?:: .*)?$"
+)
+_OUTAGE = re.compile(
+    r"Connection lost to authentication server|Invalid authentication mechanism|generic failure|[Tt]emporary"
+    r"|internal error|no mechanism available|cannot connect|unable to|authentication server"
+)
+_LOCAL = ("slapd", "opendkim", "opendmarc", "zmconfigd", "zimbramon", "clamd", "freshclam", "cbpolicyd")
+
+
+def client(text: str, _: Trust) -> Said | None:
+    """Blames the client that the program names; None for a line of a program that is not known here."""
+    head = _HEAD.match(text)
+    if head is None:
+        return None
+    message, times = text[head.end() :], "1"
+    if repeated := _REPEATED.match(message):
+        times, message = repeated[1], repeated[2]
+    program = head[2]
+    postfix = _POSTFIX.match(program)
+    read = _PROGRAMS.get(postfix[1] if postfix else program)
+    if read is None:
+        return NOBODY if postfix or program in _LOCAL else None
+    said = read(message)
+    if said is None:
+        return NOBODY if program != "sshd" else None
+    fields = {"host": head[1], "program": program, "message": message, "times": times, **said.fields}
+    return said._replace(fields=fields)
+
+
+def _smtpd(message: str) -> Said | None:
+    found = _SMTPD.match(message)
+    if found is None:
+        hostname = _HOSTNAME.match(message)
+        return Said(hostname[1]) if hostname else None
+    address, rest = found[1], found[2]
+    if failed := _SASL.match(rest):
+        mechanism, reason, account = failed.groups()
+        excused = _OUTAGE.search(reason or "") is not None
+        fields = {"mechanism": mechanism, "reason": reason or ""}
+        return Said(address, None, account or "", "smtp", excused=excused, fields=fields)
+    if login := _LOGIN.match(rest):
+        return Said(address, None, login[1], "smtp", good=True)
+    return Said(address, fields=dict(reversed(_ENVELOPE.findall(rest[-2048:]))))
+
+
+def _postscreen(message: str) -> Said | None:
+    found = _POSTSCREEN.match(message)
+    return Said(found[1]) if found else None
+
+
+def _one(pattern: re.Pattern[str]) -> Callable[[str], Said | None]:
+    def read(message: str) -> Said | None:
+        found = pattern.match(message)
+        return Said(found[1]) if found else None
+
+    return read
+
+
+def _amavis(message: str) -> Said | None:
+    found = _AMAVIS.match(message)
+    return Said(found[3], fields={"action": found[1], "category": found[2]}) if found else None
+
+
+def _saslauthd(message: str) -> Said | None:
+    """Names no client, only whether somebody's password was right."""
+    found = _SASLAUTHD.match(message)
+    return Said(account=found[1], protocol="smtp") if found else None
+
+
+_PROGRAMS: dict[str, Callable[[str], Said | None]] = {
+    "smtpd": _smtpd,
+    "postscreen": _postscreen,
+    "dnsblog": _one(_DNSBLOG),
+    "anvil": _one(_ANVIL),
+    "amavis": _amavis,
+    "saslauthd": _saslauthd,
+    "sshd": _one(_SSHD),
+}

@@ -1,0 +1,181 @@
+"""Whom the grammars of zimbra.log, nginx.log and the access logs blame, and what else they read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.detect.grammar import GRAMMARS, Trust, access, chosen, mailbox, nginx, postfix
+from sidecar.model import NOBODY, Said
+
+TRUST = Trust(())
+A, V = "203.0.113.7", "198.51.100.99"
+SMTPD = " mail postfix/submission/smtpd[4711]: "
+
+
+@pytest.mark.parametrize(
+    ("line", "client"),
+    [
+        (f"{SMTPD}warning: unknown[{A}]: SASL LOGIN authentication failed: x", A),
+        (f"{SMTPD}warning: host.example.net[2001:db8::7]:4711: SASL LOGIN authentication failed: x", "2001:db8::7"),
+        (f"{SMTPD}warning: unknown[unknown]: SASL LOGIN authentication failed: x", None),
+        (f"{SMTPD}warning: hostname x.example.net does not resolve to address {A}: Name or service not known", A),
+        (f"{SMTPD}warning: hostname x.example.net does not resolve to address {V}.evil", None),
+        (f"{SMTPD}NOQUEUE: lost connection after CONNECT from unknown[{A}]", A),
+        (f"{SMTPD}E1988A367B: client=host.example.net[{A}], sasl_method=PLAIN, sasl_username=bob", A),
+        (f"{SMTPD}warning: lmdb:/x is unavailable. open database /x[{V}]: no", None),
+        (f" mail postfix/postscreen[1]: CONNECT from [{A}]:21600 to [10.0.0.1]:25", A),
+        (f" mail postfix/postscreen[1]: NOQUEUE: reject: RCPT from [{A}]:21600: 550 5.7.1 x", A),
+        (f" mail postfix/dnsblog[1]: addr {A} listed by domain zen.example.org as 127.0.0.4", A),
+        (f" mail postfix/anvil[1]: statistics: max connection rate 53/60s for (submission:{A}) at May  7", A),
+        (f" mail amavis[1]: (1-02) Passed CLEAN {{RelayedInbound}}, [{A}]:48460 [{A}] <a@x> -> <b@y>", A),
+        (f" mail postfix/smtp[1]: CF06: to=<x@example.com>, relay=mx.example.com[{V}]:25, status=sent", None),
+        (" mail saslauthd[1]: auth_zimbra: bob auth failed: authentication failed for [bob]", None),
+        (f" <mail.info> mail postfix/smtpd[1]: [ID 197553 mail.info] connect from unknown[{A}]", A),
+        (f" mail postfix/smtpd[1]: message repeated 2 times: [ lost connection after AUTH from unknown[{A}]]", A),
+        (f" mail sshd[1]: Failed password for invalid user x from {V} port 1 ssh2 from {A} port 22 ssh2", A),
+    ],
+)  # fmt: skip
+def test_the_client_of_a_line_of_zimbra_log(line: str, client: str | None) -> None:
+    said = postfix.client(line, TRUST)
+    assert said is not None
+    assert said.client == client
+
+
+def test_of_a_program_that_it_does_not_know_the_filter_alone_decides() -> None:
+    assert postfix.client(f" mail dovecot[1]: auth failed from {A}", TRUST) is None
+    assert postfix.client(" mail sshd[1]: Connection closed", TRUST) is None
+    assert postfix.client(" mail slapd[1]: slapd starting", TRUST) == NOBODY
+
+
+def test_what_else_a_line_of_postfix_says() -> None:
+    failed = postfix.client(
+        f"{SMTPD}warning: unknown[{A}]: SASL LOGIN authentication failed: (reason unavailable), sasl_username=bob@x",
+        TRUST,
+    )
+    assert failed is not None
+    assert (failed.account, failed.protocol, failed.good, failed.excused) == ("bob@x", "smtp", False, False)
+    outage = postfix.client(
+        f"{SMTPD}warning: unknown[{A}]: SASL PLAIN authentication failed: Connection lost to authentication server",
+        TRUST,
+    )
+    assert outage is not None and outage.excused
+    good = postfix.client(f"{SMTPD}DDDD44: client=h[{A}], sasl_method=PLAIN, sasl_username=bob@x", TRUST)
+    assert good is not None and good.good and good.account == "bob@x"
+    reject = postfix.client(
+        f"{SMTPD}NOQUEUE: reject: RCPT from h[{A}]: 550 5.1.1 <y@x>: Recipient address rejected: x; "
+        "from=<a@b> to=<y@x> proto=ESMTP helo=<c>",
+        TRUST,
+    )
+    assert reject is not None
+    assert {key: reject.fields[key] for key in ("from", "to", "helo")} == {
+        "from": "a@b",
+        "to": "y@x",
+        "helo": "c",
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "client"),
+    [
+        (
+            f" [info] 1#1: *7 client sent invalid method while reading client request line, client: {A}, server: _",
+            A,
+        ),
+        (f' [error] 1#1: *7 open() "/x" failed (2: No), client: {A}, server: m, request: "GET /x"', A),
+        (
+            f' [error] 1#1: *7 open() "/x", client: {V}, server: y" failed, client: {A}, server: m, request: "x"',
+            None,
+        ),
+        (
+            f' [error] 1#1: *7 open() "/x" failed (2: No), client: {A}, server: m, referrer: "x, client: {V}, server"',
+            A,
+        ),
+        (f" [info] 1#1: *7 client {A}:54928 connected to 0.0.0.0:25", A),
+        (f" [info] 1#1: *7 client logged in, client: {A}, server: 0.0.0.0:25", A),
+        (" [notice] 1#1: signal process started", None),
+    ],
+)
+def test_the_client_of_a_line_of_nginx_log(line: str, client: str | None) -> None:
+    assert nginx.client(line, TRUST).client == client
+
+
+def test_a_login_through_nginx_names_its_account_and_protocol() -> None:
+    rest = f', client: {A}, server: 0.0.0.0:11143, login: "bob@x"'
+    failed = nginx.client(f' [info] 8#8: *2 client login failed: "no" while in http auth state{rest}', TRUST)
+    assert (failed.account, failed.protocol, failed.good) == ("bob@x", "imap", False)
+    assert nginx.client(f" [info] 8#8: *2 client logged in{rest}, upstream: 10.0.0.2:143", TRUST).good
+
+
+@pytest.mark.parametrize(
+    ("token", "with_port", "without"),
+    [
+        (f"{A}:40003", A, None),
+        (A, A, A),
+        ("2001:db8::7:40003", "2001:db8::7", None),
+        ("[2001:db8::7]:40003", "2001:db8::7", "2001:db8::7"),
+        ("[attacker_ip]", "attacker_ip", "attacker_ip"),
+        ("mail.example.com:1", None, None),
+    ],
+)
+def test_the_first_word_of_an_access_log_is_an_address_with_or_without_a_port(
+    token: str, with_port: str | None, without: str | None
+) -> None:
+    line = f'{token} - bob []  "GET /x HTTP/1.1" 404 100 "-" "x \\x22y"'
+    assert access.with_port(line, TRUST).client == with_port
+    assert access.without_port(line, TRUST).client == without
+
+
+def test_what_else_an_access_log_says() -> None:
+    said = access.with_port(f'{A}:1 - bob []  "GET /x HTTP/1.1" 404 100 "r" "a \\x22b"', TRUST)
+    assert said.account == "bob"
+    assert dict(said.fields) == {
+        "user": "bob", "request": "GET /x HTTP/1.1", "status": "404", "bytes": "100", "referer": "r",
+        "agent": "a \\x22b",
+    }  # fmt: skip
+
+
+def audit(says: str) -> Said:
+    return mailbox.client(f" WARN  [ImapServer-1] [ip={A};] security - {says}", TRUST)
+
+
+def test_what_audit_log_says_of_logins() -> None:
+    good = audit("cmd=Auth; account=bob@x; protocol=imap;")
+    assert (good.account, good.protocol, good.good) == ("bob@x", "imap", True)
+    failed = audit(
+        "cmd=Auth; account=bob@x; protocol=imap; error=authentication failed for [bob@x], invalid password;"
+    )
+    assert (failed.good, failed.excused) == (False, False)
+    for reason in (
+        "account lockout",
+        "must change password",
+        "external LDAP auth failed, LDAP error: data 51f",
+    ):
+        assert audit(
+            f"cmd=Auth; account=b; protocol=soap; error=authentication failed for [b], {reason};"
+        ).excused
+    assert audit("cmd=AdminAuth; account=; error=invalid request: must be valid email address: ;").excused
+
+
+def test_an_account_with_the_name_of_a_reason_is_no_excuse() -> None:
+    named = "error=authentication failed for [account lockout], invalid password;"
+    assert not audit(f"cmd=Auth; account=account lockout; protocol=soap; {named}").excused
+    assert not audit(f"cmd=Auth; account=x;; error=must change password; protocol=soap; {named}").excused
+
+
+@pytest.mark.parametrize("name", GRAMMARS)
+@given(text=st.text(max_size=200))
+def test_no_text_breaks_a_grammar(name: str, text: str) -> None:
+    GRAMMARS[name](text, TRUST)
+    GRAMMARS[name](f" INFO  [{text}] [{text}] x - {text}", TRUST)
+    GRAMMARS[name](f"{SMTPD}warning: {text}", TRUST)
+
+
+def test_a_filter_of_whichever_log_gets_the_grammar_of_the_log_or_blames_nobody() -> None:
+    assert chosen("log", "/x/nginx.access.log") is access.with_port
+    assert chosen("log", "/x/access_log.2026-01-05") is access.without_port
+    unknown = chosen("log", "/x/other.log")
+    assert unknown is not None and unknown("anything", TRUST) == NOBODY
+    assert chosen(None, "/x/other.log") is None
+    assert chosen("mailbox", "/x/other.log") is mailbox.client

@@ -1,0 +1,132 @@
+"""Logins are counted once however many lines tell of them, distinct values once, and mailbox.log is not believed
+alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.app.judge import Judge
+from sidecar.bans.guard import Guard
+from sidecar.bans.table import BanTable
+from sidecar.detect.certainty import Certainty
+from sidecar.detect.distinct import Distinct
+from sidecar.detect.logins import Logins
+from sidecar.fail2ban.filters import FilterSpec
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.model import Ban, Failure, Match, Refused, Said
+from sidecar.network import Network
+
+WHO = Network.parse("203.0.113.7")
+MAILBOX, AUDIT = "/opt/zimbra/log/mailbox.log", "/opt/zimbra/log/audit.log"
+
+
+def test_the_lines_of_one_login_are_one_and_of_two_logins_two() -> None:
+    logins = Logins()
+    assert logins.new(WHO, "bob@example.com", "mailbox account", 100.0)
+    assert not logins.new(WHO, "bob@example.com", "mailbox SoapEngine", 100.001)
+    assert not logins.new(WHO, "Bob@example.com", "audit security", 100.002)
+    assert logins.new(WHO, "bob@example.com", "mailbox account", 100.5)
+    assert not logins.new(WHO, "bob@example.com", "mailbox SoapEngine", 100.5)
+    assert logins.new(WHO, "carol@example.com", "mailbox SoapEngine", 100.5)
+    assert logins.new(Network.parse("203.0.113.8"), "bob@example.com", "mailbox SoapEngine", 100.5)
+    assert logins.new(WHO, "bob@example.com", "audit security", 110.0)
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=20), st.permutations(range(3)))
+def test_as_many_logins_as_the_most_talkative_voice_tells_of(times: list[float], order: list[int]) -> None:
+    logins = Logins()
+    lines = [(at + voice / 1000, f"voice {voice}") for at in sorted(times) for voice in order]
+    assert sum(logins.new(WHO, "bob", voice, at) for at, voice in lines) == len(times)
+
+
+def test_a_value_counts_once_within_findtime() -> None:
+    distinct = Distinct(600)
+    assert distinct.new(WHO, "a@example.com", 0.0)
+    assert not distinct.new(WHO, "A@example.com", 599.0)
+    assert distinct.new(WHO, "b@example.com", 1.0)
+    assert distinct.new(WHO, "a@example.com", 600.0)
+
+
+def test_a_log_that_can_be_forged_is_sure_in_the_seconds_in_which_another_tells_of_the_same() -> None:
+    certainty = Certainty()
+    assert certainty.sure(WHO, "/var/log/zimbra.log", 0.0)
+    assert not certainty.sure(WHO, MAILBOX, 100.0)
+    certainty.see(WHO, AUDIT, 103.0)
+    assert certainty.sure(WHO, MAILBOX, 100.0)
+    assert not certainty.sure(WHO, MAILBOX, 200.0)
+    assert not certainty.sure(Network.parse("203.0.113.8"), MAILBOX, 103.0)
+
+
+def judge(**options: Any) -> Judge:
+    jail = JailSpec("mail", FilterSpec("f", ()), (), **{"maxretry": 3, "findtime": 600.0, **options})
+    reporting = JailSpec("outage", FilterSpec("f", ()), (), report_only=True)
+    return Judge([jail, reporting], Guard({}), BanTable())
+
+
+def login(at: float, source: str = MAILBOX, component: str = "SoapEngine", **said: Any) -> Match:
+    told = Said("203.0.113.7", fields={"component": component, **said.pop("fields", {})}, **said)
+    return Match("mail", "203.0.113.7", at, "line", source, told)
+
+
+def events(judge: Judge, *matches: Match) -> list[str]:
+    found = []
+    for match in matches:
+        at = match.at or 0.0
+        for event in judge.judge(match, at, at):
+            kinds = {Failure: "failure", Ban: "ban"}
+            found.append(event.reason if isinstance(event, Refused) else kinds[type(event)])
+    return found
+
+
+def test_three_failed_web_logins_ban_by_lines_as_the_practice_counts_and_by_logins_as_we_do() -> None:
+    lines = [
+        login(at + later, component=component, account="bob@example.com")
+        for at in (100.0, 110.0, 120.0)
+        for later, component in ((0.0, "account"), (0.001, "SoapEngine"))
+    ]
+    assert events(judge(maxretry=5), *lines).index("ban") == 5
+    assert events(judge(maxretry=3, count="logins"), *lines).count("failure") == 3
+    assert events(judge(maxretry=3, count="logins"), *lines)[-1] == "ban"
+
+
+def test_a_login_that_failed_for_another_reason_counts_in_a_jail_of_lines_only() -> None:
+    line = login(1.0, account="bob", excused=True)
+    assert events(judge(count="logins"), line) == ["not-counted"]
+    assert events(judge(), line) == ["failure"]
+
+
+def test_different_recipients_count_and_one_again_and_again_does_not() -> None:
+    counting = judge(distinct="recipient", maxretry=2)
+    again = [
+        login(at, source="/var/log/zimbra.log", fields={"to": "x@example.com"}) for at in (1.0, 2.0, 3.0)
+    ]
+    assert events(counting, *again) == ["failure"]
+    assert events(counting, login(4.0, source="/var/log/zimbra.log", fields={"to": "y@example.com"})) == [
+        "failure",
+        "ban",
+    ]
+
+
+def test_while_the_server_is_at_fault_no_login_counts_and_anything_else_does() -> None:
+    counting = judge(excused_by="outage", maxretry=9)
+    outage = Match("outage", None, 100.0, "saslauthd", "/var/log/zimbra.log", Said())
+    failed = login(102.0, source="/var/log/zimbra.log", protocol="smtp")
+    assert events(counting, outage, failed) == ["report-only", "not-counted"]
+    assert events(counting, login(103.0, source="/var/log/zimbra.log")) == ["failure"]
+    assert events(counting, failed._replace(at=120.0)) == ["failure"]
+
+
+@pytest.mark.parametrize("retries", [1, 2])
+def test_mailbox_log_alone_bans_after_three_whatever_the_jail_says(retries: int) -> None:
+    counting = judge(maxretry=retries)
+    assert events(counting, login(1.0), login(2.0)) == ["unconfirmed", "unconfirmed"]
+    assert events(counting, login(3.0)) == ["failure", "ban"]
+
+
+def test_mailbox_log_is_believed_when_audit_log_tells_of_the_same_client() -> None:
+    counting = judge(maxretry=2)
+    assert events(counting, login(1.0, source=AUDIT), login(2.0)) == ["failure", "failure", "ban"]
