@@ -92,7 +92,8 @@ class Position:
 class Said(NamedTuple):
     """One line. `client` is the one address that the server itself names as whose doing this was, None where
     it names none; `masked` is a proxy that stands in a client's place. `good`: the client logged in as
-    `account`. `excused`: a login failed for a reason that is not the client's."""
+    `account`. `excused`: a login failed for a reason that is not the client's. `peer` is a mail server that
+    took our mail, or whose mail was found clean."""
 
     client: str | None = None
     masked: str | None = None
@@ -100,6 +101,7 @@ class Said(NamedTuple):
     protocol: str = ""
     good: bool = False
     excused: bool = False
+    peer: str | None = None
     fields: Mapping[str, str] = _NOTHING
 
 

@@ -76,6 +76,15 @@ class KernelSettings(_Section):
     widest_ipv6: Annotated[int, Field(ge=0, le=128)] = 32
 
 
+class GoodSettings(_Section):
+    """What an address is worth that somebody logged in from: for how many `days`, by how many times the
+    maxretry of a jail that counts logins, and how many seconds its first ban lasts."""
+
+    days: Annotated[int, Field(ge=0, le=3650)] = 30
+    patience: Annotated[int, Field(ge=1, le=1000)] = 5
+    first_ban: Annotated[int, Field(gt=0)] = 3600
+
+
 class ServeSettings(_Section):
     """Where metrics and health are answered; `metrics` is one more address for scraping only."""
 
@@ -97,6 +106,7 @@ class Settings(BaseSettings):
 
     trust: TrustSettings = TrustSettings()
     kernel: KernelSettings = KernelSettings()
+    good: GoodSettings = GoodSettings()
     serve: ServeSettings = ServeSettings()
 
     @classmethod

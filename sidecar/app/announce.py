@@ -22,7 +22,7 @@ def tell(events: Iterable[Event | Match]) -> None:
             _tell(event)
         return
     worth = [e for e in events if not isinstance(e, Failure | Match | Spent)]
-    told = [e for e in worth if not isinstance(e, Refused) or e.reason == "framed"]
+    told = [e for e in worth if not isinstance(e, Refused) or e.reason in ("framed", "report-only", "brake")]
     for event in told[:_MOST_TOLD]:
         _tell(event)
     if len(told) > _MOST_TOLD:
@@ -42,6 +42,11 @@ def _tell(event: Event | Match) -> None:
             _bans.warning(
                 "[%s] Refused %r: %s (client %s)", event.jail, event.host, event.reason, event.client
             )
+        case Refused() if event.reason == "brake":
+            text = "[%s] bans known-good clients one after the other: %s is spared; is the server at fault?"
+            _bans.error(text, event.jail, event.host)
+        case Refused() if event.reason == "report-only":
+            _bans.warning("[%s] Reported: %r (client %s)", event.jail, event.line, event.client)
         case Refused():
             _bans.debug("[%s] Refused %r: %s", event.jail, event.host, event.reason)
         case Slow(until=None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,10 +25,10 @@ async def explain(service: Service, subject: str) -> dict[str, Any]:
     keys = [(ban.network, ban.jail) for ban in service.table.over(network)]
     await service.ledger.commit()
     bans = await to_the_end(lambda: list(service.ledger.database.bans(keys))) if keys else []
-    protected = list(_protecting(service, network))
+    protected, known = list(_protecting(service, network)), list(_speaking(service, network))
     failures = list(_failures(service, network))
     verdict = "banned" if bans else "protected" if protected else "failing" if failures else "not banned"
-    return _record(subject, verdict, bans, failures, protected)
+    return _record(subject, verdict, bans, failures, protected + known)
 
 
 def _protecting(service: Service, network: Network) -> Iterator[str]:
@@ -39,6 +40,15 @@ def _protecting(service: Service, network: Network) -> Iterator[str]:
     for name, court in service.judge.courts.items():
         if court.ignored.covering(network) is not None:
             yield f"ignored by {name}"
+
+
+def _speaking(service: Service, network: Network) -> Iterator[str]:
+    """What gives it more of a chance."""
+    unit, now = network.unit() if network.single else network, time.time()
+    if service.judge.known.good(unit, now):
+        yield "known-good: somebody logged in from there lately"
+    if service.judge.peers.good(unit, now):
+        yield "we deliver mail there, or its mail was clean"
 
 
 def _failures(service: Service, network: Network) -> Iterator[dict[str, Any]]:

@@ -5,27 +5,26 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
+from sidecar.app.court import Court
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import NEVER, Earlier, History
+from sidecar.bans.known import Known
 from sidecar.bans.table import BanTable
 from sidecar.detect import certainty
 from sidecar.detect.certainty import Certainty
-from sidecar.detect.distinct import Distinct
 from sidecar.detect.evidence import Evidence
-from sidecar.detect.logins import Logins
-from sidecar.detect.window import Enough, Window
+from sidecar.detect.window import Enough
 from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.increment import weight
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Refused, Spent, Unban
 from sidecar.network import Network, PrefixSet
+from sidecar.settings import GoodSettings
 
 # While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
 _LIVE_TOLERANCE = 60.0
 _MOST_KNOWN = 20_000
 _OUTAGE_SECONDS = 5.0
-# In which field of the grammar a distinct value stands.
-_FIELDS = {"recipient": "to", "sender": "from"}
 
 
 def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:
@@ -33,55 +32,6 @@ def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:
     if at is None or at > now or (live and now - at > _LIVE_TOLERANCE):
         return now
     return at
-
-
-class Court:
-    """One jail with its window and what it ignores."""
-
-    def __init__(self, spec: JailSpec, evidence: Evidence, guard: Guard) -> None:
-        self.spec = spec
-        self.window = Window(spec.findtime, spec.maxretry, spec.maxmatches, evidence)
-        # What only a log says that may be forged.
-        self.unsure = Window(spec.findtime, certainty.ENOUGH, spec.maxmatches, evidence)
-        self.logins = Logins() if spec.count == "logins" else None
-        self.distinct = Distinct(spec.findtime) if spec.distinct else None
-        # An attacker's address stands on thousands of lines; what it means is found out once.
-        self.known: dict[str | None, tuple[Network | None, str | None]] = {}
-        self.ignored = PrefixSet(spec.ignoreip)
-        self.spare(guard, self.ignored)
-
-    def spare(self, guard: Guard, ignored: PrefixSet) -> None:
-        """Whom no ban of this jail may touch from now on."""
-        self.ignored = ignored
-        # Most attackers are nobody that any list knows, and that is one question.
-        self.matters = guard.matters(ignored)
-        self.known.clear()
-
-    def objection(self, match: Match) -> str | None:
-        """Why a match counts for nothing in this jail, whatever came before it."""
-        if self.spec.report_only:
-            return "report-only"
-        excused = self.logins is not None and match.said is not None and match.said.excused
-        return "not-counted" if excused else None
-
-    def passed_over(self, match: Match, network: Network, at: Instant) -> str | None:
-        """Why a match counts for nothing: a word of `refused_total`, or nothing ("") where it only says again
-        what was counted."""
-        if objection := self.objection(match):
-            return objection
-        said = match.said
-        if said is None:
-            return None
-        if self.logins is not None:
-            voice = f"{match.source} {said.fields.get('component', '')}"
-            if not self.logins.new(network, said.account, voice, at):
-                return ""
-        if self.distinct is not None:
-            field = _FIELDS.get(self.spec.distinct)
-            value = said.fields.get(field) if field else said.account
-            if value and not self.distinct.new(network, value, at):
-                return ""
-        return None
 
 
 class Judge:
@@ -97,9 +47,10 @@ class Judge:
         table: BanTable,
         history: History | None = None,
         evidence: Evidence | None = None,
+        good: GoodSettings = GoodSettings(),  # noqa: B008 - frozen
     ) -> None:
         kept = evidence or Evidence()
-        self.courts = {spec.name: Court(spec, kept, guard) for spec in jails}
+        self.courts = {spec.name: Court(spec, kept, guard, good.patience) for spec in jails}
         self._guard = guard
         self.table = table
         self.history = history or History()
@@ -108,6 +59,9 @@ class Judge:
         self._certainty = Certainty()
         # When each jail that only reports did so last.
         self._reported: dict[str, Instant] = {}
+        self._good = good
+        lasts = good.days * 86400.0
+        self.known, self.peers = Known(lasts), Known(lasts)
         self._remembers = any(court.spec.increment for court in self.courts.values())
 
     @property
@@ -139,9 +93,7 @@ class Judge:
         if network is None or refusal:
             return (Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line),)
         self._certainty.see(network, match.source, at)
-        passed_over = (
-            "not-counted" if self._excused(spec, match, at) else court.passed_over(match, network, at)
-        )
+        passed_over = self._excused(spec, match, network, at) or court.passed_over(match, network, at)
         if passed_over is not None:
             client = match.said and match.said.client
             told = Refused(match.host or "", match.jail, at, passed_over, client, match.line)
@@ -149,22 +101,47 @@ class Judge:
         failure = Failure(match.jail, network, at, match.line)
         earlier = self._earlier(spec, network) if spec.increment else NEVER
         heavy = self._weight(spec, earlier, at) if earlier.times else 1
-        sure = spec.maxretry >= certainty.ENOUGH or self._certainty.sure(network, match.source, at)
-        enough = (court.window if sure else court.unsure).add(network, at, match.line, heavy if sure else 1)
+        enough, word = self._counted(court, match, network, at, heavy)
         if enough is None:
-            unsure = Refused(match.host or "", match.jail, at, "unconfirmed", match.host, match.line)
-            return (failure,) if sure else (unsure,)
+            client = match.said and match.said.client
+            refused = Refused(match.host or "", match.jail, at, word or "", client, match.line)
+            return (refused,) if word else (failure,)
         if any(network.covers(admin) for admin in self.admins):
             refused = Refused(match.host or "", match.jail, at, "admin-session", line=match.line)
             return (failure, refused, Spent(match.jail, network))
-        return (failure, self._verdict(spec, network, at, now, enough, earlier))
+        return (failure, self._verdict(court, network, at, now, enough, earlier))
 
-    def _excused(self, spec: JailSpec, match: Match, at: Instant) -> bool:
-        """Whether a login failed while another jail reported that the server was at fault."""
+    def _counted(
+        self, court: Court, match: Match, network: Network, at: Instant, heavy: int
+    ) -> tuple[Enough | None, str | None]:
+        """Count a failure: what is enough of them; if it is not, the word under which it is refused, or None
+        where it is a failure like any other."""
+        if self._familiar(court, match, network, at):
+            return court.patient.add(network, at, match.line, heavy), "known-good"
+        if court.spec.maxretry >= certainty.ENOUGH or self._certainty.sure(network, match.source, at):
+            return court.window.add(network, at, match.line, heavy), None
+        return court.unsure.add(network, at, match.line), "unconfirmed"
+
+    def _excused(self, spec: JailSpec, match: Match, network: Network, at: Instant) -> str | None:
+        """Why a failure is not to be blamed on its client: a login that failed while another jail reported
+        that the server was at fault, or what a mail server does that we deal with."""
+        if spec.spare_peers and self.peers.good(network, at):
+            return "known-good"
         if not spec.excused_by or match.said is None or not match.said.protocol:
-            return False
+            return None
         reported = self._reported.get(spec.excused_by)
-        return reported is not None and abs(at - reported) <= _OUTAGE_SECONDS
+        return "not-counted" if reported is not None and abs(at - reported) <= _OUTAGE_SECONDS else None
+
+    def _familiar(self, court: Court, match: Match, network: Network, at: Instant) -> bool:
+        """Whether somebody fails to log in where others, or he himself, lately succeeded."""
+        if court.logins is None or match.said is None or not self.known.good(network, at):
+            return False
+        account = match.said.account
+        if account and not self.known.owns(network, account, at):
+            # Who tries others' accounts is no phone with an old password.
+            self.known.spoil(network, at + court.spec.findtime)
+            return False
+        return True
 
     def objection(self, match: Match) -> str | None:
         """Why a match does not count, whatever came before it; None if it does."""
@@ -176,7 +153,7 @@ class Judge:
 
     def _verdict(
         self,
-        spec: JailSpec,
+        court: Court,
         network: Network,
         at: Instant,
         now: Instant,
@@ -184,7 +161,15 @@ class Judge:
         earlier: Earlier,
     ) -> Event:
         """What follows from enough failures."""
+        spec = court.spec
         until = self._until(spec, network, at, earlier)
+        if self.known.good(network, at):
+            if court.brakes(at):
+                return Refused(network.address, spec.name, at, "brake")
+            # A first ban that is short; who goes on behind it is banned as anybody else.
+            short = at + self._good.first_ban
+            until = short if until is None else min(until, short)
+            self.known.spoil(network, short + spec.findtime)
         if until is not None and until <= now:
             return Spent(spec.name, network)
         failures, lines = enough
@@ -279,4 +264,5 @@ class Judge:
                 for one in meant:
                     court.window.forget(one)
                     court.unsure.forget(one)
+                    court.patient.forget(one)
         return meant

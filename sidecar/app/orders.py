@@ -52,6 +52,8 @@ def covers(service: Service, network: Network) -> dict[str, int]:
         "addresses": network.addresses,
         "bans": len(service.table.inside(network)),
         "kept_reachable": len(network.those_inside(service.enforcer.throws)),
+        "good_logins": service.judge.known.inside(network, time.time()),
+        "delivered_to": service.judge.peers.inside(network, time.time()),
     }
 
 

@@ -70,6 +70,9 @@ class Logs:
         """Look for logs, and follow each, until cancelled."""
         database = self._service.ledger.database
         positions, zones = database.positions(), database.zones()
+        if not positions:
+            # Who is known to be good must be known before anybody is judged.
+            await self._service.goods.read_past(list(self._found()))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wake.run(), name="inotify")
             while True:
@@ -157,6 +160,7 @@ class Logs:
             if log.clock.see(log.scanner.decode(last), now):
                 log.scanner.at_zone(log.clock.zone)
                 self._learnt(log.path, log.clock)
+        service.goods.look(log.path, block.data, now)
         events: list[Event | Match] = []
         for told in log.scanner.scan(block.data, now):
             self._act(told, now, events, live=block.live)

@@ -187,6 +187,7 @@ def snapshot(service: Service) -> Iterator[Change]:
     for name, court in service.judge.courts.items():
         for network, at, line in court.window.failures():
             yield Failure(name, network, at, line)
+    yield from service.goods.all()
     for path, log in service.logs.logs.items():
         if log.clock is not None and log.clock.learnt is not None:
             yield Zone(path, log.clock.learnt)

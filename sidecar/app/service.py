@@ -17,9 +17,11 @@ from sidecar.app.configuration import Loaded
 from sidecar.app.drift import Drift
 from sidecar.app.ends import Ends
 from sidecar.app.enforcer import MOST_SINGLE, Enforcer
+from sidecar.app.goods import Goods
 from sidecar.app.ignoring import IgnoreLists
 from sidecar.app.judge import Judge
 from sidecar.app.ledger import Ledger
+from sidecar.app.oddities import Oddities
 from sidecar.app.place import Place, backend, run_dry
 from sidecar.app.resolver import Resolver
 from sidecar.app.sessions import Sessions
@@ -63,16 +65,18 @@ class Service:
         self.ledger = Ledger(recovery.opened(place.state), lambda: recovery.snapshot(self))
         self.table = BanTable()
         self.evidence = Evidence.on_disk(place.state)
-        self.judge = Judge(self.jails.values(), Guard({}), self.table, None, self.evidence)
+        self.judge = self._judge(None)
         self.trust = Trust(self.settings.trust.proxies)
         self.resolver = Resolver()
         self.sessions = Sessions(self.settings.trust.ssh_ports)
         self.ignoring = IgnoreLists(self.jails.values(), self.resolver)
         self.allowed: dict[Network, Allowed] = {}
         self.surroundings = surroundings.Surroundings({})
+        self.goods = Goods(self)
         self.logs = readers.Logs(self)
         self.drift = Drift(self)
         self.witnesses = Witnesses(self)
+        self.oddities = Oddities(self.metrics)
         self.started = time.time()
         recovery.watch(self)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -96,13 +100,18 @@ class Service:
         self.metrics.reload_good.set(0 if any(not f.warning for f in self.faults) else 1)
         self.metrics.reload_at.set(self.started)
 
+    def _judge(self, history: History | None) -> Judge:
+        good = self.settings.good
+        return Judge(self.jails.values(), Guard({}), self.table, history, self.evidence, good)
+
     def restore(self) -> None:
         """Bans, failures and allowed networks from the database; what ended meanwhile ends now."""
         database, now = self.ledger.database, time.time()
         self.table = BanTable(database.standing())
         grows = any(jail.increment for jail in self.jails.values())
         history = History(database.counts() if grows else ())
-        self.judge = Judge(self.jails.values(), Guard({}), self.table, history, self.evidence)
+        self.judge = self._judge(history)
+        self.goods.restore()
         for failure in database.failures():
             court = self.judge.courts.get(failure.jail)
             if court is not None and failure.at > now - court.spec.findtime:
@@ -164,6 +173,7 @@ class Service:
                 if not self.table.stands(event.network):
                     ended.append(event.network)
         announce.tell(events)
+        self.oddities.hear(events)
         if new or ended:
             self.metrics.active(self.table.active)
         if len(banned) > MOST_SINGLE:

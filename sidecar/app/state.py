@@ -11,6 +11,7 @@ from sidecar.app import recovery
 from sidecar.app.proposals import proposals
 from sidecar.app.service import Service
 from sidecar.detect import multipattern
+from sidecar.model import Refused
 
 
 async def of(service: Service) -> dict[str, Any]:
@@ -28,6 +29,11 @@ async def of(service: Service) -> dict[str, Any]:
         "not_ready_because": service.ready(),
         "networks_banned": len(service.table),
         "proposals": await _proposals(service),
+        "known_good": len(service.judge.known),
+        "mail_servers": len(service.judge.peers),
+        "framed": [_refused(one) for one in service.oddities.framed],
+        "reported": [_refused(one) for one in service.oddities.reported],
+        "masked": service.oddities.masked(),
         "allowed": [
             {"network": str(a.network), "until": a.until, "reason": a.reason}
             for a in service.allowed.values()
@@ -44,6 +50,10 @@ async def of(service: Service) -> dict[str, Any]:
         "faults": [str(fault) for fault in service.faults],
         "last_bans": _last_bans(service),
     }
+
+
+def _refused(one: Refused) -> dict[str, Any]:
+    return {"jail": one.jail, "named": one.host or None, "client": one.client, "at": one.at, "line": one.line}
 
 
 def _jail(service: Service, name: str) -> dict[str, Any]:

@@ -45,6 +45,10 @@ def _preview(answer: dict[str, Any]) -> str:
     covers = answer["covers"]
     text = f": {covers['addresses']:,} addresses, {covers['bans']} bans that stand"
     text += f", {covers['kept_reachable']} networks in it are kept reachable"
+    if covers["good_logins"]:
+        text += f", {covers['good_logins']} addresses from which somebody logged in lately"
+    if covers["delivered_to"]:
+        text += f", {covers['delivered_to']} mail servers that we deal with"
     return text + ("; --force bans it" if answer["result"] == "refused" else "")
 
 

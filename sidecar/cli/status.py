@@ -35,6 +35,10 @@ def status(watch: bool, socket: Path, as_json: bool, jsonl: bool) -> None:
             live.update(_display(ask(socket, "status")), refresh=True)
 
 
+# Of lines that name somebody else, so many are shown; all of them are counted.
+_MOST_SHOWN = 3
+
+
 def _display(state: dict[str, Any]) -> Any:
     from rich.console import Group
     from rich.text import Text
@@ -58,6 +62,13 @@ def _display(state: dict[str, Any]) -> Any:
             f"\n{one['banned']} of {one['network']} are banned one by one; zmban ban {one['network']} would "
             f"refuse all {one['addresses']} addresses ({one['kept_reachable']} networks in it stay reachable)"
         )
+    for one in state["masked"]:
+        head.append(
+            f"\n{one['proxy']} hides clients ({one['lines']} lines): {printable(one['cure'])}", "yellow"
+        )
+    for one in state["framed"][-_MOST_SHOWN:]:
+        text = f"\nframed: names {one['named']}, its client is {one['client']}: {one['line'][:200]}"
+        head.append(printable(text.lstrip()).join(("\n", "")), "yellow")
     jails = build_table(
         ("jail", "banned", "failing", "maxretry", "log"),
         [

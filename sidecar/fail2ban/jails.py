@@ -37,7 +37,7 @@ class JailSpec:
     """One enabled jail, ready to run. Durations in seconds; `bantime` None is for ever.
 
     `ignoreip` are the networks that are known when the configuration is read, `ignored` is where more
-    come from: host names, and files that may change. The last five are `own.py`'s."""
+    come from: host names, and files that may change. The last six are `own.py`'s."""
 
     name: str
     filter: FilterSpec
@@ -58,6 +58,7 @@ class JailSpec:
     count: own.Count = "lines"
     distinct: str = ""
     excused_by: str = ""
+    spare_peers: bool = False
 
 
 @dataclass(slots=True)
@@ -66,7 +67,6 @@ class Configuration:
 
     jails: dict[str, JailSpec] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
-
     enabled: set[str] = field(default_factory=set)
     ini: Ini = field(default_factory=Ini)
 

@@ -58,6 +58,7 @@ class Metrics:
         self.lag = gauge("source_lag_seconds", "How far the reading is behind the end of the log", "source")
         self.last_line = gauge("source_last_line_timestamp_seconds", "When a line last came", "source")
         self.still_seen = counter("still_seen", "Lines of clients who were banned over 10 s ago", "jail")
+        self.masked = counter("masked_clients", "Failures whose client a proxy of ours hides")
         self.drift = counter(
             "kernel_drift", "Routes and rules of ours that somebody removed or changed", "kind"
         )

@@ -61,5 +61,16 @@ class Zone:
     offset: Seconds | None
 
 
+@dataclass(frozen=True, slots=True)
+class Good:
+    """An account logged in from a network; `account` "": a mail server that we deal with."""
+
+    network: Network
+    account: str
+    at: Instant
+
+
 Key = tuple[Network, str]
-Change = Failure | Spent | Ban | Extended | Unban | Past | Forgotten | Position | Allowed | Zone | Lines
+Change = (
+    Failure | Spent | Ban | Extended | Unban | Past | Forgotten | Position | Allowed | Zone | Lines | Good
+)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 from sidecar.model import Ban, Failure, Instant, Position, Seconds, StoreError
 from sidecar.network import Network
 from sidecar.store import damage, rows
-from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Key, Lines, Past, Zone
+from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Good, Key, Lines, Past, Zone
 
 __all__ = [
     "FILE", "MOST_FILES", "Allowed", "Change", "DamagedError", "Database", "Ended", "Forgotten", "Key",
@@ -22,11 +22,11 @@ __all__ = [
 
 FILE = "zmban.sqlite3"
 # One script a version: what each adds to the one before.
-_SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql", "schema-4.sql")
+_SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql", "schema-4.sql", "schema-5.sql")
 VERSION = len(_SCHEMAS)
 Image: TypeAlias = bytes
 T = TypeVar("T")
-TABLES = ("bans", "evidence", "history", "failures", "positions", "allowed", "zones")
+TABLES = ("bans", "evidence", "history", "failures", "positions", "allowed", "zones", "good")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # 4 MiB at a time: no commit waits for more.
 _FREED_PAGES = 1024
@@ -278,6 +278,11 @@ class Database:
     def zones(self) -> dict[str, Seconds | None]:
         """The zone of each log for which one was learnt."""
         return dict(self._rows("SELECT path,offset FROM zones"))
+
+    def good(self) -> list[Good]:
+        """Who logged in from where, the oldest first."""
+        found = self._rows("SELECT network,account,at FROM good ORDER BY at")
+        return [Good(rows.network_of(key), account, at) for key, account, at in found]
 
     def allowed(self) -> list[Allowed]:
         """The networks that a person allowed, those that ended included."""

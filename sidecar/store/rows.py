@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar.model import Ban, Extended, Failure, Position, Spent, Unban
 from sidecar.network import Network
-from sidecar.store.changes import Allowed, Change, Forgotten, Lines, Past, Zone
+from sidecar.store.changes import Allowed, Change, Forgotten, Good, Lines, Past, Zone
 
 _BAN = "network,jail,at,until,origin,reason,failures,count,dry"
 SELECT_STANDING = f"SELECT {_BAN} FROM bans"  # noqa: S608 - only our own names
@@ -72,6 +72,9 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             row = (change.path, change.inode, change.offset, change.head, change.tail)
             db.execute(_DELETE_POSITION, (change.path, change.inode, change.head))
             db.execute("INSERT OR REPLACE INTO positions VALUES (?,?,?,?,?)", row)
+        case Good():
+            row = (key_of(change.network), change.account, change.at)
+            db.execute("INSERT OR REPLACE INTO good VALUES (?,?,?)", row)
         case Zone():
             db.execute("INSERT OR REPLACE INTO zones VALUES (?,?)", (change.path, change.offset))
         case Allowed():

@@ -14,12 +14,14 @@ from typing import Any
 from sidecar.model import Ban, Failure, Position
 from sidecar.network import BITS, Network
 from sidecar.store import damage, rows
-from sidecar.store.changes import Allowed, Change, Lines, Past, Zone
+from sidecar.store.changes import Allowed, Change, Good, Lines, Past, Zone
 from sidecar.store.database import Database
 
 Row = tuple[Any, ...]
 # Both or neither.
 _READING = {"failures", "positions"}
+# Since which version there is such a table.
+_SINCE = {"zones": 2, "good": 5}
 _ORIGINS = {"log", "manual", "import", "cluster"}
 # Behind damage the next row is looked for in small steps at first: little between two damages is missed.
 _STEP = 16
@@ -124,7 +126,8 @@ def _evidence(db: sqlite3.Connection, broken: dict[str, str]) -> Iterator[Change
 
 def _is_older(db: sqlite3.Connection, table: str) -> bool:
     """Whether the database is of a version that had no such table."""
-    return table == "zones" and bool(db.execute("PRAGMA user_version").fetchone()[0] == 1)
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    return version < _SINCE.get(table, 0)
 
 
 def _by_row(
@@ -259,6 +262,10 @@ def _allowed(key: Any, at: Any, until: Any, reason: Any) -> Allowed:
     return Allowed(_network(key), _moment(at), _end(until), _checked(reason, str))
 
 
+def _good(key: Any, account: Any, at: Any) -> Good:
+    return Good(_network(key), _checked(account, str), _moment(at))
+
+
 def _zone(path: Any, offset: Any) -> Zone:
     return Zone(_checked(path, str), _end(offset))
 
@@ -271,6 +278,7 @@ _TABLES: dict[str, tuple[str, str, Callable[..., Change]]] = {
     "allowed": ("network", "network,at,until,reason", _allowed),
     "history": ("rowid", "network,jail,at,until,ended,why,origin,reason,failures,count", _past),
     "zones": ("path", "path,offset", _zone),
+    "good": ("rowid", "network,account,at", _good),
     "failures": ("rowid", "jail,network,at,line", _failure),
     "positions": ("path", "path,inode,offset,head", _position),
 }

@@ -106,7 +106,7 @@ def _told(line: Line) -> Said:
         account = (found[1] or found[2] or "") if found else ""
         spoken = {"SoapEngine": "soap", "imap": "imap", "pop3": "pop3", "pop": "pop3"}
         told = protocol or spoken.get(line.component, "")
-        return Said(None, None, account, told, False, _excused(message), fields)
+        return Said(None, None, account, told, False, _excused(message), fields=fields)
     if line.component == "imap" and (found := _IMAP_GOOD.match(message)):
         return Said(None, None, found[1], "imap", good=True, fields=fields)
     return Said(None, None, fields.get("name", ""), protocol, fields=fields)

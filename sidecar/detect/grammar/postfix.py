@@ -53,6 +53,10 @@ _SASL = re.compile(
 )
 _LOGIN = re.compile(r", sasl_method=[\w-]+, sasl_username=([^,\s]+)")
 _ENVELOPE = re.compile(r" (from|to|proto|helo)=<?([^>\s]*)>?")
+_SENT = re.compile(
+    rf"[0-9A-Za-z]{{5,}}: to=<[^<>]*>, (?:orig_to=<[^<>]*>, )?relay=[^\[\]\s]*\[{_ADDRESS}\]:25, "
+    r".*status=sent "
+)
 _SASLAUTHD = re.compile(r"auth_zimbra: (\S+) auth (OK|failed)")
 _SSHD = re.compile(
     rf"(?:Failed|Accepted|Invalid|Postponed) .*\bfrom {_ADDRESS} port \d+(?: ssh2?)?(?:: .*)?$"
@@ -115,7 +119,16 @@ def _one(pattern: re.Pattern[str]) -> Callable[[str], Said | None]:
 
 def _amavis(message: str) -> Said | None:
     found = _AMAVIS.match(message)
-    return Said(found[3], fields={"action": found[1], "category": found[2]}) if found else None
+    if found is None:
+        return None
+    clean = (found[1], found[2]) == ("Passed", "CLEAN")
+    return Said(found[3], peer=found[3] if clean else None, fields={"action": found[1], "category": found[2]})
+
+
+def _smtp(message: str) -> Said | None:
+    """Whom we deliver mail to is nobody's client, and somebody we deal with."""
+    found = _SENT.match(message)
+    return Said(peer=found[1]) if found else None
 
 
 def _saslauthd(message: str) -> Said | None:
@@ -125,6 +138,7 @@ def _saslauthd(message: str) -> Said | None:
 
 
 _PROGRAMS: dict[str, Callable[[str], Said | None]] = {
+    "smtp": _smtp,
     "smtpd": _smtpd,
     "postscreen": _postscreen,
     "dnsblog": _one(_DNSBLOG),

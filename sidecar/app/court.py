@@ -1,0 +1,81 @@
+"""One jail with its windows, and why a match counts for nothing in it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sidecar.bans.guard import Guard
+from sidecar.detect import certainty
+from sidecar.detect.distinct import Distinct
+from sidecar.detect.evidence import Evidence
+from sidecar.detect.logins import Logins
+from sidecar.detect.window import Window
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.model import Instant, Match
+from sidecar.network import Network, PrefixSet
+
+# In which field of the grammar a distinct value stands.
+_FIELDS = {"recipient": "to", "sender": "from"}
+# More known-good clients than these, banned within so many seconds, are no attackers.
+_MOST_FAMILIAR, _BRAKE_SECONDS = 5, 600.0
+
+
+class Court:
+    """One jail with its window and what it ignores."""
+
+    def __init__(self, spec: JailSpec, evidence: Evidence, guard: Guard, patience: int) -> None:
+        self.spec = spec
+        self.window = Window(spec.findtime, spec.maxretry, spec.maxmatches, evidence)
+        # What only a log says that may be forged.
+        self.unsure = Window(spec.findtime, certainty.ENOUGH, spec.maxmatches, evidence)
+        # Whom somebody logged in from gets more of a chance.
+        self.patient = Window(spec.findtime, spec.maxretry * patience, spec.maxmatches, evidence)
+        self._familiar: deque[Instant] = deque()
+        self.logins = Logins() if spec.count == "logins" else None
+        self.distinct = Distinct(spec.findtime) if spec.distinct else None
+        # An attacker's address stands on thousands of lines; what it means is found out once.
+        self.known: dict[str | None, tuple[Network | None, str | None]] = {}
+        self.ignored = PrefixSet(spec.ignoreip)
+        self.spare(guard, self.ignored)
+
+    def spare(self, guard: Guard, ignored: PrefixSet) -> None:
+        """Whom no ban of this jail may touch from now on."""
+        self.ignored = ignored
+        # Most attackers are nobody that any list knows, and that is one question.
+        self.matters = guard.matters(ignored)
+        self.known.clear()
+
+    def objection(self, match: Match) -> str | None:
+        """Why a match counts for nothing in this jail, whatever came before it."""
+        if self.spec.report_only:
+            return "report-only"
+        excused = self.logins is not None and match.said is not None and match.said.excused
+        return "not-counted" if excused else None
+
+    def passed_over(self, match: Match, network: Network, at: Instant) -> str | None:
+        """Why a match counts for nothing: a word of `refused_total`, or nothing ("") where it only says again
+        what was counted."""
+        if objection := self.objection(match):
+            return objection
+        said = match.said
+        if said is None:
+            return None
+        if self.logins is not None:
+            voice = f"{match.source} {said.fields.get('component', '')}"
+            if not self.logins.new(network, said.account, voice, at):
+                return ""
+        if self.distinct is not None:
+            field = _FIELDS.get(self.spec.distinct)
+            value = said.fields.get(field) if field else said.account
+            if value and not self.distinct.new(network, value, at):
+                return ""
+        return None
+
+    def brakes(self, at: Instant) -> bool:
+        """Whether this jail has banned so many known-good clients lately that the fault is ours."""
+        while self._familiar and self._familiar[0] <= at - _BRAKE_SECONDS:
+            self._familiar.popleft()
+        if len(self._familiar) >= _MOST_FAMILIAR:
+            return True
+        self._familiar.append(at)
+        return False
