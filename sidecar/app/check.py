@@ -9,15 +9,18 @@ from pathlib import Path
 
 from sidecar.app.configuration import Loaded
 from sidecar.detect import grammar, literals, multipattern, prefilter
+from sidecar.detect.example import ATTACKER, VICTIM, forged
 from sidecar.model import Fault
 
 _MAY_NOT_READ = "may not be read; give zmban the group of the file or CAP_DAC_READ_SEARCH"
+# What zimbra-mail says where each line counts.
+_LINES = 5
 _FAIL2BAN_SOCKET = Path("/var/run/fail2ban/fail2ban.sock")
 
 
 def surroundings(loaded: Loaded) -> list[Fault]:
     """Faults and warnings that only this host can tell, as opposed to the files alone."""
-    faults = [*_logs(loaded), *_slow(loaded), *_loose(loaded), *_named(loaded)]
+    faults = [*_logs(loaded), *_slow(loaded), *_loose(loaded), *_named(loaded), *_counting(loaded)]
     if refused := multipattern.refused():
         text = f"{refused}: literals are looked for one by one, which is slower the more jails read a log"
         faults.append(Fault("/proc/cpuinfo", 1, text, warning=True))
@@ -77,14 +80,31 @@ def _loose(loaded: Loaded) -> Iterator[Fault]:
         if jail.filter.grammar or all(grammar.of_log(log.glob) for log in jail.logpath):
             continue
         for pattern in jail.filter.failregex:
-            if not pattern.regex.pattern.startswith("^") or pattern.regex.pattern.startswith(("^.*", "^.+")):
-                message = (
-                    f"{pattern.text[:60]!r} may begin anywhere in a line: a client that can write text into"
-                )
-                message += (
-                    " the log can have somebody else banned; begin it with ^ and what the server writes"
-                )
-                yield Fault(pattern.file, pattern.line, message, jail.name, warning=True)
+            anywhere = not pattern.regex.pattern.startswith("^")
+            proof = forged(pattern.regex)
+            if proof is None and not anywhere and not pattern.regex.pattern.startswith(("^.*", "^.+")):
+                continue
+            message = (
+                f"{pattern.text[:60]!r} can be imitated: a client that can write text into the log can have"
+            )
+            message += (
+                " somebody else banned; begin it with ^ and what the server writes, and put nothing greedy"
+            )
+            message += " before <HOST>"
+            if proof is not None:
+                message += f"; of this line of {ATTACKER} it blames {VICTIM}: {proof[:300]!r}"
+            yield Fault(pattern.file, pattern.line, message, jail.name, warning=True)
+
+
+def _counting(loaded: Loaded) -> Iterator[Fault]:
+    """A maxretry that was meant for lines, in a jail that counts logins."""
+    for jail in loaded.jails.jails.values():
+        file, line = loaded.jails.place(jail.name, "maxretry")
+        if jail.count == "logins" and jail.name == "zimbra-mail" and jail.maxretry >= _LINES:
+            text = (
+                f"maxretry = {jail.maxretry} means logins here (zmban.count = logins); 5 lines are 3 logins"
+            )
+            yield Fault(file, line, text, jail.name, warning=True)
 
 
 def _named(loaded: Loaded) -> Iterator[Fault]:

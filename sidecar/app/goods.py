@@ -109,7 +109,7 @@ def _note(said: Said, at: Instant) -> _Note | None:
 def _chunks(path: str, until: float) -> Iterator[bytes]:
     """All of a log, its older files first, as whole lines."""
     opening: list[Callable[[], IO[bytes]]] = [sibling.open for sibling in siblings(path)]
-    opening.append(lambda: Path(path).open("rb"))
+    opening.append(lambda: Path(path).open("rb"))  # noqa: SIM115 - closed below
     for opened in opening:
         rest = b""
         with contextlib.suppress(*BROKEN), opened() as file:

@@ -13,6 +13,7 @@ from sidecar.bans.table import BanTable
 from sidecar.detect import certainty
 from sidecar.detect.certainty import Certainty
 from sidecar.detect.evidence import Evidence
+from sidecar.detect.spread import Spread
 from sidecar.detect.window import Enough
 from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.increment import weight
@@ -57,6 +58,7 @@ class Judge:
         # Who is at work on this host: no log bans them.
         self.admins: set[Network] = set()
         self._certainty = Certainty()
+        self.spread = Spread()
         # When each jail that only reports did so last.
         self._reported: dict[str, Instant] = {}
         self._good = good
@@ -101,7 +103,8 @@ class Judge:
         failure = Failure(match.jail, network, at, match.line)
         earlier = self._earlier(spec, network) if spec.increment else NEVER
         heavy = self._weight(spec, earlier, at) if earlier.times else 1
-        enough, word = self._counted(court, match, network, at, heavy)
+        many = court.logins is not None and self._spread_out(court, match, network, at)
+        enough, word = self._counted(court, match, network, at, heavy, many=many)
         if enough is None:
             client = match.said and match.said.client
             refused = Refused(match.host or "", match.jail, at, word or "", client, match.line)
@@ -112,12 +115,15 @@ class Judge:
         return (failure, self._verdict(court, network, at, now, enough, earlier))
 
     def _counted(
-        self, court: Court, match: Match, network: Network, at: Instant, heavy: int
+        self, court: Court, match: Match, network: Network, at: Instant, heavy: int, *, many: bool
     ) -> tuple[Enough | None, str | None]:
         """Count a failure: what is enough of them; if it is not, the word under which it is refused, or None
         where it is a failure like any other."""
         if self._familiar(court, match, network, at):
             return court.patient.add(network, at, match.line, heavy), "known-good"
+        if many:
+            # One of many who try the same account: the jail says that each of them is one too many.
+            return Enough(1, (match.line,)), None
         if court.spec.maxretry >= certainty.ENOUGH or self._certainty.sure(network, match.source, at):
             return court.window.add(network, at, match.line, heavy), None
         return court.unsure.add(network, at, match.line), "unconfirmed"
@@ -131,6 +137,12 @@ class Judge:
             return None
         reported = self._reported.get(spec.excused_by)
         return "not-counted" if reported is not None and abs(at - reported) <= _OUTAGE_SECONDS else None
+
+    def _spread_out(self, court: Court, match: Match, network: Network, at: Instant) -> bool:
+        """Note who tried which account; whether so many did that the jail bans each of them."""
+        account = match.said.account if match.said else ""
+        tried = self.spread.see(network, account, at) if account else 0
+        return 0 < court.spec.most_addresses <= tried
 
     def _familiar(self, court: Court, match: Match, network: Network, at: Instant) -> bool:
         """Whether somebody fails to log in where others, or he himself, lately succeeded."""

@@ -13,6 +13,9 @@ from sidecar.app.service import Service
 from sidecar.detect import multipattern
 from sidecar.model import Refused
 
+# Of what goes on without end, so much is shown.
+_MOST = 20
+
 
 async def of(service: Service) -> dict[str, Any]:
     """State of jails, sources and kernel."""
@@ -29,6 +32,7 @@ async def of(service: Service) -> dict[str, Any]:
         "not_ready_because": service.ready(),
         "networks_banned": len(service.table),
         "proposals": await _proposals(service),
+        "spread": _spread(service),
         "known_good": len(service.judge.known),
         "mail_servers": len(service.judge.peers),
         "framed": [_refused(one) for one in service.oddities.framed],
@@ -50,6 +54,21 @@ async def of(service: Service) -> dict[str, Any]:
         "faults": [str(fault) for fault in service.faults],
         "last_bans": _last_bans(service),
     }
+
+
+def _spread(service: Service) -> list[dict[str, Any]]:
+    """One account tried from many addresses, many accounts from one network."""
+    now, spread = time.time(), service.judge.spread
+    found = sorted([*spread.accounts(now), *spread.networks(now)], key=lambda one: -len(one.addresses))
+    return [
+        {
+            "subject": one.subject,
+            "addresses": [str(n) for n in one.addresses[:_MOST]],
+            "from": len(one.addresses),
+        }
+        | {"accounts": one.accounts}
+        for one in found[:_MOST]
+    ]
 
 
 def _refused(one: Refused) -> dict[str, Any]:

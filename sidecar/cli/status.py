@@ -62,6 +62,9 @@ def _display(state: dict[str, Any]) -> Any:
             f"\n{one['banned']} of {one['network']} are banned one by one; zmban ban {one['network']} would "
             f"refuse all {one['addresses']} addresses ({one['kept_reachable']} networks in it stay reachable)"
         )
+    for one in state["spread"][:_MOST_SHOWN]:
+        told = f"{one['subject']}: {one['accounts']} accounts tried from {one['from']} addresses within a day"
+        head.append(f"\n{printable(told)}", "yellow")
     for one in state["masked"]:
         head.append(
             f"\n{one['proxy']} hides clients ({one['lines']} lines): {printable(one['cure'])}", "yellow"

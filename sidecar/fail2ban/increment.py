@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.fail2ban.arithmetic import evaluate
+from sidecar.fail2ban.options import Options
 from sidecar.model import Seconds
 
 _MOST_DOUBLINGS = 20
@@ -48,3 +49,33 @@ class Increment:
 def weight(count: int, maxretry: int) -> int:
     """For how many failures one of an address counts that was banned `count` times before."""
     return 1 if count <= 0 else min((1 << min(count, _MOST_DOUBLINGS)) // 2 + 1, maxretry)
+
+
+def read(options: Options) -> Increment | None:
+    """A jail's `bantime.increment` and what belongs to it; None where it has none, or a wrong one."""
+    if not options.boolean("bantime.increment"):
+        return None
+    text = options.text("bantime.multipliers")
+    formula = options.text("bantime.formula")
+    try:
+        found = Increment(
+            factor=evaluate(options.text("bantime.factor", "1") or "1", functions=True),
+            formula=formula or None,
+            multipliers=tuple(evaluate(word) for word in text.split()),
+            maxtime=_maxtime(options),
+            rndtime=options.seconds("bantime.rndtime", "0"),
+            overalljails=options.boolean("bantime.overalljails"),
+        )
+        found.seconds(600.0, 3, 0.0)
+    except ValueError as error:
+        key = "bantime.formula" if formula else "bantime.factor"
+        options.fault(key, f"{key}: {error}; write it as in Fail2Ban's manual, or leave it out")
+        return None
+    return found
+
+
+def _maxtime(options: Options) -> Seconds | None:
+    if not options.text("bantime.maxtime"):
+        return None
+    longest = options.seconds("bantime.maxtime", "-1")
+    return None if longest == -1 else longest

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 
-from sidecar.fail2ban import actions, filters, hints, ignoring, own
-from sidecar.fail2ban.arithmetic import evaluate
+from sidecar.fail2ban import actions, filters, hints, ignoring, increment, own
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.ignoring import Ignored
@@ -37,7 +36,8 @@ class JailSpec:
     """One enabled jail, ready to run. Durations in seconds; `bantime` None is for ever.
 
     `ignoreip` are the networks that are known when the configuration is read, `ignored` is where more
-    come from: host names, and files that may change. The last six are `own.py`'s."""
+    come from: host names, and files that may change. The last seven are `own.py`'s.
+    """
 
     name: str
     filter: FilterSpec
@@ -59,6 +59,7 @@ class JailSpec:
     distinct: str = ""
     excused_by: str = ""
     spare_peers: bool = False
+    most_addresses: int = 0
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ class _Reader:
             maxretry=options.whole("maxretry", 3, 1, 1_000_000),
             findtime=findtime,
             bantime=None if bantime == -1 or bantime > _LONGEST_BAN else bantime,
-            increment=self._increment(),
+            increment=increment.read(options),
             maxmatches=options.whole("maxmatches", 5, 0, 1_000_000),
             ignoreip=self._listed(ignored).networks,
             ignored=ignored,
@@ -270,31 +271,3 @@ class _Reader:
             for word in ignoring.read(ignoring.lines(text or ""))[1]:
                 options.fault("ignoreip", f"{path[:200]}: {word[:100]!r} is no address, network or host name")
         return ignoring.filled(ignored, self._files.listed)
-
-    def _increment(self) -> Increment | None:
-        options = self._options
-        if not options.boolean("bantime.increment"):
-            return None
-        text = options.text("bantime.multipliers")
-        formula = options.text("bantime.formula")
-        try:
-            found = Increment(
-                factor=evaluate(options.text("bantime.factor", "1") or "1", functions=True),
-                formula=formula or None,
-                multipliers=tuple(evaluate(word) for word in text.split()),
-                maxtime=self._maxtime(),
-                rndtime=options.seconds("bantime.rndtime", "0"),
-                overalljails=options.boolean("bantime.overalljails"),
-            )
-            found.seconds(600.0, 3, 0.0)
-        except ValueError as error:
-            key = "bantime.formula" if formula else "bantime.factor"
-            options.fault(key, f"{key}: {error}; write it as in Fail2Ban's manual, or leave it out")
-            return None
-        return found
-
-    def _maxtime(self) -> Seconds | None:
-        if not self._options.text("bantime.maxtime"):
-            return None
-        longest = self._options.seconds("bantime.maxtime", "-1")
-        return None if longest == -1 else longest

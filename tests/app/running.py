@@ -64,8 +64,11 @@ class Running:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def ready(self) -> None:
-        """Wait until it is."""
-        until(lambda: self.get("/readyz")[0] == 200)
+        """Wait until it is; one that is not shows why, and what it logged."""
+        try:
+            until(lambda: self.get("/readyz")[0] == 200)
+        except AssertionError:
+            raise AssertionError(f"{self.get('/readyz')}\n{self.said()[-3000:]}") from None
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it by a signal; its exit code."""
