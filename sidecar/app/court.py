@@ -16,6 +16,8 @@ from sidecar.network import Network, PrefixSet
 
 # In which field of the grammar a distinct value stands.
 _FIELDS = {"recipient": "to", "sender": "from"}
+# However often syslog says that a line was repeated, it counts no more often.
+_MOST_REPEATED = 20
 # More known-good clients than these, banned within so many seconds, are no attackers.
 _MOST_FAMILIAR, _BRAKE_SECONDS = 5, 600.0
 
@@ -44,6 +46,11 @@ class Court:
         # Most attackers are nobody that any list knows, and that is one question.
         self.matters = guard.matters(ignored)
         self.known.clear()
+
+    def times(self, match: Match) -> int:
+        """How many logins a line tells of: syslog gathers equal ones as "message repeated 2 times"."""
+        times = match.said.fields.get("times", "1") if self.logins is not None and match.said else "1"
+        return max(1, min(int(times), _MOST_REPEATED)) if times.isdecimal() else 1
 
     def objection(self, match: Match) -> str | None:
         """Why a match counts for nothing in this jail, whatever came before it."""

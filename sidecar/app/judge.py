@@ -103,6 +103,7 @@ class Judge:
         failure = Failure(match.jail, network, at, match.line)
         earlier = self._earlier(spec, network) if spec.increment else NEVER
         heavy = self._weight(spec, earlier, at) if earlier.times else 1
+        heavy *= court.times(match)
         many = court.logins is not None and self._spread_out(court, match, network, at)
         enough, word = self._counted(court, match, network, at, heavy, many=many)
         if enough is None:

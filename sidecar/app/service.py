@@ -124,6 +124,7 @@ class Service:
         reconciles. At the start, after `allow` and `disallow`, and when the host's networks change."""
         protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
         protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
+        self.trust.believe(self.surroundings.near)
         kernel = self.settings.kernel
         guard = self.judge.guard = Guard(protected, {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
         self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)

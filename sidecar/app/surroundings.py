@@ -22,11 +22,13 @@ _log = logging.getLogger("zmban")
 @dataclass(frozen=True)
 class Surroundings:
     """`protected`: reason and networks that no ban may touch. `reachable`: kept so under a wider ban only.
-    `whereabouts`: whether bans reach the mail server's packets."""
+    `whereabouts`: whether bans reach the mail server's packets. `near`: who speaks for clients on this host,
+    its own addresses and Zimbra's containers."""
 
     protected: Mapping[str, tuple[Network, ...]]
     reachable: tuple[Network, ...] = ()
     whereabouts: Whereabouts = field(default_factory=Whereabouts)
+    near: tuple[Network, ...] = ()
 
 
 async def look(settings: Settings, jails: Iterable[JailSpec]) -> Surroundings:
@@ -54,6 +56,7 @@ async def look(settings: Settings, jails: Iterable[JailSpec]) -> Surroundings:
         {reason: tuple(networks) for reason, networks in protected.items()},
         tuple(reachable),
         whereabouts(settings, containers),
+        (*protected["own-address"], *(address for one in containers for address in one.addresses)),
     )
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar.detect.grammar import GRAMMARS, Trust, access, chosen, mailbox, nginx, postfix
 from sidecar.model import NOBODY, Said
+from sidecar.network import Network
 
 TRUST = Trust(())
 A, V = "203.0.113.7", "198.51.100.99"
@@ -47,6 +48,27 @@ def test_of_a_program_that_it_does_not_know_the_filter_alone_decides() -> None:
     assert postfix.client(f" mail dovecot[1]: auth failed from {A}", TRUST) is None
     assert postfix.client(" mail sshd[1]: Connection closed", TRUST) is None
     assert postfix.client(" mail slapd[1]: slapd starting", TRUST) == NOBODY
+
+
+def test_a_line_of_mailboxd_in_syslog_is_one_of_mailbox_log() -> None:
+    context = f"[oip=198.51.100.1, {A};ua=x;]"
+    line = (
+        f" mail mailboxd: 2026-01-05 10:00:01,041 INFO  [qtp1-2:https://m/x] {context} SoapEngine - handler"
+    )
+    said = postfix.client(line, TRUST)
+    assert said is not None and said.client == A
+    assert postfix.client(" mail mailboxd: something", TRUST) == NOBODY
+
+
+def test_who_is_believed_later_is_a_proxy_beside_those_that_were_named() -> None:
+    trust = Trust([Network.parse("10.0.0.9")])
+    line = " WARN  [ImapServer-1] [ip=172.28.0.5;oip=203.0.113.7;] security - x"
+    assert mailbox.client(line, trust).client == "172.28.0.5"
+    trust.believe([Network.parse("172.28.0.5")])
+    assert mailbox.client(line, trust).client == A
+    trust.believe([])
+    assert mailbox.client(line, trust).client == "172.28.0.5"
+    assert trust.is_proxy("10.0.0.9")
 
 
 def test_what_else_a_line_of_postfix_says() -> None:

@@ -120,6 +120,15 @@ def test_while_the_server_is_at_fault_no_login_counts_and_anything_else_does() -
     assert events(counting, failed._replace(at=120.0)) == ["failure"]
 
 
+def test_a_line_that_syslog_says_was_repeated_counts_as_often_and_no_more_than_twenty_times() -> None:
+    def repeated(times: str) -> Match:
+        return login(1.0, source="/var/log/zimbra.log", fields={"times": times})
+
+    assert events(judge(count="logins", maxretry=3), repeated("3")) == ["failure", "ban"]
+    assert events(judge(count="logins", maxretry=21), repeated("999999")) == ["failure"]
+    assert events(judge(maxretry=3), repeated("3")) == ["failure"]
+
+
 @pytest.mark.parametrize("retries", [1, 2])
 def test_mailbox_log_alone_bans_after_three_whatever_the_jail_says(retries: int) -> None:
     counting = judge(maxretry=retries)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from sidecar.detect.grammar import mailbox
 from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
 
@@ -65,10 +66,12 @@ _OUTAGE = re.compile(
     r"Connection lost to authentication server|Invalid authentication mechanism|generic failure|[Tt]emporary"
     r"|internal error|no mechanism available|cannot connect|unable to|authentication server"
 )
+_MAILBOXD = ("mailboxd", "zimbramailboxd")
+_LOG4J_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[,.]\d{3}")
 _LOCAL = ("slapd", "opendkim", "opendmarc", "zmconfigd", "zimbramon", "clamd", "freshclam", "cbpolicyd")
 
 
-def client(text: str, _: Trust) -> Said | None:
+def client(text: str, trust: Trust) -> Said | None:
     """Blames the client that the program names; None for a line of a program that is not known here."""
     head = _HEAD.match(text)
     if head is None:
@@ -78,6 +81,9 @@ def client(text: str, _: Trust) -> Said | None:
         times, message = repeated[1], repeated[2]
     program = head[2]
     postfix = _POSTFIX.match(program)
+    if program in _MAILBOXD:
+        # zimbraLogToSysLog: log4j's line behind syslog's, with or without its date.
+        return mailbox.client(_LOG4J_DATE.sub("", message, count=1), trust)
     read = _PROGRAMS.get(postfix[1] if postfix else program)
     if read is None:
         return NOBODY if postfix or program in _LOCAL else None

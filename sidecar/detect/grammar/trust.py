@@ -11,7 +11,12 @@ class Trust:
     """The proxies whose word about a client's address is believed. Loopback always is."""
 
     def __init__(self, proxies: Iterable[Network]) -> None:
-        self._proxies = PrefixSet([*proxies, Network.parse("127.0.0.0/8"), Network.parse("::1")])
+        self._named = (*proxies, Network.parse("127.0.0.0/8"), Network.parse("::1"))
+        self._proxies = PrefixSet(self._named)
+
+    def believe(self, networks: Iterable[Network]) -> None:
+        """From now on these are proxies too, beside those that were named: the host, its containers."""
+        self._proxies = PrefixSet([*self._named, *networks])
 
     def is_proxy(self, text: str) -> bool:
         """Whether this address is a trusted proxy; text that is no address is none."""

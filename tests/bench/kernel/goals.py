@@ -25,7 +25,12 @@ def goals(found: Figures) -> Iterator[Goal]:
 
     for size, bar in _STARTS.items():
         yield most(f"process start to {size:,} bans standing", f"lives/{size}/start", bar, _SECONDS)
-    yield most("ready with 22,000 routes still standing", "lives/22000/start again", 0.4, _SECONDS)
+    yield most(
+        "process start to 22,000 bans compared, all routes still standing",
+        "lives/22000/start again",
+        0.4,
+        _SECONDS,
+    )
     yield most("routes changed by that", "lives/22000/changes", 0, "{:.0f}", 1.0)
     yield most("stop, 1,000,000 bans", "lives/1000000/stop", 0.2, _SECONDS)
     yield most("stop with flush, 1,000,000 bans", "lives/1000000/flush", 3, _SECONDS)

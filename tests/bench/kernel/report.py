@@ -84,7 +84,7 @@ def _lives(found: Figures) -> Table:
     if kept is not None:
         rows.append(("Fail2Ban", "22,000", *[""] * 7, _cell(kept / _MIB)))
     head = (
-        "program", "bans", "start to all routes, s", "start with routes there, s", "stop, s",
+        "program", "bans", "start to all routes, s", "start, all routes there, s", "stop, s",
         "stop with flush: let in, s", "and all gone, s", "memory, MiB", "peak", "database",
     )  # fmt: skip
     return Table("A service from start to stop, two lines of evidence to each ban", head, rows)

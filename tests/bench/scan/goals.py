@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.bench.page import Goal, missing
+from tests.bench.scan.programs import EVERYTHING
 from tests.bench.scan.results import Results
 
 _MIB = 1 << 20
@@ -17,6 +18,7 @@ def goals(results: Results) -> list[Goal]:
         _times(results, "zimbra-quiet", "sshguard", 10),
         _times(results, "zimbra-quiet", "ripgrep", 0.8),
         _times(results, "zimbra-attack", "fail2ban-regex", 5),
+        _everything(results),
         _jails(results),
         _huge(results),
         _attackers(results),
@@ -32,6 +34,15 @@ def _times(results: Results, log: str, name: str, bar: float) -> Goal:
         return missing(what, f"≥ {bar:g}x")
     ratio = ours.rate / theirs.rate
     return Goal(what, f"≥ {bar:g}x", f"{ratio:.3g}x", ratio >= bar)
+
+
+def _everything(results: Results) -> Goal:
+    what, bar = "every shipped jail instead of zimbra-smtp on quiet zimbra.log: time", "≤ 1.3x"
+    one, every = results.program("zimbra-quiet", "zmban"), results.program("zimbra-quiet", EVERYTHING)
+    if one is None or every is None:
+        return missing(what, bar)
+    ratio = every.seconds / one.seconds
+    return Goal(what, bar, f"{ratio:.2f}x", ratio <= 1.3)
 
 
 def _jails(results: Results) -> Goal:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from sidecar.fail2ban import jails
+from sidecar.fail2ban.files import ConfigFiles
 from tests.bench.scan.generate import NOW
 from tests.bench.scan.measure import Program
 from tests.bench.scan.places import CONFIG, failregex_file, tool
 from tests.cli.running import ZMBAN
 from tests.conformance import package
+
+EVERYTHING = "every shipped jail of zmban"
 
 
 def summary(output: Path) -> dict[str, float]:
@@ -42,6 +47,13 @@ def shipped(jail: str, empty: Path) -> Program:
     """zmban as shipped: all jails run, and those that do not read this log have an empty one."""
     jails = ("zimbra-smtp", "zimbra-mail", "zimbra-nginx")
     return zmban(CONFIG, {name: None if name == jail else empty for name in jails})
+
+
+def everything(file: str, empty: Path) -> Program:
+    """zmban with every jail that is shipped and enabled: those of a log of this name read it."""
+    known = jails.load(ConfigFiles([CONFIG])).jails.values()
+    reading = {j.name: None if any(p.glob.endswith(f"/{file}") for p in j.logpath) else empty for j in known}
+    return replace(zmban(CONFIG, reading), name=EVERYTHING)
 
 
 def fail2ban(filter_: Path) -> Program:

@@ -84,6 +84,7 @@ def _entries(kind: Kind, size: Size, place: Path, say: Say) -> Iterator[_Entry]:
     yield _Entry(
         ours(kind, place), log, log.hits, "the benchmark's own filter" if kind is access.ACCESS else ""
     )
+    yield _Entry(programs.everything(kind.file, empty(place)), log, None, "what else is in it counts too")
     # The same seed: this is the begin of the long log, with its own number of hits.
     part = cached(kind, min(size.prefix, size.lines))
     filter_, note = _filter(kind, place)
