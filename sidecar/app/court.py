@@ -8,6 +8,7 @@ from sidecar.bans.guard import Guard
 from sidecar.detect import certainty
 from sidecar.detect.distinct import Distinct
 from sidecar.detect.evidence import Evidence
+from sidecar.detect.grammar import of_log
 from sidecar.detect.logins import Logins
 from sidecar.detect.window import Window
 from sidecar.fail2ban.jails import JailSpec
@@ -34,6 +35,8 @@ class Court:
         self.patient = Window(spec.findtime, spec.maxretry * patience, spec.maxmatches, evidence)
         self._familiar: deque[Instant] = deque()
         self.logins = Logins() if spec.count == "logins" else None
+        # Of one log in which each login leaves one line, each line is another login.
+        self._voices = len(spec.logpath) > 1 or any(of_log(log.glob) == "mailbox" for log in spec.logpath)
         self.distinct = Distinct(spec.findtime) if spec.distinct else None
         # An attacker's address stands on thousands of lines; what it means is found out once.
         self.known: dict[str | None, tuple[Network | None, str | None]] = {}
@@ -67,7 +70,7 @@ class Court:
         said = match.said
         if said is None:
             return None
-        if self.logins is not None:
+        if self.logins is not None and self._voices:
             voice = f"{match.source} {said.fields.get('component', '')}"
             if not self.logins.new(network, said.account, voice, at):
                 return ""

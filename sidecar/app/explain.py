@@ -58,7 +58,9 @@ class Lines:
     def _said(self, line: str, now: Instant) -> Said:
         if self._grammar is None:
             return NOBODY
-        return self._grammar(self._dates.of(line, now)[1], self._trust) or NOBODY
+        text = self._dates.of(line, now)[1]
+        said = self._grammar(text, self._trust) or NOBODY
+        return said._replace(fields={**grammar.details(self._grammar, text), **said.fields})
 
     def _reason(self, told: Match | Refused, now: Instant) -> str | None:
         """Why this match does not count, None if it does."""

@@ -3,6 +3,8 @@ what it alone says must come three times, or be said by another log too."""
 
 from __future__ import annotations
 
+from functools import cache
+
 from sidecar.model import Instant, Seconds
 from sidecar.network import Network
 
@@ -22,18 +24,22 @@ class Certainty:
 
     def see(self, network: Network, source: str, at: Instant) -> None:
         """A log tells of this network."""
-        if _name(source).startswith(_CONFIRMING):
+        if _kind(source) == "confirming":
             if len(self._confirmed) >= _MOST:
                 self._confirmed.clear()
             self._confirmed[network] = at
 
     def sure(self, network: Network, source: str, at: Instant) -> bool:
         """Whether the log cannot be forged, or another one told of the network in the same seconds."""
-        if not _name(source).startswith(_FORGEABLE):
+        if _kind(source) != "forgeable":
             return True
         confirmed = self._confirmed.get(network)
         return confirmed is not None and abs(at - confirmed) <= _TOGETHER
 
 
-def _name(source: str) -> str:
-    return source.rpartition("/")[2]
+@cache
+def _kind(source: str) -> str:
+    name = source.rpartition("/")[2]
+    return (
+        "forgeable" if name.startswith(_FORGEABLE) else "confirming" if name.startswith(_CONFIRMING) else ""
+    )

@@ -26,8 +26,8 @@ Requirement = frozenset[Literal]
 _WORD = re.compile(r"\w", re.ASCII)
 _MOST_ALTERNATIVES = 64
 # Words of so many lines of a mail log that to look for them finds nothing out.
-_MARKS = " /[=<:"
-_EVERYWHERE = {"postfix", "smtpd", "from", "to", "helo"}
+_MARKS = " /[]()=<>:;,.-"
+_EVERYWHERE = {"", "postfix", "postscreen", "smtpd", "from", "to", "helo"}
 
 
 def required(pattern: re.Pattern[str]) -> Requirement | None:

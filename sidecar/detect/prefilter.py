@@ -40,7 +40,10 @@ def requirements(spec: FilterSpec) -> list[Requirement | None]:
     """
     # Of several lines that are matched together, every line may be a part; and where a date of the
     # administrator's own making may stand in a line, nobody knows.
-    safe = all(p.strip() in _SAFE_DATES or datepatterns.cuts_the_beginning(p) for p in spec.datepattern)
+    safe = all(
+        p.strip() in _SAFE_DATES or datepatterns.cuts_the_beginning(p) or datepatterns.cuts_in_brackets(p)
+        for p in spec.datepattern
+    )
     if spec.maxlines > 1 or not safe:
         return [None] * len(spec.failregex)
     head = required(spec.prefregex.regex) if spec.prefregex else None

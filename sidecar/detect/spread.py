@@ -40,9 +40,12 @@ class Spread:
     def see(self, network: Network, account: str, at: Instant) -> int:
         """A login failed; from how many addresses it did for this account within a day."""
         account = account.casefold()
-        tried = {n: seen for n, seen in self._tried.pop(account, {}).items() if seen > at - _DAY}
-        if len(tried) < _MOST_ADDRESSES:
-            tried[network] = at
+        # In order of time, the latest last.
+        tried = self._tried.pop(account, {})
+        tried.pop(network, None)
+        tried[network] = at
+        while len(tried) > _MOST_ADDRESSES or tried[next(iter(tried))] <= at - _DAY:
+            del tried[next(iter(tried))]
         self._tried[account] = tried
         if len(self._tried) > _MOST_ACCOUNTS:
             del self._tried[next(iter(self._tried))]

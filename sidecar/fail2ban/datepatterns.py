@@ -203,10 +203,19 @@ def expand(patterns: list[str]) -> list[Template]:
     return list(found.values())
 
 
+# `\\[(date)(?=\\]`: the one group of its own, and nothing else in parentheses before it.
+_IN_BRACKETS = re.compile(r"^[^()]*\\\[\(%[^()]*\)\(\?=\\\]")
+
+
 def cuts_the_beginning(pattern: str) -> bool:
     """Whether all that a pattern cuts out of a line begins at the line's first character."""
     body = pattern.strip()
     return body.startswith("^") and not _OWN_GROUP.search(body)
+
+
+def cuts_in_brackets(pattern: str) -> bool:
+    """Whether what a pattern cuts out of a line is all that stands between two square brackets."""
+    return _IN_BRACKETS.search(pattern) is not None
 
 
 def _placed(pattern: str) -> str:

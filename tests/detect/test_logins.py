@@ -16,7 +16,7 @@ from sidecar.detect.certainty import Certainty
 from sidecar.detect.distinct import Distinct
 from sidecar.detect.logins import Logins
 from sidecar.fail2ban.filters import FilterSpec
-from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.jails import JailSpec, LogPath
 from sidecar.model import Ban, Failure, Match, Refused, Said
 from sidecar.network import Network
 
@@ -62,7 +62,8 @@ def test_a_log_that_can_be_forged_is_sure_in_the_seconds_in_which_another_tells_
 
 
 def judge(**options: Any) -> Judge:
-    jail = JailSpec("mail", FilterSpec("f", ()), (), **{"maxretry": 3, "findtime": 600.0, **options})
+    logs = (LogPath(MAILBOX), LogPath(AUDIT))
+    jail = JailSpec("mail", FilterSpec("f", ()), logs, **{"maxretry": 3, "findtime": 600.0, **options})
     reporting = JailSpec("outage", FilterSpec("f", ()), (), report_only=True)
     return Judge([jail, reporting], Guard({}), BanTable())
 

@@ -45,6 +45,11 @@ def of_log(path: str) -> str | None:
     return next((grammar for log, grammar in LOGS.items() if name.startswith(log)), None)
 
 
+def details(of: Grammar, text: str) -> dict[str, str]:
+    """What a person who asks wants to see of a line beside its fields."""
+    return postfix.details(text) if of is postfix.client else {}
+
+
 def chosen(named: str | None, path: str) -> Grammar | None:
     """The grammar for a filter that names one, `log` for that of the log itself; else that of the log. None
     where the filter alone decides."""
@@ -54,4 +59,4 @@ def chosen(named: str | None, path: str) -> Grammar | None:
     return GRAMMARS[name]
 
 
-__all__ = ["GRAMMARS", "LOGS", "Grammar", "Said", "Trust", "chosen", "of_log"]
+__all__ = ["GRAMMARS", "LOGS", "Grammar", "Said", "Trust", "chosen", "details", "of_log"]

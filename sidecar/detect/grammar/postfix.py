@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from sidecar.detect.grammar import mailbox
 from sidecar.detect.grammar.trust import Trust
@@ -76,22 +77,36 @@ def client(text: str, trust: Trust) -> Said | None:
     head = _HEAD.match(text)
     if head is None:
         return None
-    message, times = text[head.end() :], "1"
-    if repeated := _REPEATED.match(message):
-        times, message = repeated[1], repeated[2]
-    program = head[2]
-    postfix = _POSTFIX.match(program)
-    if program in _MAILBOXD:
+    program, message = head[2], text[head.end() :]
+    if message.startswith("message repeated ") and (repeated := _REPEATED.match(message)):
+        said = _read(program, repeated[2], trust)
+        return said and said._replace(fields={**said.fields, "times": repeated[1]})
+    return _read(program, message, trust)
+
+
+def _read(program: str, message: str, trust: Trust) -> Said | None:
+    name = _name(program)
+    read = _PROGRAMS.get(name)
+    if read is not None:
+        return read(message) or (NOBODY if name != "sshd" else None)
+    if name in _MAILBOXD:
         # zimbraLogToSysLog: log4j's line behind syslog's, with or without its date.
         return mailbox.client(_LOG4J_DATE.sub("", message, count=1), trust)
-    read = _PROGRAMS.get(postfix[1] if postfix else program)
-    if read is None:
-        return NOBODY if postfix or program in _LOCAL else None
-    said = read(message)
-    if said is None:
-        return NOBODY if program != "sshd" else None
-    fields = {"host": head[1], "program": program, "message": message, "times": times, **said.fields}
-    return said._replace(fields=fields)
+    return NOBODY if name in _LOCAL or name != program else None
+
+
+# A program's name is not a client's to choose; whoever writes to syslog may.
+@lru_cache(256)
+def _name(program: str) -> str:
+    """Postfix's own name of a program of its: `smtpd` for postfix/submission/smtpd."""
+    postfix = _POSTFIX.match(program)
+    return postfix[1] if postfix else program
+
+
+def details(text: str) -> dict[str, str]:
+    """Host, program and message, for a person who asks."""
+    head = _HEAD.match(text)
+    return {"host": head[1], "program": head[2], "message": text[head.end() :]} if head else {}
 
 
 def _smtpd(message: str) -> Said | None:
