@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sidecar.app import configuration
 from sidecar.app.whereabouts import Whereabouts, whereabouts
@@ -17,6 +18,8 @@ from sidecar.sources import docker
 from sidecar.sources.docker import ZimbraContainer
 
 _log = logging.getLogger("zmban")
+
+_PATIENCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ async def look(settings: Settings, jails: Iterable[JailSpec]) -> Surroundings:
         _log.warning(
             "the host's own addresses are not known (%s); [trust] own and gateways stand alone", error
         )
-    containers = await asyncio.to_thread(_zimbra_containers)
+    containers = await _in_time(asyncio.to_thread(_zimbra_containers))
     protected["ignored"] += [network for one in containers for network in one.networks]
     return Surroundings(
         {reason: tuple(networks) for reason, networks in protected.items()},
@@ -58,6 +61,16 @@ async def look(settings: Settings, jails: Iterable[JailSpec]) -> Surroundings:
         whereabouts(settings, containers),
         (*protected["own-address"], *(address for one in containers for address in one.addresses)),
     )
+
+
+async def _in_time(asking: Coroutine[Any, Any, list[ZimbraContainer]]) -> list[ZimbraContainer]:
+    """What Docker says, if it says it soon: routes do not wait for an engine that hangs."""
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return await asking
+    except TimeoutError:
+        _log.warning("Docker does not answer within %g s; it is asked again later", _PATIENCE_SECONDS)
+        return []
 
 
 def _zimbra_containers() -> list[ZimbraContainer]:

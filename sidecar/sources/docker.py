@@ -13,6 +13,7 @@ from sidecar.model import SourceError
 from sidecar.network import Network
 
 SOCKET = Path("/var/run/docker.sock")
+_PATIENCE_SECONDS = 5
 # Where Zimbra's logs lie inside its containers.
 LOG_DIRECTORIES = ("/opt/zimbra/log", "/var/log")
 
@@ -41,7 +42,7 @@ def zimbra_containers() -> list[ZimbraContainer]:
 
     try:
         _knock()
-        client = docker.from_env(timeout=10)
+        client = docker.from_env(timeout=_PATIENCE_SECONDS)
         try:
             containers = [c.attrs for c in client.containers.list()]
             networks = {str(n.id): n.attrs for n in client.networks.list()}
