@@ -21,15 +21,13 @@ def forged(pattern: re.Pattern[str]) -> str | None:
     """A line of which the attacker's own text makes this regex blame the victim; None where none is found,
     which proves nothing."""
     names = set(HOST_GROUPS) & set(pattern.groupindex)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        parsed = _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
     groups = {pattern.groupindex[name] for name in names}
     try:
+        parsed = _parsed(pattern)
         framed = _Writer(groups, VICTIM, "x").write(parsed)
         tail = _Writer(groups, VICTIM, "").write(parsed)
         honest = _Writer(groups, ATTACKER, _FILLED).write(parsed)
-    except _TooHardError:
+    except (_TooHardError, RecursionError):
         return None
     candidates = [f"{ATTACKER} says {framed}", f"client {ATTACKER}: x {framed}"]
     # What stands behind each wildcard may be written into it.
@@ -44,6 +42,13 @@ def forged(pattern: re.Pattern[str]) -> str | None:
         if found and ATTACKER in line and any(found.groupdict().get(name) == VICTIM for name in names):
             return line
     return None
+
+
+def _parsed(pattern: re.Pattern[str]) -> Any:
+    with warnings.catch_warnings():
+        # Who wrote a doubtful set such as [[a] was told so when it was compiled.
+        warnings.simplefilter("ignore")
+        return _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
 
 
 class _TooHardError(ValueError):

@@ -36,12 +36,16 @@ class ZimbraContainer:
 
 def zimbra_containers() -> list[ZimbraContainer]:
     """Ask the Docker engine. SourceError where it does not answer or may not be asked."""
+    try:
+        _knock()
+    except OSError as error:
+        raise SourceError(f"Docker cannot be asked: {error}") from error
+    # Heavy, and needed only where somebody answers.
     import docker
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
     try:
-        _knock()
         client = docker.from_env(timeout=_PATIENCE_SECONDS)
         try:
             containers = [c.attrs for c in client.containers.list()]
