@@ -34,7 +34,8 @@ class Lines:
         kernel = loaded.settings.kernel
         guard = Guard(protected(loaded.settings), {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
         self._judge = Judge(self._known.values(), guard, BanTable())
-        self._dates = LineDates(zone, ())
+        first = next(iter(self._known.values()), None)
+        self._dates = LineDates(zone, first.filter.datepattern if first else ())
         self._grammar = grammar.chosen(None, kind)
 
     def explain(self, lines: Iterable[str], now: Instant) -> Iterator[dict[str, Any]]:

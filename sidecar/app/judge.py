@@ -132,7 +132,8 @@ class Judge:
     def _excused(self, spec: JailSpec, match: Match, network: Network, at: Instant) -> str | None:
         """Why a failure is not to be blamed on its client: a login that failed while another jail reported
         that the server was at fault, or what a mail server does that we deal with."""
-        if spec.spare_peers and self.peers.good(network, at):
+        spared = spec.spare_peers and self.peers.good(network, at)
+        if spared or (spec.spare_good and self.known.good(network, at)):
             return "known-good"
         if not spec.excused_by or match.said is None or not match.said.protocol:
             return None

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 _MARKERS: dict[str, tuple[bytes, ...]] = {
     "zimbra": (b", sasl_username=", b"]:25, ", b"Passed CLEAN "),
     "mailbox": (b" cmd=Auth; ", b" authenticated, mechanism="),
-    "nginx": (b" client logged in, ",),
 }  # fmt: skip
 # Up to here all of a block is looked through, of a longer one the beginning.
 _WHOLE, _BEGINNING = 256 << 10, 64 << 10

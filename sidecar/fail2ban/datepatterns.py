@@ -204,7 +204,7 @@ def expand(patterns: list[str]) -> list[Template]:
 
 
 # `\\[(date)(?=\\]`: the one group of its own, and nothing else in parentheses before it.
-_IN_BRACKETS = re.compile(r"^[^()]*\\\[\(%[^()]*\)\(\?=\\\]")
+_IN_BRACKETS = re.compile(r"^(?:[^()]|\(\?:[^()]*\))*\\\[\(%[^()]*\)\(\?=\\\]")
 
 
 def cuts_the_beginning(pattern: str) -> bool:

@@ -36,7 +36,7 @@ class JailSpec:
     """One enabled jail, ready to run. Durations in seconds; `bantime` None is for ever.
 
     `ignoreip` are the networks that are known when the configuration is read, `ignored` is where more
-    come from: host names, and files that may change. The last seven are `own.py`'s.
+    come from: host names, and files that may change. The last eight are `own.py`'s.
     """
 
     name: str
@@ -58,6 +58,7 @@ class JailSpec:
     count: own.Count = "lines"
     distinct: str = ""
     excused_by: str = ""
+    spare_good: bool = False
     spare_peers: bool = False
     most_addresses: int = 0
 

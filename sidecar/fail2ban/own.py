@@ -11,7 +11,8 @@ Count: TypeAlias = Literal["lines", "logins"]
 _DISTINCT = ("user", "recipient", "sender")
 KEYS = {
     "zmban.count", "zmban.distinct", "zmban.dry_run", "zmban.excused_by", "zmban.ipv4_prefix",
-    "zmban.ipv6_prefix", "zmban.most_addresses", "zmban.report_only", "zmban.spare_peers",
+    "zmban.ipv6_prefix", "zmban.most_addresses", "zmban.report_only", "zmban.spare_good",
+    "zmban.spare_peers",
 }  # fmt: skip
 
 
@@ -23,6 +24,7 @@ def read(options: Options) -> dict[str, Any]:
         "dry_run": options.boolean("zmban.dry_run"),
         "report_only": options.boolean("zmban.report_only"),
         "most_addresses": options.whole("zmban.most_addresses", 0, 0, 1_000_000),
+        "spare_good": options.boolean("zmban.spare_good"),
         "spare_peers": options.boolean("zmban.spare_peers"),
         "count": _one_of(options, "zmban.count", "lines", ("lines", "logins")),
         "excused_by": options.text("zmban.excused_by"),

@@ -130,6 +130,26 @@ def test_a_login_through_nginx_names_its_account_and_protocol() -> None:
     assert nginx.client(f" [info] 8#8: *2 client logged in{rest}, upstream: 10.0.0.2:143", TRUST).good
 
 
+@pytest.mark.parametrize("behind", ["", ":5555", ":5555 using starttls", " using starttls"])
+def test_the_mail_proxy_of_zimbra_writes_the_client_s_port_and_whether_it_is_encrypted(behind: str) -> None:
+    told = f" [info] 8#8: *2 client logged in, client: {A}{behind}, server: 0.0.0.0:143"
+    via = "10.0.0.2:7143 (10.0.0.1:3344->10.0.0.2:7143) <=> (203.0.113.7:41234->10.0.0.1:143)"
+    said = nginx.client(f'{told}, login: "joe@x", upstream: {via}', TRUST)
+    assert (said.client, said.account, said.protocol, said.good) == (A, "joe@x", "imap", True)
+
+
+@pytest.mark.parametrize("component", ["imap", "pop", "pop3"])
+def test_a_login_in_mailbox_log_is_one_in_every_protocol(component: str) -> None:
+    line = f" INFO  [Server-1] [ip={A};] {component} - user joe smith@x authenticated, mechanism=PLAIN [TLS]"
+    said = mailbox.client(line, TRUST)
+    assert (said.client, said.account, said.good) == (A, "joe smith@x", True)
+
+
+def test_a_url_that_imitates_the_seam_again_and_again_costs_nothing_and_blames_nobody() -> None:
+    line = f" INFO  [qtp3:https://h/{'][a=' * 4000}][oip={A};] sync - x"
+    assert mailbox.client(line, TRUST) == NOBODY
+
+
 @pytest.mark.parametrize(
     ("token", "with_port", "without"),
     [

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 
+from sidecar.detect.grammar.addresses import bare, is_address
 from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
-from sidecar.network import Network
 
 # The date was taken out of its brackets. A quotation mark in a value is written \x22 (nginx) or \" (Jetty).
 _LINE = re.compile(
-    r'\s*(?:[\w.-]+@[\w.-]+ +\| *)?(\S+) - +(.*?) \[\] +"((?:[^"\\]|\\.)*)"(?: (\d{3}) (\d+|-))?'
+    r'\s*(?:[\w.@-]+ +\| *)?(\S+) - +(.*?) \[\] +"((?:[^"\\]|\\.)*)"(?: (\d{3}) (\d+|-))?'
     r'(?: "((?:[^"\\]|\\.)*)")?(?: "((?:[^"\\]|\\.)*)")?'
 )
 _NAMES = ("user", "request", "status", "bytes", "referer", "agent")
@@ -44,16 +44,5 @@ def _read(text: str, *, port: bool) -> Said:
 
 def _address(token: str, *, port: bool) -> str | None:
     """The address in the line's first word."""
-    if token.startswith("["):
-        return token[1:].partition("]")[0]
-    before, colon, number = token.rpartition(":")
-    if port and colon and number.isdecimal() and _parsed(before):
-        return before
-    return token if _parsed(token) else None
-
-
-def _parsed(text: str) -> bool:
-    try:
-        return Network.parse(text).single and "/" not in text
-    except ValueError:
-        return False
+    found = bare(token) if port or token.startswith("[") else token
+    return found if token.startswith("[") or is_address(found) else None

@@ -12,21 +12,24 @@ from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
 
 # Docker's swarm puts `task@node | ` before what a container prints.
-_HEAD = re.compile(r"\s*(?:[\w.-]+@[\w.-]+ +\| *)?(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s+\[")
+_HEAD = re.compile(r"\s*(?:[\w.@-]+ +\| *)?(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s+\[")
 _SEAM = re.compile(r"\]\[")
 _KEY = re.compile(r"([A-Za-z]\w*)=")
 _VALUE = re.compile(r"((?:[^;]|;;)*);(?!;)")
 # What renders a log for the web turns the hyphen into a dash.
 _COMPONENT = re.compile(r" ?([\w.$-]+) [-\N{EN DASH}] ")
-_ATTRIBUTE = re.compile(r"(\w+)=((?:[^;]|;;)*); ?")
+_ATTRIBUTE = re.compile(r"\b(\w+)=((?:[^;]|;;)*); ?")
 _FAILED = "authentication failed for "
 _ACCOUNT = re.compile(r"authentication failed for (?:\[([^\]]*)\]|(\S+))")
 _EXCUSED = re.compile(
     r"must change password|account lockout|lockout|account is (?:in )?(?:maintenance|locked|closed|pending)"
     r"|account inactive|domain (?:is )?(?:suspended|closed|locked)|preauth mismatch|preauth expired"
-    r"|invalid request|external LDAP auth failed(?!.*data 52e)"
+    r"|invalid request|external LDAP auth failed(?!.*(?:data 52e|invalid credentials))"
 )
-_IMAP_GOOD = re.compile(r"user (\S+) authenticated, mechanism=")
+_GOOD = re.compile(r"user (.+?) authenticated, mechanism=")
+_SPOKEN = {"imap": "imap", "pop": "pop3", "pop3": "pop3"}
+# A URL that imitates the seam more often than this is no URL.
+_MOST_SEAMS = 8
 
 
 class Line:
@@ -54,6 +57,8 @@ def parts(text: str) -> Line | None:
     # sync.log has no blank there. Then a URL can imitate the seam; where two readings are possible,
     # nobody is blamed.
     seams = [found.end() for found in _SEAM.finditer(text, head.end(), blank)]
+    if len(seams) > _MOST_SEAMS:
+        return None
     readings = [line for seam in seams if (line := _context(text, seam)) is not None]
     return readings[0] if len(readings) == 1 else None
 
@@ -104,14 +109,15 @@ def _told(line: Line) -> Said:
     if _FAILED in message:
         found = _ACCOUNT.search(message)
         account = (found[1] or found[2] or "") if found else ""
-        spoken = {"SoapEngine": "soap", "imap": "imap", "pop3": "pop3", "pop": "pop3"}
+        spoken = {"SoapEngine": "soap", **_SPOKEN}
         told = protocol or spoken.get(line.component, "")
         return Said(None, None, account, told, False, _excused(message), fields=fields)
-    if line.component == "imap" and (found := _IMAP_GOOD.match(message)):
-        return Said(None, None, found[1], "imap", good=True, fields=fields)
+    if line.component in _SPOKEN and (found := _GOOD.match(message)):
+        return Said(None, None, found[1], _SPOKEN[line.component], good=True, fields=fields)
     return Said(None, None, fields.get("name", ""), protocol, fields=fields)
 
 
 def _excused(message: str) -> bool:
     """Whether a login failed through no fault of the client; what is in brackets is the client's word."""
-    return _EXCUSED.search(message.rpartition("]")[2]) is not None
+    behind = message.rpartition("]")[2] if "]" in message else message.rpartition("(")[2]
+    return _EXCUSED.search(behind) is not None

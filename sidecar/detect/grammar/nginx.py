@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import re
 
+from sidecar.detect.grammar.addresses import bare
 from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
 
-_HEAD = re.compile(r"\s*\[[a-z]+\] \d+#\d+: \*\d+ ")
-_CLIENT = re.compile(r", client: ([0-9A-Fa-f:.]+)(?:, server: |$)")
+_HEAD = re.compile(r"\s*(?:[\w.@-]+ +\| *)?\[[a-z]+\] \d+#\d+: \*\d+ ")
+_CLIENT = re.compile(r", client: ([0-9A-Fa-f:.]+)(?: using starttls)?(?:, server: |$)")
+# Of the mail proxy's clients Zimbra's nginx writes the port too.
+_MAIL = re.compile(r"client login failed: |client logged in$|proxied session done$|.* in http auth state$")
 _CONNECTED = re.compile(r"client ([0-9A-Fa-f:.]+):\d+ connected to \S+$")
 # In these the text in quotation marks is the server's.
 _OWN = re.compile(r'client login failed: "[^"]*" while in http auth state$')
 # Then every value must end where nginx ends it: whoever closes a quotation mark of his own is found out.
 _STRICT = re.compile(
-    r", client: [0-9A-Fa-f:.]+, server: [^\",]*"
+    r", client: [0-9A-Fa-f:.]+(?: using starttls)?, server: [^\",]*"
     r"(?:, (?:request|subrequest|upstream|host|referrer|login): \"[^\"]*\")*$"
 )
-_LOGIN = re.compile(r', login: "([^"]*)"(?:, upstream: \S+)?$')
-_PORT = re.compile(r", server: \S*?:(\d+)(?:,|$)")
+_LOGIN = re.compile(r', login: "([^"]*)"(?:, upstream: [^\"]*)?$')
+_PORT = re.compile(r", client: \S+(?: using starttls)?, server: \S*?:(\d+)(?:,|$)")
 _PROTOCOLS = {
     "25": "smtp",
     "465": "smtp",
@@ -46,11 +49,12 @@ def client(text: str, _: Trust) -> Said:
     before = text[head.end() : found.start()]
     if '"' in before and not _OWN.match(before) and not _STRICT.match(text, found.start()):
         return NOBODY
-    return _said(found[1], before, text[found.start() :])
+    address = bare(found[1]) if _MAIL.match(before) else found[1]
+    return _said(address, before, text[found.start() :])
 
 
 def _said(address: str, message: str, rest: str = "") -> Said:
-    login, port = _LOGIN.search(rest), _PORT.match(rest, len(f", client: {address}"))
+    login, port = _LOGIN.search(rest), _PORT.match(rest)
     # Zimbra's nginx listens on the usual ports, or inside a container on 11143 for 143.
     protocol = _PROTOCOLS.get(port[1][-3:].lstrip("0") if port else "", "") or "http"
     return Said(

@@ -15,7 +15,7 @@ from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
 
 _HEAD = re.compile(
-    r"\s*(?:[\w.-]+@[\w.-]+ +\| *)?(?:<\w+\.\w+>\s+)?(\S+)\s+([^\s:\[]+)(?:\[\d+\])?:"
+    r"\s*(?:[\w.@-]+ +\| *)?(?:<\w+\.\w+>\s+)?(\S+)\s+([^\s:\[]+)(?:\[\d+\])?:"
     r"(?: \[ID \d+ \w+\.\w+\])? ?"
 )
 _REPEATED = re.compile(r"message repeated (\d+) times: \[ ?(.*)\]\s*$", re.DOTALL)
@@ -53,7 +53,7 @@ _AMAVIS = re.compile(rf"\([\w-]+\) (Passed|Blocked) ([A-Z-]+)[^\[]*\[{_ADDRESS}\
 _SASL = re.compile(
     r": SASL ([\w-]{1,32}) authentication failed(?:: ?(.*?))?(?:, sasl_username=(.*))?$", re.DOTALL
 )
-_LOGIN = re.compile(r", sasl_method=[\w-]+, sasl_username=([^,\s]+)")
+_LOGIN = re.compile(r", sasl_method=[\w-]+, sasl_username=(.+?)(?:, sasl_sender=.*)?$")
 _ENVELOPE = re.compile(r" (from|to|proto|helo)=<?([^>\s]*)>?")
 _SENT = re.compile(
     rf"[0-9A-Za-z]{{5,}}: to=<[^<>]*>, (?:orig_to=<[^<>]*>, )?relay=[^\[\]\s]*\[{_ADDRESS}\]:25, "
@@ -65,7 +65,8 @@ _SSHD = re.compile(
 )
 _OUTAGE = re.compile(
     r"Connection lost to authentication server|Invalid authentication mechanism|generic failure|[Tt]emporary"
-    r"|internal error|no mechanism available|cannot connect|unable to|authentication server"
+    r"|internal error|no mechanism available|cannot connect|unable to|authentication server|no memory"
+    r"|not initialized|transient failure|no verifier|overflowed|expired|disabled|locked|encryption needed"
 )
 _MAILBOXD = ("mailboxd", "zimbramailboxd")
 _LOG4J_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[,.]\d{3}")
