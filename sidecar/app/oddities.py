@@ -30,6 +30,8 @@ class Oddities:
         self._metrics = metrics
         self.framed: deque[Refused] = deque(maxlen=_MOST_SHOWN)
         self.reported: deque[Refused] = deque(maxlen=_MOST_SHOWN)
+        # Phones with an old password, and mail servers that we deal with.
+        self.spared: deque[Refused] = deque(maxlen=_MOST_SHOWN)
         self._masked: Counter[tuple[str, str]] = Counter()
 
     def hear(self, events: Iterable[Event | Match]) -> None:
@@ -41,6 +43,8 @@ class Oddities:
                 self.framed.append(event)
             elif event.reason == "report-only":
                 self.reported.append(event)
+            elif event.reason == "known-good":
+                self.spared.append(event)
             elif event.reason in _MASKED:
                 self._mask(event)
 

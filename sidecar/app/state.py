@@ -37,6 +37,7 @@ async def of(service: Service) -> dict[str, Any]:
         "mail_servers": len(service.judge.peers),
         "framed": [_refused(one) for one in service.oddities.framed],
         "reported": [_refused(one) for one in service.oddities.reported],
+        "spared": [_refused(one) for one in service.oddities.spared],
         "masked": service.oddities.masked(),
         "allowed": [
             {"network": str(a.network), "until": a.until, "reason": a.reason}

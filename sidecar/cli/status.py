@@ -69,6 +69,9 @@ def _display(state: dict[str, Any]) -> Any:
         head.append(
             f"\n{one['proxy']} hides clients ({one['lines']} lines): {printable(one['cure'])}", "yellow"
         )
+    for one in state["spared"][-1:]:
+        told = f"somebody logged in from {one['client']} lately, and now fails: a phone with an old password?"
+        head.append(f"\n{printable(told)} {printable(one['line'][:120])}", "yellow")
     for one in state["framed"][-_MOST_SHOWN:]:
         text = f"\nframed: names {one['named']}, its client is {one['client']}: {one['line'][:200]}"
         head.append(printable(text.lstrip()).join(("\n", "")), "yellow")

@@ -132,6 +132,8 @@ def test_past_logs_are_asked_who_is_good_before_anybody_is_banned_and_it_is_kept
         running.start()
         until(lambda: blackholes(host) == {EVIL})
         assert running.metric('zmban_refused_total{jail="web",reason="known-good"}') == 4
+        (*_, phone) = running.ask("status")[0]["spared"]
+        assert (phone["client"], "bob@example.com" in phone["line"]) == (OFFICE, True)
         running.stop()
         running.start()
         assert running.ask("status")[0]["known_good"] == 1
