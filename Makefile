@@ -53,7 +53,7 @@ conformance: venv
 	.venv/bin/python -m tests.conformance.run
 
 test-blame: venv
-	ZMBAN_FORGERIES=$${ZMBAN_FORGERIES:-1000000} .venv/bin/pytest -q -s -n 2 tests/blame
+	.venv/bin/python -m tests.blame $(LINES)
 
 test-faults: venv
 	@sh scripts/tools.sh

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.blame.forge import FIELDS, forged, samples
-from tests.blame.trial import Trial, table
+from tests.blame.trial import Trial
 
 COUNT = int(os.environ.get("ZMBAN_FORGERIES", "20000"))
 SEEDS = range(4)
@@ -31,7 +31,6 @@ def test_forged_lines_blame_nobody_else_and_hide_nobody(seed: int) -> None:
     trial = Trial()
     for line in forged(COUNT // len(SEEDS), seed, trial.finds):
         trial.ask(line)
-    print(f"\n{table(trial.rows)}")
     assert [line for row in trial.rows.values() for line in row.innocent] == []
     lines, found = (sum(getattr(row, what) for row in trial.rows.values()) for what in ("lines", "found"))
     assert found >= 0.99 * lines

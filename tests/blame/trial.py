@@ -31,6 +31,13 @@ class Row:
     framed: int = 0
     innocent: list[str] = field(default_factory=list)
 
+    def add(self, other: Row) -> None:
+        """Count what another trial found, too."""
+        self.lines += other.lines
+        self.found += other.found
+        self.framed += other.framed
+        self.innocent += other.innocent
+
     @property
     def missed(self) -> int:
         return self.lines - self.found
