@@ -78,9 +78,20 @@ def test_every_alert_rises_for_a_host_in_trouble_with_its_words_filled_in(watche
             assert not any(sign in words for sign in ("<error", "<no value>", "{{", "%!")), f"{name}: {words}"
 
 
+def of_the_healthy(watched: Watched) -> list[str]:
+    """The alerts that are raised for the host without any trouble."""
+    found = (
+        (name, alert["labels"]) for name, instances in alerts(watched.url).items() for alert in instances
+    )
+    return [name for name, labels in found if labels.get("instance") == watched.healthy]
+
+
 def test_no_alert_rises_for_a_healthy_host(watched: Watched) -> None:
-    risen = [alert["labels"] for instances in alerts(watched.url).values() for alert in instances]
-    assert watched.healthy not in [labels.get("instance") for labels in risen]
+    # On a busy machine a scrape may be lost, and tells of no trouble; a rule that is wrong says so again and again.
+    deadline = time.monotonic() + 15
+    while (risen := of_the_healthy(watched)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert risen == []
 
 
 def test_an_empty_table_is_told_for_the_host_that_claims_to_enforce_only(watched: Watched) -> None:
