@@ -35,6 +35,12 @@ def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:
     return at
 
 
+def _refused(match: Match, at: Instant, reason: str) -> Refused:
+    """A match that does not count, with the client that our own grammar read from its line."""
+    client = match.said and match.said.client
+    return Refused(match.host or "", match.jail, at, reason, client, match.line)
+
+
 class Judge:
     """Counts matches and bans. Events are returned, nothing else happens: the caller acts on them.
 
@@ -89,17 +95,14 @@ class Judge:
             return ()
         if spec.report_only:
             self._reported[spec.name] = at
-            client = match.said and match.said.client
-            return (Refused(match.host or "", match.jail, at, "report-only", client, match.line),)
+            return (_refused(match, at, "report-only"),)
         network, refusal = court.known.get(match.host) or self._whom(match.host, court)
         if network is None or refusal:
             return (Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line),)
         self._certainty.see(network, match.source, at)
         passed_over = self._excused(spec, match, network, at) or court.passed_over(match, network, at)
         if passed_over is not None:
-            client = match.said and match.said.client
-            told = Refused(match.host or "", match.jail, at, passed_over, client, match.line)
-            return (told,) if passed_over else ()
+            return (_refused(match, at, passed_over),) if passed_over else ()
         failure = Failure(match.jail, network, at, match.line)
         earlier = self._earlier(spec, network) if spec.increment else NEVER
         heavy = self._weight(spec, earlier, at) if earlier.times else 1
@@ -107,9 +110,7 @@ class Judge:
         many = court.logins is not None and self._spread_out(court, match, network, at)
         enough, word = self._counted(court, match, network, at, heavy, many=many)
         if enough is None:
-            client = match.said and match.said.client
-            refused = Refused(match.host or "", match.jail, at, word or "", client, match.line)
-            return (refused,) if word else (failure,)
+            return (_refused(match, at, word),) if word else (failure,)
         if any(network.covers(admin) for admin in self.admins):
             refused = Refused(match.host or "", match.jail, at, "admin-session", line=match.line)
             return (failure, refused, Spent(match.jail, network))

@@ -19,7 +19,6 @@ _MOST_SHOWN = 10
 _MOST_PROXIES = 1000
 # A failure whose client is one of ours: somebody stands behind it whom nobody can name.
 _MASKED = {"masked", "trusted-proxy", "gateway", "own-address"}
-_LOG4J = ("mailbox.log", "audit.log", "sync.log")
 _PODS = Path("/var/run/secrets/kubernetes.io")
 
 
