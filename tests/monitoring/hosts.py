@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ SOURCES = ("/var/log/zimbra.log", "/opt/zimbra/log/mailbox.log", "/opt/zimbra/lo
 class Condition:
     """What one scrape finds on a host: the growth of its counters since the scrape before, and its gauges."""
 
-    bans: int = 1
+    bans: float = 0.1  # a quarter of an hour of scrapes, one a second, is no ZmbanBanBurst
     framed: int = 0
     gateway: int = 0
     latency: float = 0.004
@@ -127,7 +128,7 @@ class Host:
         for family, width in (("ipv4", 20.0), ("ipv6", 2.0**64)):
             self.routes.labels(family).set(self.condition.routes)
             self.addresses.labels(family).set(self.condition.routes * width)
-        for _ in range(self.condition.bans):
+        for _ in range(math.ceil(self.condition.bans)):
             self.latency.observe(self.condition.latency)
         self.drift.labels("missing").inc(self.condition.drift)
         self.still_seen.labels("smtp")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.monitoring.conftest import CONFIG, Watched, program
+from tests.monitoring.hosts import HEALTHY, Host
 from tests.monitoring.queries import ask
 
 RULES = CONFIG.parent / "rules/zmban.yml"
@@ -92,6 +93,14 @@ def test_no_alert_rises_for_a_healthy_host(watched: Watched) -> None:
     while (risen := of_the_healthy(watched)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert risen == []
+
+
+def test_a_healthy_host_stays_so_however_long_the_other_tests_take() -> None:
+    host = Host(HEALTHY)
+    for _ in range(900):  # what ZmbanBanBurst looks back on, a scrape each second
+        host.scrape()
+    labels = {"jail": "zimbra-smtp", "origin": "log"}
+    assert (host.registry.get_sample_value("zmban_bans_total", labels) or 0) < 100
 
 
 def test_an_empty_table_is_told_for_the_host_that_claims_to_enforce_only(watched: Watched) -> None:
