@@ -12,6 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidecar import settings
+from sidecar.app.court import doubts
 from sidecar.detect.grammar import GRAMMARS
 from sidecar.detect.multipattern import ScanError
 from sidecar.detect.prefilter import Prefilter
@@ -54,7 +55,17 @@ def load(given: Sequence[str]) -> Loaded:
         for message in _unusable(jail):
             found.faults.append(Fault(*found.place(jail.name, "filter"), message, jail.name))
             found.jails.pop(jail.name, None)
+    _drop_confirming(found)
     return Loaded(files, settings.load(layers), found)
+
+
+def _drop_confirming(found: jails.Configuration) -> None:
+    """Jails that only confirm what other logs say are read where some jail doubts, and nowhere else."""
+    if any(doubts(jail) for jail in found.jails.values()):
+        return
+    for name in [jail.name for jail in found.jails.values() if jail.confirms]:
+        del found.jails[name]
+        found.enabled.discard(name)
 
 
 def _unusable(jail: jails.JailSpec) -> Iterator[str]:

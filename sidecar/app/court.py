@@ -11,16 +11,24 @@ from sidecar.detect.evidence import Evidence
 from sidecar.detect.grammar import of_log
 from sidecar.detect.logins import Logins
 from sidecar.detect.window import Window
+from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Instant, Match
 from sidecar.network import Network, PrefixSet
 
 # In which field of the grammar a distinct value stands.
 _FIELDS = {"recipient": "to", "sender": "from"}
+_MOST_KNOWN = 20_000
 # However often syslog says that a line was repeated, it counts no more often.
 _MOST_REPEATED = 20
 # More known-good clients than these, banned within so many seconds, are no attackers.
 _MOST_FAMILIAR, _BRAKE_SECONDS = 5, 600.0
+
+
+def doubts(spec: JailSpec) -> bool:
+    """Whether a jail bans after fewer lines of a log that may be forged than are believed."""
+    bans = spec.maxretry < certainty.ENOUGH and not (spec.report_only or spec.confirms)
+    return bans and any(certainty.forgeable(log.glob) for log in spec.logpath)
 
 
 class Court:
@@ -31,6 +39,8 @@ class Court:
         self.window = Window(spec.findtime, spec.maxretry, spec.maxmatches, evidence)
         # What only a log says that may be forged.
         self.unsure = Window(spec.findtime, certainty.ENOUGH, spec.maxmatches, evidence)
+        # Whether it bans on less than a log that may be forged is believed for.
+        self.doubts = doubts(spec)
         # Whom somebody logged in from gets more of a chance.
         self.patient = Window(spec.findtime, spec.maxretry * patience, spec.maxmatches, evidence)
         self._familiar: deque[Instant] = deque()
@@ -40,15 +50,42 @@ class Court:
         self.distinct = Distinct(spec.findtime) if spec.distinct else None
         # An attacker's address stands on thousands of lines; what it means is found out once.
         self.known: dict[str | None, tuple[Network | None, str | None]] = {}
-        self.ignored = PrefixSet(spec.ignoreip)
-        self.spare(guard, self.ignored)
+        self.spare(guard, PrefixSet(spec.ignoreip))
 
     def spare(self, guard: Guard, ignored: PrefixSet) -> None:
         """Whom no ban of this jail may touch from now on."""
-        self.ignored = ignored
+        self._guard, self.ignored = guard, ignored
         # Most attackers are nobody that any list knows, and that is one question.
         self.matters = guard.matters(ignored)
         self.known.clear()
+
+    def whom(self, host: str | None) -> tuple[Network | None, str | None]:
+        """The network that a ban of this host would refuse, or why there is none."""
+        if len(self.known) >= _MOST_KNOWN:
+            self.known.clear()
+        found = self.known[host] = self._find_out(host)
+        return found
+
+    def _find_out(self, host: str | None) -> tuple[Network | None, str | None]:
+        if not host:
+            return None, "no-address"
+        spec, guard = self.spec, self._guard
+        try:
+            single = Network.around(host)
+        except ValueError:
+            looked_up = spec.filter.names and is_name(host)
+            return None, "unresolved" if looked_up else "invalid-address"
+        unit = single.unit(spec.ipv4_prefix, spec.ipv6_prefix) if single.single else single
+        if unit.length >= guard.widest[unit.version] and not self.matters.touch(unit):
+            return unit, None
+        refusal = guard.refuse(single, self.ignored)
+        if refusal is None and not single.single and self.ignored.inside(single):
+            # A network that a line names, with somebody in it whom this jail ignores.
+            refusal = "ignored"
+        if refusal is None and unit != single and (guard.touches(unit) or self.ignored.inside(unit)):
+            # The attacker's prefix also holds somebody who must not be cut off: ban him alone.
+            unit = single
+        return unit, refusal
 
     def times(self, match: Match) -> int:
         """How many logins a line tells of: syslog gathers equal ones as "message repeated 2 times"."""

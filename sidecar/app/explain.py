@@ -97,5 +97,5 @@ def _reading(loaded: Loaded, kind: str, *, everything: bool) -> Iterator[JailSpe
         every = (jails.one(loaded.files, name)[0] for name in loaded.files.jails().sections)
         found = {jail.name: jail for jail in every if jail is not None} | found
     for jail in found.values():
-        if any(log.glob.rpartition("/")[2].startswith(kind) for log in jail.logpath):
+        if not jail.confirms and any(log.glob.rpartition("/")[2].startswith(kind) for log in jail.logpath):
             yield jail

@@ -15,7 +15,6 @@ from sidecar.detect.certainty import Certainty
 from sidecar.detect.evidence import Evidence
 from sidecar.detect.spread import Spread
 from sidecar.detect.window import Enough
-from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.increment import weight
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Refused, Spent, Unban
@@ -24,7 +23,6 @@ from sidecar.settings import GoodSettings
 
 # While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
 _LIVE_TOLERANCE = 60.0
-_MOST_KNOWN = 20_000
 _OUTAGE_SECONDS = 5.0
 
 
@@ -64,6 +62,7 @@ class Judge:
         # Who is at work on this host: no log bans them.
         self.admins: set[Network] = set()
         self._certainty = Certainty()
+        self._doubting = [court for court in self.courts.values() if court.doubts]
         self.spread = Spread()
         # When each jail that only reports did so last.
         self._reported: dict[str, Instant] = {}
@@ -96,10 +95,19 @@ class Judge:
         if spec.report_only:
             self._reported[spec.name] = at
             return (_refused(match, at, "report-only"),)
-        network, refusal = court.known.get(match.host) or self._whom(match.host, court)
+        network, refusal = court.known.get(match.host) or court.whom(match.host)
         if network is None or refusal:
             return (Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line),)
-        self._certainty.see(network, match.source, at)
+        confirmed = self._confirmed(network, match.source, at, now)
+        if spec.confirms:
+            return confirmed
+        return (*confirmed, *self._heard(court, match, network, at, now))
+
+    def _heard(
+        self, court: Court, match: Match, network: Network, at: Instant, now: Instant
+    ) -> Sequence[Event]:
+        """What follows from a match that blames this network."""
+        spec = court.spec
         passed_over = self._excused(spec, match, network, at) or court.passed_over(match, network, at)
         if passed_over is not None:
             return (_refused(match, at, passed_over),) if passed_over else ()
@@ -111,10 +119,21 @@ class Judge:
         enough, word = self._counted(court, match, network, at, heavy, many=many)
         if enough is None:
             return (_refused(match, at, word),) if word else (failure,)
-        if any(network.covers(admin) for admin in self.admins):
-            refused = Refused(match.host or "", match.jail, at, "admin-session", line=match.line)
-            return (failure, refused, Spent(match.jail, network))
-        return (failure, self._verdict(court, network, at, now, enough, earlier))
+        return (failure, *self._verdict(court, network, at, now, enough, earlier))
+
+    def _confirmed(self, network: Network, source: str, at: Instant, now: Instant) -> Sequence[Event]:
+        """What comes of failures that were doubted, now that another log tells of the network too."""
+        if not self._doubting or not certainty.confirms(source):
+            return ()
+        self._certainty.see(network, source, at)
+        events: list[Event] = []
+        for court in self._doubting:
+            earlier = self._earlier(court.spec, network)
+            for then, line in court.unsure.take(network, at - certainty.TOGETHER, at + certainty.TOGETHER):
+                events.append(Failure(court.spec.name, network, then, line))
+                if enough := court.window.add(network, then, line, self._weight(court.spec, earlier, then)):
+                    events += self._verdict(court, network, at, now, enough, earlier)
+        return events
 
     def _counted(
         self, court: Court, match: Match, network: Network, at: Instant, heavy: int, *, many: bool
@@ -126,7 +145,7 @@ class Judge:
         if many:
             # One of many who try the same account: the jail says that each of them is one too many.
             return Enough(1, (match.line,)), None
-        if court.spec.maxretry >= certainty.ENOUGH or self._certainty.sure(network, match.source, at):
+        if not court.doubts or self._certainty.sure(network, match.source, at):
             return court.window.add(network, at, match.line, heavy), None
         return court.unsure.add(network, at, match.line), "unconfirmed"
 
@@ -163,7 +182,7 @@ class Judge:
         court = self.courts[match.jail]
         if court.spec.report_only:
             return court.objection(match)
-        network, refusal = self._whom(match.host, court)
+        network, refusal = court.whom(match.host)
         return (refusal or court.objection(match)) if network else refusal or "no-address"
 
     def _verdict(
@@ -174,19 +193,24 @@ class Judge:
         now: Instant,
         enough: Enough,
         earlier: Earlier,
-    ) -> Event:
+    ) -> Sequence[Event]:
         """What follows from enough failures."""
         spec = court.spec
+        if any(network.covers(admin) for admin in self.admins):
+            refused = Refused(
+                network.address, spec.name, at, "admin-session", line="\n".join(enough.lines[-1:])
+            )
+            return (refused, Spent(spec.name, network))
         until = self._until(spec, network, at, earlier)
         if self.known.good(network, at):
             if court.brakes(at):
-                return Refused(network.address, spec.name, at, "brake")
+                return (Refused(network.address, spec.name, at, "brake"),)
             # A first ban that is short; who goes on behind it is banned as anybody else.
             short = at + self._good.first_ban
             until = short if until is None else min(until, short)
             self.known.spoil(network, short + spec.findtime)
         if until is not None and until <= now:
-            return Spent(spec.name, network)
+            return (Spent(spec.name, network),)
         failures, lines = enough
         reason = f"{failures} failures in {spec.findtime:g} s"
         count = self.history.of(network, spec.name).times + 1
@@ -194,7 +218,7 @@ class Judge:
         event: Ban | Extended | None = self.table.ban(ban)
         if isinstance(event, Ban) and self._remembers and not event.dry:
             self.history.add(network, spec.name, count, at)
-        return event or Spent(spec.name, network)
+        return (event or Spent(spec.name, network),)
 
     def spared(self) -> list[Ban]:
         """The bans of the table that would not be made any more: of whom nobody may ban, or of whom the jail
@@ -239,34 +263,6 @@ class Judge:
         # The ban that stands is among the earlier ones already.
         before = earlier.times - (self.table.of(network, spec.name) is not None)
         return at + spec.increment.seconds(spec.bantime, before, random.random())  # noqa: S311 - no secret
-
-    def _whom(self, host: str | None, court: Court) -> tuple[Network | None, str | None]:
-        """The network that a ban of this host would refuse, or why there is none."""
-        if len(court.known) >= _MOST_KNOWN:
-            court.known.clear()
-        found = court.known[host] = self._find_out(host, court)
-        return found
-
-    def _find_out(self, host: str | None, court: Court) -> tuple[Network | None, str | None]:
-        if not host:
-            return None, "no-address"
-        spec = court.spec
-        try:
-            single = Network.around(host)
-        except ValueError:
-            looked_up = spec.filter.names and is_name(host)
-            return None, "unresolved" if looked_up else "invalid-address"
-        unit = single.unit(spec.ipv4_prefix, spec.ipv6_prefix) if single.single else single
-        if unit.length >= self.guard.widest[unit.version] and not court.matters.touch(unit):
-            return unit, None
-        refusal = self.guard.refuse(single, court.ignored)
-        if refusal is None and not single.single and court.ignored.inside(single):
-            # A network that a line names, with somebody in it whom this jail ignores.
-            refusal = "ignored"
-        if refusal is None and unit != single and (self.guard.touches(unit) or court.ignored.inside(unit)):
-            # The attacker's prefix also holds somebody who must not be cut off: ban him alone.
-            unit = single
-        return unit, refusal
 
     def forget(self, network: Network, jail: str | None = None) -> set[Network]:
         """Drop the failures that stand against a network, and against the prefix that an address in it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -119,6 +119,18 @@ class Window:
         for one in inside:
             del self._seen[one]
         return bool(inside)
+
+    def take(self, network: Network, since: Instant, until: Instant) -> list[tuple[Instant, str]]:
+        """Take out the failures of a network in these seconds: when each was, and its line."""
+        failures = _unpacked(self._seen.get(network, b""))
+        first = bisect_left(failures, since, key=_at)
+        last = bisect_right(failures, until, key=_at)
+        rest = failures[:first] + failures[last:]
+        if rest:
+            self._seen[network] = b"".join(_ONE.pack(*failure) for failure in rest)
+        else:
+            self._seen.pop(network, None)
+        return [(at, self._evidence.line(word >> _WEIGHT)) for at, word in failures[first:last]]
 
     def prune(self, now: Instant) -> None:
         """Drop networks whose last failure is older than `findtime`."""

@@ -36,7 +36,7 @@ class JailSpec:
     """One enabled jail, ready to run. Durations in seconds; `bantime` None is for ever.
 
     `ignoreip` are the networks that are known when the configuration is read, `ignored` is where more
-    come from: host names, and files that may change. The last eight are `own.py`'s.
+    come from: host names, and files that may change. The last eleven are `own.py`'s.
     """
 
     name: str
@@ -55,6 +55,7 @@ class JailSpec:
     ipv6_prefix: int = 64
     dry_run: bool = False
     report_only: bool = False
+    confirms: bool = False
     count: own.Count = "lines"
     distinct: str = ""
     excused_by: str = ""

@@ -10,9 +10,9 @@ Count: TypeAlias = Literal["lines", "logins"]
 # What distinct values may be counted of: what the grammar of a log tells of a line.
 _DISTINCT = ("user", "recipient", "sender")
 KEYS = {
-    "zmban.count", "zmban.distinct", "zmban.dry_run", "zmban.excused_by", "zmban.ipv4_prefix",
-    "zmban.ipv6_prefix", "zmban.most_addresses", "zmban.report_only", "zmban.spare_good",
-    "zmban.spare_peers",
+    "zmban.confirms", "zmban.count", "zmban.distinct", "zmban.dry_run", "zmban.excused_by",
+    "zmban.ipv4_prefix", "zmban.ipv6_prefix", "zmban.most_addresses", "zmban.report_only",
+    "zmban.spare_good", "zmban.spare_peers",
 }  # fmt: skip
 
 
@@ -22,6 +22,7 @@ def read(options: Options) -> dict[str, Any]:
         "ipv4_prefix": options.whole("zmban.ipv4_prefix", 32, 8, 32),
         "ipv6_prefix": options.whole("zmban.ipv6_prefix", 64, 16, 128),
         "dry_run": options.boolean("zmban.dry_run"),
+        "confirms": options.boolean("zmban.confirms"),
         "report_only": options.boolean("zmban.report_only"),
         "most_addresses": options.whole("zmban.most_addresses", 0, 0, 1_000_000),
         "spare_good": options.boolean("zmban.spare_good"),

@@ -55,7 +55,9 @@ async def test_a_ban_by_a_log_that_would_hit_one_is_refused_and_others_are_banne
         lines = [Match("smtp", address, 1000.0 + n, f"line {n}") for n in range(2)]
         (first,), (second, refused, spent) = (one.judge.judge(line, line.at or 0, 1002.0) for line in lines)
         assert isinstance(first, Failure) and isinstance(second, Failure)
-        assert refused == Refused(address, "smtp", 1001.0, "admin-session", line="line 1")
+        assert refused == Refused(
+            Network.parse(address).unit().address, "smtp", 1001.0, "admin-session", line="line 1"
+        )
         assert spent == Spent("smtp", first.network)
         other = [Match("smtp", "203.0.113.9", 1000.0 + n, "x") for n in range(2)]
         events = [event for line in other for event in one.judge.judge(line, line.at or 0, 1002.0)]

@@ -30,6 +30,24 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("at", "banned"), [("10:00:11", True), ("10:00:31", False)])
+def test_replay_believes_one_line_of_mailbox_log_that_a_request_confirms(
+    tmp_path: Path, at: str, banned: bool
+) -> None:
+    (tmp_path / "jail.local").write_text("[zimbra-mail]\nmaxretry = 1\n", encoding="utf-8")
+    mailbox, access = tmp_path / "mailbox.log", tmp_path / "nginx.access.log"
+    said = "SoapEngine - handler exception: authentication failed for [bob@example.com], invalid password"
+    thread = "[qtp1-20:https://mail.example.com/service/soap/AuthRequest] [oip=203.0.113.7;ua=x;]"
+    mailbox.write_text(f"2026-01-05 10:00:11,001 INFO  {thread} {said}\n", encoding="utf-8")
+    request = '"POST https://mail.example.com/service/soap/AuthRequest HTTP/1.1" 500 100 "-" "x" "-" "-"'
+    access.write_text(f"203.0.113.7:4000 - - [05/Jan/2026:{at} +0000]  {request}\n", encoding="utf-8")
+    options = ["--jsonl", "--now", NOW, "--timezone", "UTC"]
+    logs = ["--log", f"zimbra-mail={mailbox}", "--log", f"zimbra-request={access}"]
+    done = zmban("--config", CONFIG, "--config", tmp_path, "replay", *options, *logs)
+    assert done.returncode == 0, done.stderr
+    assert ("ban" in [record["event"] for record in records(done)]) == banned
+
+
 def test_replay_prints_every_decision_and_one_summary(log: Path) -> None:
     done = zmban(
         "--config",

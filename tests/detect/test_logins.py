@@ -137,6 +137,31 @@ def test_mailbox_log_alone_bans_after_three_whatever_the_jail_says(retries: int)
     assert events(counting, login(3.0)) == ["failure", "ban"]
 
 
+def test_what_mailbox_log_said_counts_once_audit_log_tells_of_the_same_login() -> None:
+    # mailbox.log is read first; the line of audit.log tells of no other login, but is another's word.
+    counting = judge(maxretry=1, count="logins")
+    assert events(counting, login(100.0, account="bob")) == ["unconfirmed"]
+    assert events(counting, login(100.1, source=AUDIT, account="bob", component="security")) == [
+        "failure",
+        "ban",
+    ]
+    late = judge(maxretry=1)
+    assert events(late, login(100.0), login(110.0, source=AUDIT)) == ["unconfirmed", "failure", "ban"]
+    assert len(late.courts["mail"].unsure) == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_request_in_the_access_log_confirms_and_counts_for_nothing_itself(order: int) -> None:
+    logs = (LogPath("/opt/zimbra/log/nginx.access.log"),)
+    requests = JailSpec("requests", FilterSpec("f", ()), logs, confirms=True)
+    mail = JailSpec("mail", FilterSpec("f", ()), (LogPath(MAILBOX),), maxretry=1)
+    counting = Judge([mail, requests], Guard({}), BanTable())
+    request = Match("requests", "203.0.113.7", 99.0, "line", logs[0].glob, Said("203.0.113.7"))
+    assert events(counting, request._replace(at=50.0)) == []
+    both = [login(100.0), request][::order]
+    assert [event for event in events(counting, *both) if event != "unconfirmed"] == ["failure", "ban"]
+
+
 def test_mailbox_log_is_believed_when_audit_log_tells_of_the_same_client() -> None:
     counting = judge(maxretry=2)
     assert events(counting, login(1.0, source=AUDIT), login(2.0)) == ["failure", "failure", "ban"]
