@@ -11,12 +11,14 @@ from datetime import tzinfo
 from itertools import chain, islice
 from typing import Any, TypeAlias
 
-from sidecar.app import ahead
+from sidecar.app import ahead, notes
 from sidecar.app.judge import Judge
 from sidecar.app.logs import by_file
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
+from sidecar.detect import grammar
 from sidecar.detect.evidence import Evidence
+from sidecar.detect.goods import speaks
 from sidecar.detect.grammar import Trust
 from sidecar.detect.prefilter import Sifted
 from sidecar.detect.scanner import Scanner, Tally
@@ -33,6 +35,7 @@ from sidecar.model import (
     Unban,
 )
 from sidecar.network import Network
+from sidecar.settings import GoodSettings
 
 _AT_ONCE = 1000
 
@@ -50,12 +53,13 @@ class Replay:
         trust: Trust,
         zone: tzinfo,
         now: Instant,
+        good: GoodSettings = GoodSettings(),  # noqa: B008 - frozen
     ) -> None:
         self._jails, self._zone, self._now = jails, zone, now
         self._trust = trust
         self._progress: Callable[[int], None] = lambda _: None
         self._table = BanTable()
-        self._judge = Judge(jails.values(), guard, self._table, None, Evidence.on_disk())
+        self._judge = Judge(jails.values(), guard, self._table, None, Evidence.on_disk(), good)
         self._counts = Counter(matches=0, failures=0, bans=0, refused=0)
         self._tallies: list[Tally] = []
         self._seconds = 0.0
@@ -78,6 +82,7 @@ class Replay:
     def events(self, by_path: Mapping[str, Sequence[JailSpec]]) -> Iterator[Decision]:
         """Every decision in order of time. Failures are counted and not told."""
         begun = time.perf_counter()
+        self._learn(by_path)
         scanners = {path: Scanner(path, jails, self._zone, self._trust) for path, jails in by_path.items()}
         self._tallies = [scanner.tally for scanner in scanners.values()]
         count = ahead.processes(scanners)
@@ -89,6 +94,15 @@ class Replay:
         for told in streams[0] if len(streams) == 1 else _merged(streams):
             yield from self._decide(told)
         self._seconds = time.perf_counter() - begun
+
+    def _learn(self, paths: Iterable[str]) -> None:
+        """Who logged in or delivered mail, before anything is decided, as in a service without a state."""
+        reading = notes.Reading(self._zone, self._trust)
+        for path in paths:
+            if speaks(grammar.of_log(path)):
+                for data in notes.samples(path):
+                    for note in reading.of(path, data, self._now, everything=True):
+                        notes.take(self._judge, note)
 
     def _told(self, scanner: Scanner, log: Iterator[Sifted]) -> Iterator[list[Told]]:
         latest = 0.0

@@ -68,6 +68,7 @@ def replay(
         Trust(loaded.settings.trust.proxies),
         configuration.zone(timezone) if timezone else configuration.host_zone(),
         time.time() if now is None else now,
+        loaded.settings.good,
     )
     by_path = run.logs(given)
     for name, jail in loaded.jails.jails.items():

@@ -19,6 +19,7 @@ from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Ban, Failure, Match, Refused, Said
 from sidecar.network import Network
 from sidecar.settings import GoodSettings
+from tests.app.plain import CONFIG
 from tests.app.running import in_process, service, until
 from tests.app.test_service import EVIL, blackholes
 from tests.cli.running import records, zmban
@@ -144,6 +145,22 @@ def test_past_logs_are_asked_who_is_good_before_anybody_is_banned_and_it_is_kept
         wide = zmban("ban", "203.0.0.0/8", "--reason", "x", "--socket", running.socket, "--jsonl")
         (preview,) = records(wide)
         assert preview["covers"]["good_logins"] == 1
+
+
+@pytest.mark.parametrize("padding", [0, 17 << 20], ids=["a short log", "a long one"])
+def test_a_replay_knows_who_is_good_before_it_bans_anybody(tmp_path: Path, padding: int) -> None:
+    log = tmp_path / "audit.log"
+    (tmp_path / "jail.local").write_text(JAIL.format(log=log), encoding="utf-8")
+    wrong = [audit(who, "bob@example.com", "invalid password", 600.0) for who in (OFFICE, EVIL)]
+    # The login that speaks for the office is the last line of a short log; a long one is looked through in parts.
+    noise = "".join(audit(EVIL, "x", "other", 300.0) for _ in range(padding // 150))
+    text = "".join(wrong * 4) + audit(OFFICE, "bob@example.com", ago=60.0)
+    log.write_text(text + noise, encoding="utf-8")
+    done = zmban("--config", CONFIG, "--config", tmp_path, "replay", "--jsonl", "--log", f"web={log}")
+    assert done.returncode == 0, done.stderr
+    decisions = [(r["event"], r.get("network"), r.get("reason")) for r in records(done)]
+    assert ("ban", f"{EVIL}/32", None) in decisions
+    assert decisions.count(("refused", f"{OFFICE}/32", "known-good")) == 4
 
 
 @pytest.mark.kernel

@@ -1,0 +1,77 @@
+"""Notes from logs of who is good: logins that succeeded, mail that was delivered or found clean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import tzinfo
+from pathlib import Path
+from typing import TypeAlias
+
+from sidecar.app.judge import Judge
+from sidecar.detect import goods, grammar
+from sidecar.detect.grammar import Trust
+from sidecar.fail2ban.dates import LineDates
+from sidecar.model import Instant, Said
+from sidecar.network import Network
+
+# Of a longer log a sample says enough: so much, and then so much is passed over.
+_WHOLE = 16 << 20
+_SAMPLE, _STEP = 64 << 10, 4 << 20
+# A line of one who logged in, or delivered mail: whose, which account ("" for a mail server), when.
+Note: TypeAlias = tuple[str, str, Instant]
+
+
+class Reading:
+    """Reads lines that speak for somebody. Each log has its own dates."""
+
+    def __init__(self, zone: tzinfo, trust: Trust) -> None:
+        self._zone, self._trust = zone, trust
+        self._dates: dict[str, LineDates] = {}
+
+    def of(self, path: str, data: bytes, now: Instant, *, everything: bool = False) -> Iterator[Note]:
+        """The notes of a block of whole lines of a log; of a long block only those of its beginning, but for
+        `everything`."""
+        name = grammar.of_log(path)
+        if name is None or not goods.speaks(name):
+            return
+        dates = self._dates.setdefault(path, LineDates(self._zone, ()))
+        read = grammar.GRAMMARS[name]
+        for raw in goods.candidates(data, name, everything=everything):
+            at, text = dates.of(raw.decode("utf-8", "replace"), now)
+            said = read(text, self._trust)
+            if said is not None and (note := _note(said, min(now, at or now))) is not None:
+                yield note
+
+
+def take(judge: Judge, note: Note) -> Network | None:
+    """Tell the judge. The network if that is worth writing down."""
+    client, account, at = note
+    try:
+        network = Network.parse(client).unit()
+    except ValueError:
+        return None
+    known = judge.known if account else judge.peers
+    return network if not judge.guard.refuse(network) and known.login(network, account, at) else None
+
+
+def samples(path: str) -> Iterator[bytes]:
+    """A log in blocks of whole lines: all of a short one, of a longer one a part here and there. The same of
+    the same file."""
+    try:
+        with Path(path).open("rb") as file:
+            size = file.seek(0, 2)
+            step, length = (_STEP, _SAMPLE) if size > _WHOLE else (_WHOLE, _WHOLE)
+            for start in range(0, size, step):
+                file.seek(start)
+                data = file.read(length)
+                # The line that was begun before is left out, and the one that ends behind.
+                begin = data.find(b"\n") + 1 if start else 0
+                yield data[begin : data.rfind(b"\n") + 1]
+    except OSError:
+        return
+
+
+def _note(said: Said, at: Instant) -> Note | None:
+    if said.good and said.client is not None and said.account:
+        return said.client, said.account, at
+    return (said.peer, "", at) if said.peer is not None else None
