@@ -61,6 +61,7 @@ class TrustSettings(_Section):
     admins: Networks = ()
     networks: Networks = ()
     ssh_ports: Ports = (22,)
+    ask_zimbra: bool = True
 
 
 class KernelSettings(_Section):

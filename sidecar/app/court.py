@@ -9,6 +9,7 @@ from sidecar.detect import certainty
 from sidecar.detect.distinct import Distinct
 from sidecar.detect.evidence import Evidence
 from sidecar.detect.grammar import of_log
+from sidecar.detect.grammar.postfix import repeated
 from sidecar.detect.logins import Logins
 from sidecar.detect.window import Window
 from sidecar.fail2ban.ignoring import is_name
@@ -89,8 +90,15 @@ class Court:
 
     def times(self, match: Match) -> int:
         """How many logins a line tells of: syslog gathers equal ones as "message repeated 2 times"."""
-        times = match.said.fields.get("times", "1") if self.logins is not None and match.said else "1"
-        return max(1, min(int(times), _MOST_REPEATED)) if times.isdecimal() else 1
+        return self._times(match.said.fields.get("times", "1") if match.said else "1")
+
+    def times_of(self, line: str) -> int:
+        """As `times`, of the line of a failure of an earlier run."""
+        return self._times(repeated(line))
+
+    def _times(self, told: str) -> int:
+        many = int(told) if self.logins is not None and told.isdecimal() else 1
+        return max(1, min(many, _MOST_REPEATED))
 
     def objection(self, match: Match) -> str | None:
         """Why a match counts for nothing in this jail, whatever came before it."""

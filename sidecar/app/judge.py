@@ -236,7 +236,7 @@ class Judge:
         """Count a failure of an earlier run."""
         court = self.courts[failure.jail]
         earlier = self._earlier(court.spec, failure.network)
-        heavy = self._weight(court.spec, earlier, failure.at)
+        heavy = self._weight(court.spec, earlier, failure.at) * court.times_of(failure.line)
         court.window.restore(failure.network, failure.at, failure.line, heavy)
 
     def ended(self, unban: Unban) -> None:

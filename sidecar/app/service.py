@@ -21,6 +21,7 @@ from sidecar.app.goods import Goods
 from sidecar.app.ignoring import IgnoreLists
 from sidecar.app.judge import Judge
 from sidecar.app.ledger import Ledger
+from sidecar.app.mailtrust import MailTrust
 from sidecar.app.oddities import Oddities
 from sidecar.app.place import Place, backend, run_dry
 from sidecar.app.resolver import Resolver
@@ -72,6 +73,8 @@ class Service:
         self.ignoring = IgnoreLists(self.jails.values(), self.resolver)
         self.allowed: dict[Network, Allowed] = {}
         self.surroundings = surroundings.Surroundings({})
+        # The proxies that Zimbra itself believes.
+        self.believed: set[Network] = set()
         self.goods = Goods(self)
         self.logs = readers.Logs(self)
         self.drift = Drift(self)
@@ -124,7 +127,8 @@ class Service:
         reconciles. At the start, after `allow` and `disallow`, and when the host's networks change."""
         protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
         protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
-        self.trust.believe(self.surroundings.near)
+        protected["trusted-proxy"] = [*protected.get("trusted-proxy", []), *self.believed]
+        self.trust.believe([*self.surroundings.near, *self.believed])
         kernel = self.settings.kernel
         guard = self.judge.guard = Guard(protected, {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
         self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)
@@ -147,6 +151,13 @@ class Service:
             self.surroundings = around
             self.protect()
         return changed
+
+    async def believe(self, proxies: set[Network]) -> None:
+        """From now on these are proxies too, which nobody may ban."""
+        if proxies != self.believed:
+            self.believed = proxies
+            self.protect()
+            await self.reconcile()
 
     async def reconcile(self, *, keep_unknown: bool = False) -> int:
         """Write the difference; how many routes that were. Never raises: it is tried again."""
@@ -217,6 +228,7 @@ class Service:
                 tasks.create_task(self._reconciled(), name="reconcile")
                 tasks.create_task(self.drift.run(), name="drift")
                 tasks.create_task(self._sessions_seen(), name="sessions")
+                tasks.create_task(MailTrust(self).run(), name="mail trust")
 
     async def _verify(self) -> None:
         while True:

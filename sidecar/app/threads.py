@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+async def beside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run it in a thread that nobody waits for when the service stops: it only asks, and may ask for long."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def tell(act: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone
+            loop.call_soon_threadsafe(lambda: None if answer.done() else act())
+
+    def work() -> None:
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            tell(partial(answer.set_exception, error))
+        else:
+            tell(partial(answer.set_result, result))
+
+    threading.Thread(target=work, daemon=True).start()
+    return await answer
 
 
 async def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

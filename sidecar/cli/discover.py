@@ -7,8 +7,11 @@ from collections.abc import Iterable
 import click
 
 from sidecar.cli.output import emit, json_options, table
+from sidecar.model import SourceError
 from sidecar.network import Network
-from sidecar.sources.docker import ZimbraContainer, zimbra_containers
+from sidecar.sources.docker import ZimbraContainer, trusted_ips, zimbra_containers
+
+_LOOPBACK = (Network.parse("127.0.0.1"), Network.parse("::1"))
 
 
 @click.command()
@@ -17,7 +20,7 @@ def discover(as_json: bool, jsonl: bool) -> None:
     """Find Zimbra's containers through Docker; print their logs, networks and what to configure."""
     found = zimbra_containers()
     if as_json or jsonl:
-        emit([_record(container) for container in found], jsonl=jsonl)
+        emit([_record(container, _trusted(container)) for container in found], jsonl=jsonl)
         return
     if not found:
         click.echo(
@@ -36,10 +39,18 @@ def discover(as_json: bool, jsonl: bool) -> None:
     ]
     table(("container", "image", "logs", "networks", "gateways"), rows)
     for container in found:
-        _advise(container)
+        _advise(container, _trusted(container))
 
 
-def _record(container: ZimbraContainer) -> dict[str, object]:
+def _trusted(container: ZimbraContainer) -> tuple[Network, ...] | None:
+    try:
+        return trusted_ips(container)
+    except SourceError as error:
+        click.echo(str(error), err=True)
+        return None
+
+
+def _record(container: ZimbraContainer, trusted: tuple[Network, ...] | None) -> dict[str, object]:
     return {
         "name": container.name,
         "image": container.image,
@@ -47,6 +58,7 @@ def _record(container: ZimbraContainer) -> dict[str, object]:
         "networks": [str(n) for n in container.networks],
         "gateways": [n.address for n in container.gateways],
         "addresses": [n.address for n in container.addresses],
+        "trusted": None if trusted is None else [n.address for n in trusted],
         "host_network": container.host_network,
     }
 
@@ -59,7 +71,7 @@ def _quoted(networks: Iterable[Network]) -> str:
     return ", ".join(f'"{n.address if n.single else n}"' for n in networks)
 
 
-def _advise(container: ZimbraContainer) -> None:
+def _advise(container: ZimbraContainer, trusted: tuple[Network, ...] | None) -> None:
     logs, syslog = container.logs["/opt/zimbra/log"], container.logs["/var/log"]
     click.echo(f"# .env beside compose.yaml, for {container.name}")
     click.echo(f"ZIMBRA_LOG_DIR={logs}" if logs else "# /opt/zimbra/log lies in no volume: add one to Zimbra")
@@ -67,6 +79,14 @@ def _advise(container: ZimbraContainer) -> None:
     click.echo("\n# zmban.toml")
     click.echo("[trust]")
     # Zimbra's own proxy reaches mailboxd by the container's own address: its word is believed.
-    click.echo(f"proxies = [{_quoted(container.addresses)}]")
+    proxies = dict.fromkeys((*container.addresses, *(trusted or ())))
+    click.echo(f"proxies = [{_quoted(n for n in proxies if n not in _LOOPBACK)}]")
     click.echo(f"gateways = [{_quoted(container.gateways)}]")
     click.echo(f"networks = [{_quoted(container.networks)}]\n")
+    unknown = [n.address for n in container.addresses if trusted is not None and n not in trusted]
+    if unknown:
+        click.echo(
+            "# mailboxd does not believe its own proxy, and logs no client. As zimbra in the container:"
+        )
+        click.echo("\n".join(f"zmprov mcf +zimbraMailTrustedIP {address}" for address in unknown))
+        click.echo("zmmailboxdctl restart\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,11 @@ from sidecar.network import Network
 
 SOCKET = Path("/var/run/docker.sock")
 _PATIENCE_SECONDS = 5
+# zmprov is Java, and asks the directory.
+_ZMPROV_SECONDS = 60
+_BIN = "/opt/zimbra/bin"
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,253}")
+_TRUSTED_IP = "zimbraMailTrustedIP"
 # Where Zimbra's logs lie inside its containers.
 LOG_DIRECTORIES = ("/opt/zimbra/log", "/var/log")
 
@@ -24,6 +31,8 @@ class ZimbraContainer:
     volume; `addresses` are its own, in `networks`, whose `gateways` lie on this host. `past_the_host` names
     the networks, each with its driver, whose packets the host does not route."""
 
+    id: str
+    started: str
     name: str
     image: str
     logs: Mapping[str, str | None]
@@ -36,6 +45,37 @@ class ZimbraContainer:
 
 def zimbra_containers() -> list[ZimbraContainer]:
     """Ask the Docker engine. SourceError where it does not answer or may not be asked."""
+    with _engine(_PATIENCE_SECONDS) as client:
+        containers = [c.attrs for c in client.containers.list()]
+        networks = {str(n.id): n.attrs for n in client.networks.list()}
+    return [describe(attributes, networks) for attributes in containers if is_zimbra(attributes)]
+
+
+def trusted_ips(container: ZimbraContainer) -> tuple[Network, ...]:
+    """The proxies that mailboxd in this container believes: its server's zimbraMailTrustedIP, or the global
+    one. Takes seconds. SourceError where it cannot be had."""
+    with _engine(_ZMPROV_SECONDS) as client:
+        inside = client.containers.get(container.id)
+        host = _said(inside, "zmhostname").strip()
+        if not _HOST.fullmatch(host):
+            raise SourceError(f"{container.name} does not say what its server is called")
+        told = _said(inside, "zmprov", "-l", "gs", host, _TRUSTED_IP)
+    values = [line.partition(": ")[2].strip() for line in told.splitlines() if line.startswith(_TRUSTED_IP)]
+    # mailboxd compares addresses letter by letter: it knows no networks.
+    return tuple(network for network in _parsed(values) if network.single)
+
+
+def _said(inside: Any, program: str, *arguments: str) -> str:
+    """What one of Zimbra's programs prints. SourceError where it is not there or fails."""
+    code, output = inside.exec_run([f"{_BIN}/{program}", *arguments], user="zimbra", stderr=False)
+    if code:
+        raise SourceError(f"{program} in {inside.name} ended with {code}, so {_TRUSTED_IP} is not known")
+    return str(output.decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def _engine(patience: int) -> Iterator[Any]:
+    """A client of the Docker engine. SourceError where it does not answer or may not be asked."""
     try:
         _knock()
     except OSError as error:
@@ -46,15 +86,13 @@ def zimbra_containers() -> list[ZimbraContainer]:
     from requests.exceptions import RequestException
 
     try:
-        client = docker.from_env(timeout=_PATIENCE_SECONDS)
+        client = docker.from_env(timeout=patience)
         try:
-            containers = [c.attrs for c in client.containers.list()]
-            networks = {str(n.id): n.attrs for n in client.networks.list()}
+            yield client
         finally:
             client.close()
     except (DockerException, RequestException, OSError) as error:
         raise SourceError(f"Docker cannot be asked: {error}") from error
-    return [describe(attributes, networks) for attributes in containers if is_zimbra(attributes)]
 
 
 def _knock() -> None:
@@ -91,6 +129,8 @@ def describe(attributes: Mapping[str, Any], networks: Mapping[str, Mapping[str, 
         gateways += _parsed([joined.get("Gateway"), joined.get("IPv6Gateway")])
     mounts = {str(m["Destination"]).rstrip("/"): str(m["Source"]) for m in attributes.get("Mounts", [])}
     return ZimbraContainer(
+        id=str(attributes["Id"]),
+        started=str(attributes["State"]["StartedAt"]),
         name=str(attributes["Name"]).lstrip("/"),
         image=str(attributes["Config"]["Image"]),
         logs={directory: _on_host(directory, mounts) for directory in LOG_DIRECTORIES},

@@ -130,6 +130,20 @@ def test_a_line_that_syslog_says_was_repeated_counts_as_often_and_no_more_than_t
     assert events(judge(maxretry=3), repeated("3")) == ["failure"]
 
 
+@pytest.mark.parametrize("stamp", ["Jan  5 10:00:01", "2026-01-05T10:00:01.123456+00:00"])
+def test_a_repeated_line_counts_as_often_after_a_restart_and_one_that_quotes_such_once(stamp: str) -> None:
+    told = (
+        f"{stamp} mail postfix/smtps/smtpd[1]: message repeated 2 times: [ warning: h[203.0.113.7]: SASL x ]"
+    )
+    quoted = (
+        f"{stamp} mail postfix/smtpd[1]: warning: h[203.0.113.7]: SASL [1]: message repeated 2 times: [ x"
+    )
+    for line, expected in ((told, ["failure", "ban"]), (quoted, ["failure"])):
+        counting = judge(count="logins", maxretry=3)
+        counting.restore(Failure("mail", WHO, 1.0, line))
+        assert events(counting, login(2.0, source="/var/log/zimbra.log")) == expected
+
+
 @pytest.mark.parametrize("retries", [1, 2])
 def test_mailbox_log_alone_bans_after_three_whatever_the_jail_says(retries: int) -> None:
     counting = judge(maxretry=retries)

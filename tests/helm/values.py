@@ -23,6 +23,7 @@ EVERYTHING: dict[str, Any] = {
             "proxies": ["10.0.0.5", "2001:db8::/64"],
             "admins": ["192.0.2.0/24"],
             "ssh_ports": [22, 2222],
+            "ask_zimbra": False,
         },
         "kernel": {"table": 3000000, "on_stop": "flush"},
     },

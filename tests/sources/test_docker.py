@@ -16,6 +16,8 @@ NETWORKS = {"n1": {"IPAM": {"Config": [{"Subnet": "10.28.0.0/24", "Gateway": "10
 
 def container(image: str = "example/zimbra-aio:10.1", **mounts: str) -> dict[str, Any]:
     return {
+        "Id": "c1",
+        "State": {"StartedAt": "2026-01-05T10:00:00Z"},
         "Name": "/mail",
         "Config": {"Image": image, "Volumes": None},
         "Mounts": [{"Destination": f"/{d.replace('_', '/')}", "Source": s} for d, s in mounts.items()],

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.app.running import until
+from sidecar.app.mailtrust import MailTrust
+from sidecar.network import Network
+from tests.app.running import in_process, until
 from tests.cli.running import zmban
 from tests.monitoring import conftest as monitoring
 from tests.monitoring.queries import ask, dashboard_queries, load_dashboard, run_dashboard_queries
@@ -152,11 +154,26 @@ def test_the_container_has_only_what_it_needs(stack: Stack) -> None:
     assert labels["org.opencontainers.image.title"] == "zmban"
 
 
-def test_discover_finds_zimbra_and_says_what_to_configure(stack: Stack) -> None:
+# Programs of the names, arguments and answers of Zimbra's own.
+ZIMBRA = """mkdir /opt/zimbra/bin && cd /opt/zimbra/bin && cat >zmhostname <<'END' && cat >zmprov <<'END2'
+#!/bin/sh
+echo mail.example.com
+END
+#!/bin/sh
+[ "$(id -un) $*" = "zimbra -l gs mail.example.com zimbraMailTrustedIP" ] || exit 2
+printf '# name mail.example.com\\nzimbraMailTrustedIP: 127.0.0.1\\nzimbraMailTrustedIP: 198.51.100.10\\n\\n'
+END2
+chmod +x zmhostname zmprov && touch ready && exec sleep 120
+"""
+
+
+async def test_discover_finds_zimbra_and_says_what_to_configure(stack: Stack, tmp_path: Path) -> None:
     stack.run("docker", "tag", "zmban-demo:latest", "zimbra-lookalike:latest")
-    start = ("docker", "run", "-d", "--rm", "-v", "zmban-lookalike:/opt/zimbra/log", "--entrypoint", "sleep")
-    lookalike = stack.run(*start, "zimbra-lookalike:latest", "120")
+    start = ("docker", "run", "-d", "--rm", "--user", "0", "-v", "zmban-lookalike:/opt/zimbra/log")
+    lookalike = stack.run(*start, "--entrypoint", "sh", "zimbra-lookalike:latest", "-c", ZIMBRA)
+    ready = ["docker", "exec", lookalike, "test", "-e", "/opt/zimbra/bin/ready"]
     try:
+        until(lambda: subprocess.run(ready, check=False).returncode == 0)
         found = [
             c
             for c in json.loads(zmban("discover", "--json").stdout)
@@ -170,6 +187,16 @@ def test_discover_finds_zimbra_and_says_what_to_configure(stack: Stack) -> None:
         advice = zmban("discover").stdout
         assert f"ZIMBRA_LOG_DIR={container['logs']['/opt/zimbra/log']}" in advice
         assert f'networks = ["{container["networks"][0]}"]' in advice
+        # Its own nginx is a proxy that it does not believe yet.
+        (address,) = container["addresses"]
+        assert container["trusted"] == ["127.0.0.1", "198.51.100.10"]
+        assert f'proxies = ["{address}", "198.51.100.10"]' in advice
+        assert f"zmprov mcf +zimbraMailTrustedIP {address}\n" in advice
+        async with in_process(tmp_path, dry_run=True) as one:
+            assert not one.trust.is_proxy("198.51.100.10")
+            await MailTrust(one).look()
+            assert one.trust.is_proxy("198.51.100.10") and not one.trust.is_proxy("198.51.100.11")
+            assert one.judge.guard.refuse(Network.parse("198.51.100.10")) == "trusted-proxy"
     finally:
         stack.run("docker", "kill", lookalike)
         stack.run("docker", "image", "rm", "zimbra-lookalike:latest")

@@ -19,6 +19,8 @@ _HEAD = re.compile(
     r"(?: \[ID \d+ \w+\.\w+\])? ?"
 )
 _REPEATED = re.compile(r"message repeated (\d+) times: \[ ?(.*)\]\s*$", re.DOTALL)
+# The same in a line with its date: before the first bracket nothing is a client's.
+_REPEATED_LINE = re.compile(r"[^\[]{0,200}\[\d+\]:(?: \[ID \d+ \w+\.\w+\])? message repeated (\d+) times: \[")
 _POSTFIX = re.compile(r"postfix[\w-]*/(?:[\w-]+/)*([\w-]+)$")
 _ADDRESS = r"(?:IPv6:)?([0-9A-Fa-f:.]+)"
 _TOKEN = rf"[^\[\]\s]*\[{_ADDRESS}\](?::\d+)?"
@@ -83,6 +85,12 @@ def client(text: str, trust: Trust) -> Said | None:
         said = _read(program, repeated[2], trust)
         return said and said._replace(fields={**said.fields, "times": repeated[1]})
     return _read(program, message, trust)
+
+
+def repeated(line: str) -> str:
+    """How often syslog says that a line, with its date, was repeated: a number, "1" where it says nothing."""
+    found = _REPEATED_LINE.match(line)
+    return found[1] if found else "1"
 
 
 def _read(program: str, message: str, trust: Trust) -> Said | None:
