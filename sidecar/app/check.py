@@ -13,7 +13,7 @@ from sidecar.detect.example import ATTACKER, VICTIM, forged
 from sidecar.model import Fault
 
 _MAY_NOT_READ = "may not be read; give zmban the group of the file or CAP_DAC_READ_SEARCH"
-# What zimbra-mail says where each line counts.
+# What the practice says for zimbra-mail, where each line counts.
 _LINES = 5
 _FAIL2BAN_SOCKET = Path("/var/run/fail2ban/fail2ban.sock")
 
@@ -100,7 +100,9 @@ def _counting(loaded: Loaded) -> Iterator[Fault]:
     """A maxretry that was meant for lines, in a jail that counts logins."""
     for jail in loaded.jails.jails.values():
         file, line = loaded.jails.place(jail.name, "maxretry")
-        if jail.count == "logins" and jail.name == "zimbra-mail" and jail.maxretry >= _LINES:
+        # Who wrote both meant both: one of them came with the shipped jail.
+        together = loaded.jails.place(jail.name, "zmban.count")[0] == file
+        if jail.count == "logins" and not together and jail.maxretry >= _LINES:
             text = (
                 f"maxretry = {jail.maxretry} means logins here (zmban.count = logins); 5 lines are 3 logins"
             )

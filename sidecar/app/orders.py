@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import FiniteFloat, validate_call
 
 from sidecar.app import helpdesk, importing, state
+from sidecar.app.proposals import covers
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
 from sidecar.kernel.routes import RouteKind
@@ -44,17 +45,6 @@ def selected(bans: Iterable[Ban], jail: str | None, contains: str | None) -> lis
     return [
         ban for ban in bans if jail in (None, ban.jail) and (inside is None or ban.network.covers(inside))
     ]
-
-
-def covers(service: Service, network: Network) -> dict[str, int]:
-    """What a ban of this network would mean."""
-    return {
-        "addresses": network.addresses,
-        "bans": len(service.table.inside(network)),
-        "kept_reachable": len(network.those_inside(service.enforcer.throws)),
-        "good_logins": service.judge.known.inside(network, time.time()),
-        "delivered_to": service.judge.peers.inside(network, time.time()),
-    }
 
 
 class Orders:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from sidecar.network import Network
+
+if TYPE_CHECKING:
+    from sidecar.app.service import Service
 
 # How many banned units make a network worth a look, narrow ones first: each counts once.
 _WORTH = ((4, 24, 8), (6, 56, 4), (6, 48, 8))
@@ -27,6 +32,17 @@ def proposals(banned: Iterable[Network]) -> list[tuple[Network, int]]:
     wide = [n for n in units if n[-1] < 24 or (n[0] == 6 and n[-1] < 56)]
     free = (one for one in found if one[0] not in units and not any(w.covers(one[0]) for w in wide))
     return sorted(free, key=lambda one: (-one[1], one[0]))[:_MOST]
+
+
+def covers(service: Service, network: Network) -> dict[str, int]:
+    """What a ban of this network would mean."""
+    return {
+        "addresses": network.addresses,
+        "bans": len(service.table.inside(network)),
+        "kept_reachable": len(network.those_inside(service.enforcer.throws)),
+        "good_logins": service.judge.known.inside(network, time.time()),
+        "delivered_to": service.judge.peers.inside(network, time.time()),
+    }
 
 
 def _whole(version: int, beginning: bytes, length: int) -> Network:

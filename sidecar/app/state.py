@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sidecar.app import recovery
-from sidecar.app.proposals import proposals
+from sidecar.app.proposals import covers, proposals
 from sidecar.app.service import Service
 from sidecar.detect import multipattern
 from sidecar.model import Refused
@@ -110,12 +110,4 @@ def _last_bans(service: Service, most: int = 12) -> list[dict[str, Any]]:
 async def _proposals(service: Service) -> list[dict[str, Any]]:
     """Networks that may be worth a ban by hand, each with what that would mean."""
     found = await asyncio.to_thread(proposals, list(service.table.refused()))
-    return [
-        {
-            "network": str(network),
-            "banned": many,
-            "addresses": network.addresses,
-            "kept_reachable": len(network.those_inside(service.enforcer.throws)),
-        }
-        for network, many in found
-    ]
+    return [{"network": str(network), "banned": many, **covers(service, network)} for network, many in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,69 +42,80 @@ _MOST_SHOWN = 3
 
 def _display(state: dict[str, Any]) -> Any:
     from rich.console import Group
+
+    newest = build_table(
+        ("banned", "network", "jail", "because"),
+        [(moment(b["at"]), b["network"], b["jail"], b["reason"]) for b in state["last_bans"]],
+    )
+    return Group(_head(state), _jails(state), _sources(state), newest)
+
+
+def _head(state: dict[str, Any]) -> Any:
+    """Whether bans hold, and what a person may want to look at."""
     from rich.text import Text
 
-    slow = [
-        f"{s['jail']}: {s['regex']} works too long on lines of {s['source']}; left out until "
-        f"{moment(s['left_out_until'])}"
-        for s in state["slow_regexes"]
-    ]
-    unusual = [] if state["prefilter"] == "good" else [state["prefilter"]]
-    because = [*state["not_enforced_because"], *state["not_ready_because"], *state["doubts"], *slow, *unusual]
     head = Text()
-    head.append(
-        "enforced" if state["enforced"] else "NOT ENFORCED", "bold green" if state["enforced"] else "bold red"
-    )
+    good = state["enforced"]
+    head.append("enforced" if good else "NOT ENFORCED", "bold green" if good else "bold red")
     head.append(f"   {state['networks_banned']} networks banned   since {moment(state['since'])}")
-    if because:
-        head.append("\n" + "\n".join(printable(reason) for reason in dict.fromkeys(because)), "yellow")
+    for told in dict.fromkeys(_troubles(state)):
+        head.append(f"\n{printable(told)}", "yellow")
     for one in state["proposals"]:
         head.append(
             f"\n{one['banned']} of {one['network']} are banned one by one; zmban ban {one['network']} would "
             f"refuse all {one['addresses']} addresses ({one['kept_reachable']} networks in it stay reachable)"
         )
-    for one in state["spread"][:_MOST_SHOWN]:
-        told = f"{one['subject']}: {one['accounts']} accounts tried from {one['from']} addresses within a day"
+    for told in _oddities(state):
         head.append(f"\n{printable(told)}", "yellow")
+    return head
+
+
+def _troubles(state: dict[str, Any]) -> Iterator[str]:
+    yield from (*state["not_enforced_because"], *state["not_ready_because"], *state["doubts"])
+    for slow in state["slow_regexes"]:
+        told = f"{slow['jail']}: {slow['regex']} works too long on lines of {slow['source']}"
+        yield f"{told}; left out until {moment(slow['left_out_until'])}"
+    if state["prefilter"] != "good":
+        yield state["prefilter"]
+
+
+def _oddities(state: dict[str, Any]) -> Iterator[str]:
+    """What lines say that ban nobody."""
+    for one in state["spread"][:_MOST_SHOWN]:
+        yield f"{one['subject']}: {one['accounts']} accounts tried from {one['from']} addresses within a day"
     for one in state["masked"]:
-        head.append(
-            f"\n{one['proxy']} hides clients ({one['lines']} lines): {printable(one['cure'])}", "yellow"
-        )
+        yield f"{one['proxy']} hides clients ({one['lines']} lines): {one['cure']}"
     for one in state["spared"][-1:]:
         told = f"somebody logged in from {one['client']} lately, and now fails: a phone with an old password?"
-        head.append(f"\n{printable(told)} {printable(one['line'][:120])}", "yellow")
+        yield f"{told} {one['line'][:120]}"
     for one in state["framed"][-_MOST_SHOWN:]:
-        text = f"\nframed: names {one['named']}, its client is {one['client']}: {one['line'][:200]}"
-        head.append(printable(text.lstrip()).join(("\n", "")), "yellow")
-    jails = build_table(
-        ("jail", "banned", "failing", "maxretry", "log"),
-        [
-            (
-                j["jail"] + (" (dry run)" if j["dry_run"] else ""),
-                str(j["banned"]),
-                str(j["failing"]),
-                str(j["maxretry"]),
-                ", ".join(j["logs"]) or "none yet",
-            )
-            for j in state["jails"]
-        ],
-    )
-    sources = build_table(
-        ("log", "lines", "looked at", "last line", "zone", "state"),
-        [
-            (
-                s["source"],
-                str(s["lines"]),
-                str(s["candidates"]),
-                moment(s["last_line"]) if s["last_line"] else "-",
-                (s["zone"] or "told") + (" (learnt)" if s["zone_learnt"] else ""),
-                s["error"] or ("live" if s["caught_up"] else "catching up"),
-            )
-            for s in state["sources"]
-        ],
-    )
-    newest = build_table(
-        ("banned", "network", "jail", "because"),
-        [(moment(b["at"]), b["network"], b["jail"], b["reason"]) for b in state["last_bans"]],
-    )
-    return Group(head, jails, sources, newest)
+        yield f"framed: names {one['named']}, its client is {one['client']}: {one['line'][:200]}"
+
+
+def _jails(state: dict[str, Any]) -> Any:
+    rows = [
+        (
+            jail["jail"] + (" (dry run)" if jail["dry_run"] else ""),
+            str(jail["banned"]),
+            str(jail["failing"]),
+            str(jail["maxretry"]),
+            ", ".join(jail["logs"]) or "none yet",
+        )
+        for jail in state["jails"]
+    ]
+    return build_table(("jail", "banned", "failing", "maxretry", "log"), rows)
+
+
+def _sources(state: dict[str, Any]) -> Any:
+    rows = [
+        (
+            source["source"],
+            str(source["lines"]),
+            str(source["candidates"]),
+            moment(source["last_line"]) if source["last_line"] else "-",
+            (source["zone"] or "told") + (" (learnt)" if source["zone_learnt"] else ""),
+            source["error"] or ("live" if source["caught_up"] else "catching up"),
+        )
+        for source in state["sources"]
+    ]
+    return build_table(("log", "lines", "looked at", "last line", "zone", "state"), rows)

@@ -16,13 +16,14 @@ from sidecar.bans.table import BanTable
 from sidecar.detect.goods import candidates
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Failure, Match, Refused, Said
+from sidecar.model import Ban, Match, Said
 from sidecar.network import Network
 from sidecar.settings import GoodSettings
 from tests.app.plain import CONFIG
 from tests.app.running import in_process, service, until
 from tests.app.test_service import EVIL, blackholes
 from tests.cli.running import records, zmban
+from tests.detect.judged import events
 from tests.netns import Namespace
 
 OFFICE = "203.0.113.7"
@@ -38,16 +39,6 @@ def judge(**options: Any) -> Judge:
 
 def failed(at: float, account: str = "bob", host: str = OFFICE) -> Match:
     return Match("mail", host, at, "line", AUDIT, Said(host, None, account, "imap"))
-
-
-def events(judge: Judge, *matches: Match) -> list[str]:
-    found = []
-    for match in matches:
-        at = match.at or 0.0
-        for event in judge.judge(match, at, at):
-            kinds = {Failure: "failure", Ban: "ban"}
-            found.append(event.reason if isinstance(event, Refused) else kinds.get(type(event), "else"))
-    return found
 
 
 def test_a_phone_with_an_old_password_gets_more_of_a_chance_and_a_short_first_ban() -> None:

@@ -54,4 +54,7 @@ def test_status_says_what_the_ban_would_mean(host: Namespace, tmp_path: Path) ->
         running.ask("allow", "203.0.113.200", "--reason", "x")
         running.ask("ban", *(f"203.0.113.{number}" for number in range(8)), "--reason", "x")
         (proposal,) = running.ask("status")[0]["proposals"]
-        assert proposal == {"network": "203.0.113.0/24", "banned": 8, "addresses": 256, "kept_reachable": 1}
+        assert proposal == {
+            "network": "203.0.113.0/24", "banned": 8, "addresses": 256, "bans": 8, "kept_reachable": 1,
+            "good_logins": 0, "delivered_to": 0,
+        }  # fmt: skip

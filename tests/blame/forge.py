@@ -65,6 +65,11 @@ def _forwarded(text: str) -> str:
     return _context(text) + ", "
 
 
+def _identified(text: str) -> str:
+    """What a client says of itself by IMAP's ID or POP's XOIP, where no proxy of Zimbra's stands between."""
+    return f"oip={_context(text)};via={_context(text)};"
+
+
 def _url(text: str) -> str:
     """No blank gets into a URL."""
     return re.sub(r"\s", "%20", text)
@@ -82,6 +87,11 @@ def _variable(text: str) -> str:
     )
 
 
+def _quoted(text: str) -> str:
+    """A variable in Jetty's access log."""
+    return _raw(text).replace("\\", "\\\\").replace('"', '\\"')
+
+
 _POSTFIX: list[tuple[str, Escape]] = [
     (r"helo=<([^>]*)>$", _printable),
     (r" from=<([^>]*)>", _printable),
@@ -94,7 +104,8 @@ _POSTFIX: list[tuple[str, Escape]] = [
 ]
 _LOG4J: list[tuple[str, Escape]] = [
     (r"\bua=((?:[^;]|;;)*);", _context),
-    (r"\] \[(?:(?:[^;\]]|;;)*;)*?oip=()", _forwarded),
+    (r"\] ?\[(?:(?:[^;\]]|;;)*;)*?oip=()", _forwarded),
+    (r"\[(?:Imap|Pop3)\w*-\d+\] \[ip=203\.0\.113\.7;()", _identified),
     (r"failed for \[([^\]]*)\]", _message),
     (r"\baccount=((?:[^;]|;;)*);", _context),
     (r"\[[\w-]+:(\S+)\] ?\[", _url),
@@ -106,19 +117,27 @@ _NGINX: list[tuple[str, Escape]] = [
     (r'login: "([^"]*)"', _raw),
     (r'open\(\) "([^"]*)"', _raw),
 ]
-_ACCESS: list[tuple[str, Escape]] = [
-    (r'\]  ?"(?:[A-Z]+ )?(\S+) HTTP', lambda text: _url(_variable(text))),
-    (r'\]  ?"([^" ]+)" 400', _variable),
-    (r'" \d{3} \d+ "([^"]*)"', _variable),
-    (r'" \d{3} \d+ "[^"]*" "([^"]*)"', _variable),
-    (r" - (\S+) \[", _variable),
-]
+
+
+def _accessed(escape: Escape) -> list[tuple[str, Escape]]:
+    """The fields of a line of an access log."""
+    return [
+        (r'\] {1,2}"(?:[A-Z]+ )?(\S+) HTTP', lambda text: _url(escape(text))),
+        (r'\]  ?"([^" ]+)" 400', escape),
+        (r'" \d{3} \d+ "([^"]*)"', escape),
+        (r'" \d{3} \d+ "[^"]*" "([^"]*)"', escape),
+        (r" - (\S+) \[", escape),
+    ]
+
+
 FIELDS: dict[str, list[tuple[str, Escape]]] = {
     "zimbra.log": _POSTFIX,
     "mailbox.log": _LOG4J,
     "audit.log": _LOG4J,
     "nginx.log": _NGINX,
-    "nginx.access.log": _ACCESS,
+    "sync.log": _LOG4J,
+    "nginx.access.log": _accessed(_variable),
+    "access_log": _accessed(_quoted),
 }
 _USUAL = {"zimbra-smtp": "zimbra.log", "zimbra-mail": "mailbox.log", "zimbra-nginx": "nginx.log"}
 

@@ -202,6 +202,15 @@ def test_check_is_content_with_what_is_shipped() -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "told"), [("", True), ("zmban.count = logins\n", False), ("zmban.count = lines\n", False)]
+)
+def test_check_tells_of_a_maxretry_that_was_meant_for_lines(tmp_path: Path, count: str, told: bool) -> None:
+    (tmp_path / "jail.local").write_text(f"[zimbra-mail]\nmaxretry = 5\n{count}", encoding="utf-8")
+    done = zmban("--config", CONFIG, "--config", tmp_path, "check")
+    assert (f"{tmp_path}/jail.local:2: warning: maxretry = 5 means logins here" in done.stdout) == told
+
+
+@pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (["nonsense"], 64),

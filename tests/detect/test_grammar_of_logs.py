@@ -31,6 +31,9 @@ SMTPD = " mail postfix/submission/smtpd[4711]: "
         (f" mail postfix/dnsblog[1]: addr {A} listed by domain zen.example.org as 127.0.0.4", A),
         (f" mail postfix/anvil[1]: statistics: max connection rate 53/60s for (submission:{A}) at May  7", A),
         (f" mail amavis[1]: (1-02) Passed CLEAN {{RelayedInbound}}, [{A}]:48460 [{A}] <a@x> -> <b@y>", A),
+        # amavis goes on with a long entry on the next line: what stands there is sender's and recipient's words.
+        (f" mail amavis[1]: (1-02) ...[{V}]:48460 [{V}] <a@x> -> <b@y>, Passed CLEAN, [{V}]:25 [{V}]", None),
+        (f" mail amavis[1]: (1-02) Passed CLEAN {{RelayedInbound}}, [{A}]:48460 [{A}] <a@x> -> <b@y>,...", A),
         (f" mail postfix/smtp[1]: CF06: to=<x@example.com>, relay=mx.example.com[{V}]:25, status=sent", None),
         (" mail saslauthd[1]: auth_zimbra: bob auth failed: authentication failed for [bob]", None),
         (f" <mail.info> mail postfix/smtpd[1]: [ID 197553 mail.info] connect from unknown[{A}]", A),

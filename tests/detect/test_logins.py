@@ -17,8 +17,9 @@ from sidecar.detect.distinct import Distinct
 from sidecar.detect.logins import Logins
 from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.jails import JailSpec, LogPath
-from sidecar.model import Ban, Failure, Match, Refused, Said
+from sidecar.model import Failure, Match, Said
 from sidecar.network import Network
+from tests.detect.judged import events
 
 WHO = Network.parse("203.0.113.7")
 MAILBOX, AUDIT = "/opt/zimbra/log/mailbox.log", "/opt/zimbra/log/audit.log"
@@ -71,16 +72,6 @@ def judge(**options: Any) -> Judge:
 def login(at: float, source: str = MAILBOX, component: str = "SoapEngine", **said: Any) -> Match:
     told = Said("203.0.113.7", fields={"component": component, **said.pop("fields", {})}, **said)
     return Match("mail", "203.0.113.7", at, "line", source, told)
-
-
-def events(judge: Judge, *matches: Match) -> list[str]:
-    found = []
-    for match in matches:
-        at = match.at or 0.0
-        for event in judge.judge(match, at, at):
-            kinds = {Failure: "failure", Ban: "ban"}
-            found.append(event.reason if isinstance(event, Refused) else kinds[type(event)])
-    return found
 
 
 def test_three_failed_web_logins_ban_by_lines_as_the_practice_counts_and_by_logins_as_we_do() -> None:

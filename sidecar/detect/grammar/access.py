@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 
-from sidecar.detect.grammar.addresses import bare, is_address
+from sidecar.detect.grammar.addresses import COMPOSE, bare, is_address
 from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
 
 # The date was taken out of its brackets. A quotation mark in a value is written \x22 (nginx) or \" (Jetty).
 _LINE = re.compile(
-    r'\s*(?:[\w.@-]+ +\| *)?(\S+) - +(.*?) \[\] +"((?:[^"\\]|\\.)*)"(?: (\d{3}) (\d+|-))?'
+    rf'\s*{COMPOSE}(\S+) - +(.*?) \[\] +"((?:[^"\\]|\\.)*)"(?: (\d{{3}}) (\d+|-))?'
     r'(?: "((?:[^"\\]|\\.)*)")?(?: "((?:[^"\\]|\\.)*)")?'
 )
 _NAMES = ("user", "request", "status", "bytes", "referer", "agent")

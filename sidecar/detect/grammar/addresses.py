@@ -1,8 +1,11 @@
-"""Addresses as servers write them: with a port or without, an IPv6 address in brackets or not."""
+"""What the grammars have in common: addresses as servers write them, and what Docker puts before a line."""
 
 from __future__ import annotations
 
 from sidecar.network import Network
+
+# Docker's swarm puts `task@node | ` before what a container prints, Compose its name.
+COMPOSE = r"(?:[\w.@-]+ +\| *)?"
 
 
 def bare(token: str) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 
+from sidecar.detect.grammar.addresses import COMPOSE
 from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
 
-# Docker's swarm puts `task@node | ` before what a container prints.
-_HEAD = re.compile(r"\s*(?:[\w.@-]+ +\| *)?(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s+\[")
+_HEAD = re.compile(rf"\s*{COMPOSE}(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s+\[")
 _SEAM = re.compile(r"\]\[")
 _KEY = re.compile(r"([A-Za-z]\w*)=")
 _VALUE = re.compile(r"((?:[^;]|;;)*);(?!;)")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
-from sidecar.detect.grammar.addresses import bare
+from sidecar.detect.grammar.addresses import COMPOSE, bare
 from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
 
-_HEAD = re.compile(r"\s*(?:[\w.@-]+ +\| *)?\[[a-z]+\] \d+#\d+: \*\d+ ")
+_HEAD = re.compile(rf"\s*{COMPOSE}\[[a-z]+\] \d+#\d+: \*\d+ ")
 _CLIENT = re.compile(r", client: ([0-9A-Fa-f:.]+)(?: using starttls)?(?:, server: |$)")
 # Of the mail proxy's clients Zimbra's nginx writes the port too.
 _MAIL = re.compile(r"client login failed: |client logged in$|proxied session done$|.* in http auth state$")

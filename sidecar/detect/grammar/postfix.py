@@ -11,11 +11,12 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from sidecar.detect.grammar import mailbox
+from sidecar.detect.grammar.addresses import COMPOSE
 from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
 
 _HEAD = re.compile(
-    r"\s*(?:[\w.@-]+ +\| *)?(?:<\w+\.\w+>\s+)?(\S+)\s+([^\s:\[]+)(?:\[\d+\])?:"
+    rf"\s*{COMPOSE}(?:<\w+\.\w+>\s+)?(\S+)\s+([^\s:\[]+)(?:\[\d+\])?:"
     r"(?: \[ID \d+ \w+\.\w+\])? ?"
 )
 _REPEATED = re.compile(r"message repeated (\d+) times: \[ ?(.*)\]\s*$", re.DOTALL)
