@@ -186,6 +186,12 @@ def error_code(data: bytes, start: int) -> int:
     return -int(_SIGNED.unpack_from(data, start + 16)[0])
 
 
+def error_codes(data: bytes) -> list[int]:
+    """The errno of each refusal in a datagram."""
+    errors = (start for type_, _, _, start, _ in messages(data) if type_ == NLMSG_ERROR)
+    return [code for start in errors if (code := error_code(data, start))]
+
+
 def decode_route(data: bytes, start: int, end: int) -> Route:
     """The route in the RTM_NEWROUTE or RTM_DELROUTE message at this offset; a default route carries no
     destination."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from sidecar.kernel import codec
 from sidecar.kernel.codec import PROTOCOL, RouteKind, Rule
 from sidecar.kernel.reading import NOTHING, Reading, Routes
+from sidecar.kernel.sweep import Sweep
 from sidecar.model import KernelError
 from sidecar.network import Network
 
@@ -125,6 +126,22 @@ class Netlink:
                 break
         return reading
 
+    def sweep(self, version: int, table: int, types: Mapping[int, RouteKind], protocol: int) -> int:
+        """Delete our routes of one family and table as the kernel lists them; how many. Those of an odd shape
+        may be left. Raises NoNetAdmin, KernelError."""
+        sweep = Sweep(table, protocol, types)
+        for datagram in self._dump(codec.encode_route_dump(version, table, protocol, 1), sweep):
+            sweep.feed(datagram)
+        gone = sweep.count
+        for part in sweep.parts:
+            with self._lock:
+                self._transmit(part)
+                codes = [c for data in self._replies(Receipt()) for c in codec.error_codes(data)]
+            if errno.EPERM in codes:
+                raise NoNetAdmin
+            gone -= len(codes)
+        return gone
+
     def rules(self, version: int) -> list[Rule]:
         """All policy rules of one family, foreign ones too. Raises KernelError."""
         dump = codec.encode_rule_dump(version, 1)
@@ -226,7 +243,7 @@ class Netlink:
         receipt.complete = False
         return receipt
 
-    def _transmit(self, data: bytes) -> None:
+    def _transmit(self, data: bytes | bytearray) -> None:
         try:
             self._socket.send(data)
         except OSError as fault:
@@ -245,7 +262,7 @@ class Netlink:
                 if receipt is not None:
                     receipt.complete = False
 
-    def _dump(self, request: bytes, reading: Reading) -> Iterator[bytes]:
+    def _dump(self, request: bytes, reading: Reading | Sweep) -> Iterator[bytes]:
         """The datagrams of a dump on a fresh strict socket, until `reading` has seen the end."""
         with contextlib.closing(_open()) as dumping:
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,8 +37,7 @@ class RoutingTable:
     `table` is a number of our own or "main" (254), which needs no rule and knows no throw routes: there a
     blackhole that covers a wanted throw is refused as a fault. Ours is what carries `protocol` and is a
     blackhole or throw; everything else is never touched. `ipv6` is where a kernel with IPv6 shows itself.
-    Every method may raise KernelError; those that write, NoNetAdmin. Calls wait for each other: a ban that is
-    decided while a reconcile runs belongs into the next one.
+    Every method may raise KernelError; those that write, NoNetAdmin. Calls wait for each other.
     """
 
     def __init__(
@@ -197,7 +197,10 @@ class RoutingTable:
             for version in () if self._main else self.versions:
                 for rule in self._our_rules(version):
                     self._netlink.delete_rule(rule)
-            return self.reconcile({})
+            where = self._table, self._types, self._protocol
+            swept = sum(self._netlink.sweep(version, *where) for version in self.versions)
+            rest = self.reconcile({})
+        return replace(rest, removed=rest.removed + swept)
 
     def _rule(self, version: int) -> Rule:
         return Rule(version, self._preference, self._table, self._protocol, plain=True)
@@ -223,8 +226,8 @@ class RoutingTable:
 
     def _readings(self, wanted: Routes) -> list[Reading]:
         """Our routes, those that are as wanted only counted."""
-        kinds = self._types
-        return [self._netlink.routes(v, self._table, kinds, self._protocol, wanted) for v in self.versions]
+        where = self._table, self._types, self._protocol
+        return [self._netlink.routes(version, *where, wanted) for version in self.versions]
 
     def _difference(self, needed: Routes) -> Difference:
         """What must be written. Where several of ours stand on one prefix, all go, to be written afresh."""

@@ -47,7 +47,7 @@ def dies(work: Callable[[], object], after: int) -> bool:
         sent = 0
         transmit = Netlink._transmit
 
-        def counted(self: Netlink, data: bytes) -> None:
+        def counted(self: Netlink, data: bytes | bytearray) -> None:
             nonlocal sent
             if sent == after:
                 os.kill(os.getpid(), signal.SIGKILL)

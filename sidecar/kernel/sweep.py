@@ -1,0 +1,72 @@
+"""Turns what a dump brought into deletes, a datagram at once: a million routes without an object for any.
+
+A dump of bans is nothing but messages of one length, so that one byte of all of them is one slice.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection
+
+from sidecar.kernel import codec
+from sidecar.kernel.codec import (
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    RTA_TABLE,
+    RTM_DELROUTE,
+    RTM_NEWROUTE,
+    WORD,
+)
+
+_SHORT = struct.Struct("=H")
+_TABLE = struct.Struct("=HHI")
+# Where in a route message length, type and flags stand; protocol and type of the route; its first attribute.
+_SIZE, _MESSAGE, _FLAGS, _PROTOCOL, _TYPE, _FIRST = 0, 4, 6, 21, 23, 28
+_SHORTEST = 44
+
+
+class Sweep:
+    """What is to be sent to delete the routes of ours that a dump tells of: `parts`, `count` messages in all.
+
+    Messages of an odd shape, and those of a datagram in which one route is not ours, are left out.
+    """
+
+    def __init__(self, table: int, protocol: int, types: Collection[int]) -> None:
+        self._types = bytes(types)
+        self._ours = {_PROTOCOL: bytes((protocol,)), _FIRST: _TABLE.pack(8, RTA_TABLE, table)}
+        self.parts: list[bytearray] = []
+        self.count = 0
+        self.done = False
+
+    def feed(self, data: bytes) -> None:
+        """Take one datagram of the answer."""
+        size = WORD.unpack_from(data)[0] if len(data) >= _SHORTEST else 0
+        alike = len(data) // size * size if size >= _SHORTEST else 0
+        if alike and self._all_ours(data[:alike], size):
+            part = bytearray(data[:alike])
+            _write(part, size, _MESSAGE, _SHORT.pack(RTM_DELROUTE))
+            _write(part, size, _FLAGS, _SHORT.pack(NLM_F_REQUEST))
+            self.parts.append(part)
+            self.count += alike // size
+        else:
+            alike = 0
+        last = (message for message, *_ in codec.messages(data[alike:]))
+        self.done = any(message in (NLMSG_DONE, NLMSG_ERROR) for message in last)
+
+    def _all_ours(self, data: bytes, size: int) -> bool:
+        wanted = {_SIZE: WORD.pack(size), _MESSAGE: _SHORT.pack(RTM_NEWROUTE), **self._ours}
+        alike = all(_read(data, size, at, value) for at, value in wanted.items())
+        return alike and not data[_TYPE::size].translate(None, self._types)
+
+
+def _read(data: bytes, size: int, at: int, value: bytes) -> bool:
+    """Whether every message of this size has these bytes at that place."""
+    count = len(data) // size
+    return all(data[at + n :: size] == value[n : n + 1] * count for n in range(len(value)))
+
+
+def _write(data: bytearray, size: int, at: int, value: bytes) -> None:
+    count = len(data) // size
+    for n in range(len(value)):
+        data[at + n :: size] = value[n : n + 1] * count
