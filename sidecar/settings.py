@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sidecar.model import ConfigError
 from sidecar.network import Network
@@ -93,34 +92,28 @@ class ServeSettings(_Section):
     metrics: Address = ""
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """All of it."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="ZMBAN_",
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        enable_decoding=False,  # lists are separated by commas here, not JSON
-        frozen=True,
-        extra="forbid",
-    )
 
     trust: TrustSettings = TrustSettings()
     kernel: KernelSettings = KernelSettings()
     good: GoodSettings = GoodSettings()
     serve: ServeSettings = ServeSettings()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the files, which arrive as arguments."""
-        return env_settings, init_settings
+
+def _variable(section: str, key: str) -> str:
+    return f"ZMBAN_{section}_{key}".upper()
+
+
+def _environment() -> dict[str, dict[str, str]]:
+    """What the variables of the environment say, by section and key."""
+    sections = {name: vars(Settings())[name] for name in Settings.model_fields}
+    return {
+        name: {
+            key: os.environ[v] for key in type(one).model_fields if (v := _variable(name, key)) in os.environ
+        }
+        for name, one in sections.items()
+    }
 
 
 def load(directories: list[Path]) -> Settings:
@@ -144,6 +137,9 @@ def load(directories: list[Path]) -> Settings:
             merged.setdefault(section, {}).update(keys)
             places |= {(section, key): str(path) for key in keys}
             places[section,] = str(path)
+    for section, variables in _environment().items():
+        if variables:
+            merged.setdefault(section, {}).update(variables)
     try:
         return Settings(**merged)
     except ValidationError as error:
@@ -160,7 +156,7 @@ def _sentence(error: ErrorDetails, places: dict[tuple[str, ...], str], known: Ma
         keys = section.annotation.model_fields if len(names) > 1 and section and section.annotation else known
         message = f"is not known; there are: {', '.join(keys)}"
     place = places.get(names[:2]) or places.get(names[:1])
-    variable = "ZMBAN_" + "_".join(names[:2]).upper()
+    variable = _variable(names[0], names[1] if len(names) > 1 else "")
     if place is None or variable in os.environ:
         place = f"variable {variable}"
     return f"{place}: [{names[0]}] {names[1] if len(names) > 1 else ''}: {message}"
