@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -36,7 +37,11 @@ async def serve(loaded: Loaded, state: Path, socket: Path, *, dry_run: bool, lis
         if service.enforcer.suspended:
             _log.warning("suspended by flush: nobody is refused until zmban resume")
         # Routes stand before the heavy imports of those who ask.
+        # What is made now stands as long as the process: to look for circles in it takes time and finds none.
+        gc.disable()
         await service.start()
+        gc.freeze()
+        gc.enable()
         await _serve(service, socket, listen or service.settings.serve.listen)
 
 

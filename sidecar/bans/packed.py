@@ -58,15 +58,18 @@ class Packing:
 
     def pack(self, ban: Ban) -> bytes:
         """One ban of a network."""
+        # Taken apart at once, which is faster than by name: a million are packed at a start.
+        _, jail, at, until, origin, reason, failures, _, times, dry = ban
         # A plain tuple is equal to the named one, and made in a fifth of the time.
-        number = self._numbers.get((ban.jail, ban.origin, ban.reason, ban.dry, self._jumped))
+        number = self._numbers.get((jail, origin, reason, dry, self._jumped))
         if number is None:
-            kind = _Kind(ban.jail, ban.origin, ban.reason, ban.dry, self._jumped)
+            kind = _Kind(jail, origin, reason, dry, self._jumped)
             number = self._numbers[kind] = len(self._kinds)
             self._kinds.append(kind)
-            self.any_dry |= ban.dry
-        until = math.inf if ban.until is None else ban.until
-        return _ONE.pack(ban.at, until, min(ban.failures, _MOST), min(ban.times, _MOST), number)
+            self.any_dry |= dry
+        if failures > _MOST or times > _MOST:
+            failures, times = min(failures, _MOST), min(times, _MOST)
+        return _ONE.pack(at, math.inf if until is None else until, failures, times, number)
 
     def read(self, packed: bytes) -> list[Standing]:
         """All that were packed one behind the other."""

@@ -27,22 +27,35 @@ class BanTable:
         self._lengths: set[tuple[int, int]] = set()
         self._deadlines = Deadlines(self._dues)
         self.active: Counter[str] = Counter()
+        self._load(bans)
+
+    def _load(self, bans: Iterable[Ban]) -> None:
+        """Put all of them into an empty table, as fast as it goes: at a start there may be a million."""
+        kept, pack, active = self._bans, self._packing.pack, self.active
         for ban in bans:
-            self._put(ban)
+            network, jail, _, until = ban[:4]
+            if network in kept:
+                self._put(ban)
+                continue
+            kept[network] = pack(ban)
+            active[jail] = active.get(jail, 0) + 1
+            if until is not None:
+                self._deadlines.add(until, network)
+        self._lengths = {(network[0], network[-1]) for network in kept}
 
     def _put(self, ban: Ban) -> None:
-        packed = self._packing.pack(ban)
-        reasons = self._bans.get(ban.network)
+        network, jail, packed = ban.network, ban.jail, self._packing.pack(ban)
+        reasons = self._bans.get(network)
         if reasons is None:
-            self._bans[ban.network] = packed
-            self._lengths.add((ban.network[0], ban.network[-1]))
-            self.active[ban.jail] += 1
+            self._bans[network] = packed
+            self._lengths.add((network[0], network[-1]))
+            self.active[jail] += 1
         else:
-            others = [one.packed for one in self._packing.read(reasons) if one.jail != ban.jail]
-            self.active[ban.jail] += len(others) * len(packed) == len(reasons)
-            self._bans[ban.network] = b"".join((*others, packed))
+            others = [one.packed for one in self._packing.read(reasons) if one.jail != jail]
+            self.active[jail] += len(others) * len(packed) == len(reasons)
+            self._bans[network] = b"".join((*others, packed))
         if ban.until is not None:
-            self._deadlines.add(ban.until, ban.network)
+            self._deadlines.add(ban.until, network)
 
     def ban(self, ban: Ban) -> Ban | Extended | None:
         """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer."""

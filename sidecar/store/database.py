@@ -228,12 +228,11 @@ class Database:
     def _values(self, query: str, make: Callable[[tuple[Any, ...]], T]) -> Iterator[T]:
         """What each row means. DamagedError for one that makes no sense, though its page is sound."""
         with self._errors():
-            for row in self._db.execute(query):
-                try:
-                    value = make(row)
-                except (ValueError, TypeError, IndexError) as error:
-                    raise DamagedError(f"{self.path}: a row makes no sense ({error})") from error
-                yield value
+            found = self._db.execute(query)
+            try:
+                yield from map(make, found)
+            except (ValueError, TypeError, IndexError) as error:
+                raise DamagedError(f"{self.path}: a row makes no sense ({error})") from error
 
     def bans(self, keys: Iterable[Key] | None = None) -> list[Ban]:
         """Every ban that was not lifted or expired when it was last written, or those of (network, jail)."""

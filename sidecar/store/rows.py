@@ -24,6 +24,10 @@ _DELETE_POSITION = "DELETE FROM positions WHERE path=? AND inode=? AND substr(?,
 _DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
 
 
+# A row has as many values as a ban has parts; a million are read at a start.
+_made = tuple.__new__
+
+
 def key_of(network: Network) -> bytes:
     """A network as the database holds it: version, prefix length, address in network byte order."""
     return bytes((network.version, network.length)) + network.packed
@@ -31,7 +35,7 @@ def key_of(network: Network) -> bytes:
 
 def network_of(key: bytes) -> Network:
     """The network that `key_of` wrote."""
-    return Network.of(key[0], key[2:], key[1])
+    return Network.of_key(key)
 
 
 def ban_of(row: Sequence[Any]) -> Ban:
@@ -43,7 +47,7 @@ def ban_of(row: Sequence[Any]) -> Ban:
 def standing_of(row: Sequence[Any]) -> Ban:
     """A row of SELECT_STANDING."""
     key, jail, at, until, origin, reason, failures, count, dry = row
-    return Ban(network_of(key), jail, at, until, origin, reason, failures, (), count, dry == 1)
+    return _made(Ban, (network_of(key), jail, at, until, origin, reason, failures, (), count, dry == 1))
 
 
 def write(db: sqlite3.Connection, change: Change) -> None:
