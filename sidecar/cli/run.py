@@ -62,4 +62,5 @@ async def _serve(
     try:
         await serve(loaded, state, socket, dry_run=dry_run, listen=listen)
     except asyncio.CancelledError:
-        logging.getLogger("zmban").info("stopped; the routes stay")
+        flushed = loaded.settings.kernel.on_stop == "flush"
+        logging.getLogger("zmban").info("stopped; the routes %s", "are gone" if flushed else "stay")

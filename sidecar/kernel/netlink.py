@@ -132,15 +132,15 @@ class Netlink:
         sweep = Sweep(table, protocol, types)
         for datagram in self._dump(codec.encode_route_dump(version, table, protocol, 1), sweep):
             sweep.feed(datagram)
-        gone = sweep.count
+        failed = 0
         for part in sweep.parts:
             with self._lock:
                 self._transmit(part)
                 codes = [c for data in self._replies(Receipt()) for c in codec.error_codes(data)]
             if errno.EPERM in codes:
                 raise NoNetAdmin
-            gone -= len(codes)
-        return gone
+            failed += len(codes)
+        return sweep.count - failed
 
     def rules(self, version: int) -> list[Rule]:
         """All policy rules of one family, foreign ones too. Raises KernelError."""

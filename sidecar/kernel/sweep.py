@@ -5,6 +5,7 @@ A dump of bans is nothing but messages of one length, so that one byte of all of
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Collection
 
@@ -27,17 +28,24 @@ _SHORTEST = 44
 
 
 class Sweep:
-    """What is to be sent to delete the routes of ours that a dump tells of: `parts`, `count` messages in all.
+    """What is to be sent to delete the routes of ours that a dump tells of: `count` messages in `parts`.
 
     Messages of an odd shape, and those of a datagram in which one route is not ours, are left out.
+    They are in no order: the kernel's trie is put in order again by each delete, which takes longer where one
+    end of it empties.
     """
 
     def __init__(self, table: int, protocol: int, types: Collection[int]) -> None:
         self._types = bytes(types)
         self._ours = {_PROTOCOL: bytes((protocol,)), _FIRST: _TABLE.pack(8, RTA_TABLE, table)}
-        self.parts: list[bytearray] = []
+        self._parts: list[bytearray] = []
         self.count = 0
         self.done = False
+
+    @property
+    def parts(self) -> list[bytearray]:
+        """Each is one to be sent."""
+        return random.sample(self._parts, len(self._parts))
 
     def feed(self, data: bytes) -> None:
         """Take one datagram of the answer."""
@@ -47,8 +55,8 @@ class Sweep:
             part = bytearray(data[:alike])
             _write(part, size, _MESSAGE, _SHORT.pack(RTM_DELROUTE))
             _write(part, size, _FLAGS, _SHORT.pack(NLM_F_REQUEST))
-            self.parts.append(part)
             self.count += alike // size
+            self._parts.append(part)
         else:
             alike = 0
         last = (message for message, *_ in codec.messages(data[alike:]))
