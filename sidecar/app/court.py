@@ -90,7 +90,8 @@ class Court:
 
     def times(self, match: Match) -> int:
         """How many logins a line tells of: syslog gathers equal ones as "message repeated 2 times"."""
-        return self._times(match.said.fields.get("times", "1") if match.said else "1")
+        told = match.said.fields.get("times") if match.said else None
+        return 1 if told is None else self._times(told)
 
     def times_of(self, line: str) -> int:
         """As `times`, of the line of a failure of an earlier run."""

@@ -98,10 +98,9 @@ class Judge:
         network, refusal = court.known.get(match.host) or court.whom(match.host)
         if network is None or refusal:
             return (Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line),)
-        confirmed = self._confirmed(network, match.source, at, now)
-        if spec.confirms:
-            return confirmed
-        return (*confirmed, *self._heard(court, match, network, at, now))
+        confirmed = self._confirmed(network, match.source, at, now) if self._doubting else ()
+        heard = () if spec.confirms else self._heard(court, match, network, at, now)
+        return (*confirmed, *heard) if confirmed else heard
 
     def _heard(
         self, court: Court, match: Match, network: Network, at: Instant, now: Instant
@@ -123,7 +122,7 @@ class Judge:
 
     def _confirmed(self, network: Network, source: str, at: Instant, now: Instant) -> Sequence[Event]:
         """What comes of failures that were doubted, now that another log tells of the network too."""
-        if not self._doubting or not certainty.confirms(source):
+        if not certainty.confirms(source):
             return ()
         self._certainty.see(network, source, at)
         events: list[Event] = []
