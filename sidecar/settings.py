@@ -101,19 +101,18 @@ class Settings(_Section):
     serve: ServeSettings = ServeSettings()
 
 
-def _variable(section: str, key: str) -> str:
-    return f"ZMBAN_{section}_{key}".upper()
+def _variable(*names: str) -> str:
+    return "_".join(("ZMBAN", *names)).upper()
 
 
 def _environment() -> dict[str, dict[str, str]]:
     """What the variables of the environment say, by section and key."""
-    sections = {name: vars(Settings())[name] for name in Settings.model_fields}
-    return {
-        name: {
-            key: os.environ[v] for key in type(one).model_fields if (v := _variable(name, key)) in os.environ
-        }
-        for name, one in sections.items()
-    }
+    found: dict[str, dict[str, str]] = {}
+    for section, field in Settings.model_fields.items():
+        for key in type(field.default).model_fields:
+            if (text := os.environ.get(_variable(section, key))) is not None:
+                found.setdefault(section, {})[key] = text
+    return found
 
 
 def load(directories: list[Path]) -> Settings:
@@ -138,8 +137,7 @@ def load(directories: list[Path]) -> Settings:
             places |= {(section, key): str(path) for key in keys}
             places[section,] = str(path)
     for section, variables in _environment().items():
-        if variables:
-            merged.setdefault(section, {}).update(variables)
+        merged.setdefault(section, {}).update(variables)
     try:
         return Settings(**merged)
     except ValidationError as error:
@@ -156,7 +154,7 @@ def _sentence(error: ErrorDetails, places: dict[tuple[str, ...], str], known: Ma
         keys = section.annotation.model_fields if len(names) > 1 and section and section.annotation else known
         message = f"is not known; there are: {', '.join(keys)}"
     place = places.get(names[:2]) or places.get(names[:1])
-    variable = _variable(names[0], names[1] if len(names) > 1 else "")
+    variable = _variable(*names[:2])
     if place is None or variable in os.environ:
         place = f"variable {variable}"
     return f"{place}: [{names[0]}] {names[1] if len(names) > 1 else ''}: {message}"

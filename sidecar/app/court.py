@@ -40,8 +40,6 @@ class Court:
         self.window = Window(spec.findtime, spec.maxretry, spec.maxmatches, evidence)
         # What only a log says that may be forged.
         self.unsure = Window(spec.findtime, certainty.ENOUGH, spec.maxmatches, evidence)
-        # Whether it bans on less than a log that may be forged is believed for.
-        self.doubts = doubts(spec)
         # Whom somebody logged in from gets more of a chance.
         self.patient = Window(spec.findtime, spec.maxretry * patience, spec.maxmatches, evidence)
         self._familiar: deque[Instant] = deque()

@@ -40,8 +40,8 @@ class Goods:
         since = time.time() - self._service.settings.good.days * 86400
         for good in self._service.ledger.database.good():
             if good.at > since:
-                judge = self._service.judge
-                (judge.known if good.account else judge.peers).login(good.network, good.account, good.at)
+                known = notes.among(self._service.judge, good.account)
+                known.login(good.network, good.account, good.at)
 
     def all(self) -> Iterator[Good]:
         """All that is known now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-from sidecar.app.court import Court
+from sidecar.app.court import Court, doubts
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import NEVER, Earlier, History
 from sidecar.bans.known import Known
@@ -62,7 +62,7 @@ class Judge:
         # Who is at work on this host: no log bans them.
         self.admins: set[Network] = set()
         self._certainty = Certainty()
-        self._doubting = [court for court in self.courts.values() if court.doubts]
+        self._doubting = [court for court in self.courts.values() if doubts(court.spec)]
         self.spread = Spread()
         # When each jail that only reports did so last.
         self._reported: dict[str, Instant] = {}
@@ -144,7 +144,7 @@ class Judge:
         if many:
             # One of many who try the same account: the jail says that each of them is one too many.
             return Enough(1, (match.line,)), None
-        if not court.doubts or self._certainty.sure(network, match.source, at):
+        if court.spec.maxretry >= certainty.ENOUGH or self._certainty.sure(network, match.source, at):
             return court.window.add(network, at, match.line, heavy), None
         return court.unsure.add(network, at, match.line), "unconfirmed"
 

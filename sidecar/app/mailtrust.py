@@ -33,8 +33,9 @@ class MailTrust:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while self._service.settings.trust.ask_zimbra and docker.SOCKET.exists():
-            await self.look()
+        while self._service.settings.trust.ask_zimbra:
+            if docker.SOCKET.exists():
+                await self.look()
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def look(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sidecar.app.judge import Judge
+from sidecar.bans.known import Known
 from sidecar.detect import goods, grammar
 from sidecar.detect.grammar import Trust
 from sidecar.fail2ban.dates import LineDates
@@ -50,8 +51,13 @@ def take(judge: Judge, note: Note) -> Network | None:
         network = Network.parse(client).unit()
     except ValueError:
         return None
-    known = judge.known if account else judge.peers
+    known = among(judge, account)
     return network if not judge.guard.refuse(network) and known.login(network, account, at) else None
+
+
+def among(judge: Judge, account: str) -> Known:
+    """Among whom a note counts: clients, or (account "") mail servers."""
+    return judge.known if account else judge.peers
 
 
 def samples(path: str) -> Iterator[bytes]:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sidecar.fail2ban import jails
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.app import configuration
 from tests.bench.scan.generate import NOW
 from tests.bench.scan.measure import Program
 from tests.bench.scan.places import CONFIG, failregex_file, tool
@@ -51,7 +50,7 @@ def shipped(jail: str, empty: Path) -> Program:
 
 def everything(file: str, empty: Path) -> Program:
     """zmban with every jail that is shipped and enabled: those of a log of this name read it."""
-    known = jails.load(ConfigFiles([CONFIG])).jails.values()
+    known = configuration.load([str(CONFIG)]).jails.jails.values()
     reading = {j.name: None if any(p.glob.endswith(f"/{file}") for p in j.logpath) else empty for j in known}
     return replace(zmban(CONFIG, reading), name=EVERYTHING)
 
