@@ -102,16 +102,18 @@ class Settings(_Section):
 
 
 def _variable(*names: str) -> str:
-    return "_".join(("ZMBAN", *names)).upper()
+    return "_".join(("ZMBAN", *filter(None, names))).upper()
 
 
 def _environment() -> dict[str, dict[str, str]]:
     """What the variables of the environment say, by section and key."""
     found: dict[str, dict[str, str]] = {}
-    for section, field in Settings.model_fields.items():
-        for key in type(field.default).model_fields:
-            if (text := os.environ.get(_variable(section, key))) is not None:
-                found.setdefault(section, {})[key] = text
+    for name, text in os.environ.items():
+        zmban, _, rest = name.lower().partition("_")
+        section, _, key = rest.partition("_")
+        # One that is misspelt is found out with all other keys that are not known.
+        if zmban == "zmban" and section in Settings.model_fields:
+            found.setdefault(section, {})[key] = text
     return found
 
 

@@ -36,6 +36,22 @@ def test_a_later_directory_overrides_key_by_key_and_the_environment_wins(
     assert found.trust.nodes == (Network.parse("198.51.100.1"), Network.parse("2001:db8::/32"))
 
 
+@pytest.mark.parametrize("name", ["ZMBAN_TRUST_PROXY", "ZMBAN_KERNEL_TABEL", "ZMBAN_TRUST"])
+def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "5")
+    with pytest.raises(ConfigError, match=rf"variable {name}.*is not known"):
+        settings.load([CONFIG])
+
+
+def test_variables_of_other_things_are_left_alone_and_case_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ZMBAN_STATE", "/x")
+    monkeypatch.setenv("ZMBAN_FOO_BAR", "x")
+    monkeypatch.setenv("zmban_kernel_table", "77")
+    assert settings.load([CONFIG]).kernel.table == 77
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -98,7 +98,7 @@ class Judge:
         network, refusal = court.known.get(match.host) or court.whom(match.host)
         if network is None or refusal:
             return (Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line),)
-        confirmed = self._confirmed(network, match.source, at, now) if self._doubting else ()
+        confirmed = self._confirmed(match, at, now) if self._doubting else ()
         heard = () if spec.confirms else self._heard(court, match, network, at, now)
         return (*confirmed, *heard) if confirmed else heard
 
@@ -120,13 +120,17 @@ class Judge:
             return (_refused(match, at, word),) if word else (failure,)
         return (failure, *self._verdict(court, network, at, now, enough, earlier))
 
-    def _confirmed(self, network: Network, source: str, at: Instant, now: Instant) -> Sequence[Event]:
-        """What comes of failures that were doubted, now that another log tells of the network too."""
-        if not certainty.confirms(source):
+    def _confirmed(self, match: Match, at: Instant, now: Instant) -> Sequence[Event]:
+        """What comes of failures that were doubted, now that another log tells of the client too."""
+        if not certainty.confirms(match.source):
             return ()
-        self._certainty.see(network, source, at)
         events: list[Event] = []
         for court in self._doubting:
+            # Each jail has its own idea of the network that an address stands for.
+            network, refusal = court.known.get(match.host) or court.whom(match.host)
+            if network is None or refusal:
+                continue
+            self._certainty.see(network, match.source, at)
             earlier = self._earlier(court.spec, network)
             for then, line in court.unsure.take(network, at - certainty.TOGETHER, at + certainty.TOGETHER):
                 events.append(Failure(court.spec.name, network, then, line))
@@ -141,10 +145,11 @@ class Judge:
         where it is a failure like any other."""
         if self._familiar(court, match, network, at):
             return court.patient.add(network, at, match.line, heavy), "known-good"
-        if many:
+        sure = self._certainty.sure(network, match.source, at)
+        if many and sure:
             # One of many who try the same account: the jail says that each of them is one too many.
             return Enough(1, (match.line,)), None
-        if court.spec.maxretry >= certainty.ENOUGH or self._certainty.sure(network, match.source, at):
+        if sure or court.spec.maxretry >= certainty.ENOUGH:
             return court.window.add(network, at, match.line, heavy), None
         return court.unsure.add(network, at, match.line), "unconfirmed"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.app.threads import beside
 from sidecar.model import SourceError
@@ -19,7 +19,17 @@ _log = logging.getLogger("zmban")
 
 # A container that was started anew is asked soon, and each one from time to time: zmprov takes seconds.
 _LOOK_SECONDS = 120.0
-_ASK_AGAIN_SECONDS = 3600.0
+_PATIENCE_SECONDS = 90.0
+_LASTS_SECONDS = 3600.0
+_FORGOTTEN_SECONDS = 86400.0
+
+
+class _Told(NamedTuple):
+    """What a container said after this start of it, and when."""
+
+    started: str
+    at: float
+    proxies: tuple[Network, ...]
 
 
 class MailTrust:
@@ -28,8 +38,8 @@ class MailTrust:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        # When a container was asked, by its id and start, and what it answered.
-        self._asked: dict[tuple[str, str], tuple[float, tuple[Network, ...]]] = {}
+        # Of each container, by its id, what it answered last.
+        self._told: dict[str, _Told] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -45,21 +55,21 @@ class MailTrust:
         except SourceError:
             # Whoever looks around says so already.
             return
-        kept = {}
         for one in containers:
-            key = one.id, one.started
-            at, answer = self._asked.get(key, (-_ASK_AGAIN_SECONDS, ()))
-            if time.monotonic() - at >= _ASK_AGAIN_SECONDS:
-                at, answer = time.monotonic(), await self._ask(one, answer)
-            kept[key] = at, answer
-        self._asked = kept
-        await self._service.believe({network for _, answer in kept.values() for network in answer})
+            told = self._told.get(one.id)
+            if told is None or told.started != one.started or told.at <= time.monotonic() - _LASTS_SECONDS:
+                await self._ask(one)
+        # One that is started anew, or cannot answer for a while, is believed as before.
+        oldest = time.monotonic() - _FORGOTTEN_SECONDS
+        self._told = {key: told for key, told in self._told.items() if told.at > oldest}
+        await self._service.believe({proxy for told in self._told.values() for proxy in told.proxies})
 
-    async def _ask(self, one: docker.ZimbraContainer, before: tuple[Network, ...]) -> tuple[Network, ...]:
+    async def _ask(self, one: docker.ZimbraContainer) -> None:
         try:
-            answer = await beside(docker.trusted_ips, one)
-        except SourceError as error:
-            _log.info("%s; write its proxies into [trust] proxies", error)
-            return before
-        _log.info("%s trusts %s", one.name, ", ".join(n.address for n in answer) or "no proxy")
-        return answer
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                proxies = await beside(docker.trusted_ips, one)
+        except (SourceError, TimeoutError) as error:
+            _log.info("%s; write its proxies into [trust] proxies", error or f"{one.name} does not answer")
+            return
+        _log.info("%s trusts %s", one.name, ", ".join(n.address for n in proxies) or "no proxy")
+        self._told[one.id] = _Told(one.started, time.monotonic(), proxies)

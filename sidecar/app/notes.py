@@ -72,7 +72,8 @@ def samples(path: str) -> Iterator[bytes]:
                 data = file.read(length)
                 # The line that was begun before is left out, and the one that ends behind.
                 begin = data.find(b"\n") + 1 if start else 0
-                yield data[begin : data.rfind(b"\n") + 1]
+                end = len(data) if start + len(data) == size else data.rfind(b"\n") + 1
+                yield data[begin:end]
     except OSError:
         return
 

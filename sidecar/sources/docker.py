@@ -67,7 +67,9 @@ def trusted_ips(container: ZimbraContainer) -> tuple[Network, ...]:
 
 def _said(inside: Any, program: str, *arguments: str) -> str:
     """What one of Zimbra's programs prints. SourceError where it is not there or fails."""
-    code, output = inside.exec_run([f"{_BIN}/{program}", *arguments], user="zimbra", stderr=False)
+    # The client itself waits for ever for the end of the output.
+    command = ["timeout", str(_ZMPROV_SECONDS), f"{_BIN}/{program}", *arguments]
+    code, output = inside.exec_run(command, user="zimbra", stderr=False)
     if code:
         raise SourceError(f"{program} in {inside.name} ended with {code}, so {_TRUSTED_IP} is not known")
     return str(output.decode("utf-8", "replace"))
@@ -130,7 +132,7 @@ def describe(attributes: Mapping[str, Any], networks: Mapping[str, Mapping[str, 
     mounts = {str(m["Destination"]).rstrip("/"): str(m["Source"]) for m in attributes.get("Mounts", [])}
     return ZimbraContainer(
         id=str(attributes["Id"]),
-        started=str(attributes["State"]["StartedAt"]),
+        started=str(attributes.get("State", {}).get("StartedAt")),
         name=str(attributes["Name"]).lstrip("/"),
         image=str(attributes["Config"]["Image"]),
         logs={directory: _on_host(directory, mounts) for directory in LOG_DIRECTORIES},

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sidecar.app.judge import Judge
+from sidecar.app.notes import samples
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.detect.goods import candidates
@@ -136,6 +137,12 @@ def test_past_logs_are_asked_who_is_good_before_anybody_is_banned_and_it_is_kept
         wide = zmban("ban", "203.0.0.0/8", "--reason", "x", "--socket", running.socket, "--jsonl")
         (preview,) = records(wide)
         assert preview["covers"]["good_logins"] == 1
+
+
+def test_a_last_line_without_its_newline_speaks_too(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    log.write_bytes(b"one\ntwo")
+    assert b"".join(samples(str(log))) == b"one\ntwo"
 
 
 @pytest.mark.parametrize("padding", [0, 17 << 20], ids=["a short log", "a long one"])

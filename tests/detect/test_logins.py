@@ -167,6 +167,26 @@ def test_a_request_in_the_access_log_confirms_and_counts_for_nothing_itself(orde
     assert [event for event in events(counting, *both) if event != "unconfirmed"] == ["failure", "ban"]
 
 
+@pytest.mark.parametrize("length", [48, 64, 128])
+def test_each_jail_has_its_own_idea_of_the_network_that_is_confirmed(length: int) -> None:
+    logs = (LogPath("/opt/zimbra/log/nginx.access.log"),)
+    requests = JailSpec("requests", FilterSpec("f", ()), logs, confirms=True)
+    mail = JailSpec("mail", FilterSpec("f", ()), (LogPath(MAILBOX),), maxretry=1, ipv6_prefix=length)
+    counting = Judge([mail, requests], Guard({}), BanTable())
+    who = "2001:db8:1:2::3"
+    request = Match("requests", who, 99.0, "line", logs[0].glob, Said(who))
+    assert events(counting, login(100.0)._replace(host=who), request) == ["unconfirmed", "failure", "ban"]
+
+
+def test_whoever_is_one_of_many_is_not_banned_at_once_by_a_log_that_can_be_forged() -> None:
+    def tried(source: str) -> list[str]:
+        lines = [login(float(n), source, account="bob")._replace(host=f"198.51.100.{n}") for n in range(1, 6)]
+        return events(judge(count="logins", most_addresses=3), *lines)
+
+    assert "ban" in tried(AUDIT)
+    assert "ban" not in tried(MAILBOX)
+
+
 def test_mailbox_log_is_believed_when_audit_log_tells_of_the_same_client() -> None:
     counting = judge(maxretry=2)
     assert events(counting, login(1.0, source=AUDIT), login(2.0)) == ["failure", "failure", "ban"]
