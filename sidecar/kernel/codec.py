@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -46,9 +47,13 @@ _BYTE_ATTRIBUTE = struct.Struct("=HHB3x")
 WORD = struct.Struct("=I")
 _SIGNED = struct.Struct("=i")
 
-# A whole message at once, because 300,000 of them must be packed in well under a second.
+# A whole message at once.
 _ADD4 = struct.Struct("=IHHIIBBBBBBBBIHHIHH4s")
 _ADD6 = struct.Struct("=IHHIIBBBBBBBBIHHIHH16s")
+_FLAG = struct.Struct("=H")
+# Where in such a message flags, number, prefix length and destination stand.
+_FLAGS, _NUMBER, _LENGTH, _DESTINATION = 6, 8, 17, 40
+_FEW = 8
 _DELETE6 = struct.Struct("=IHHIIBBBBBBBBIHHIHH16sHHI")
 
 
@@ -86,35 +91,50 @@ def encode_routes(
 ) -> bytes:
     """One RTM_NEWROUTE (create, refuse if something stands there) or RTM_DELROUTE for each network, numbered
     from `sequence`; only the last asks for an acknowledgement, failures are reported in any case."""
+    flags = NLM_F_REQUEST | (NLM_F_CREATE | NLM_F_EXCL if message == RTM_NEWROUTE else 0)
+    what = message, kind, table, protocol
+    packed, width = b"".join(networks), len(networks[0]) if networks else 1
+    if len(networks) < _FEW or packed[::width] != packed[:1] * len(networks):
+        last = sequence + len(networks) - 1
+        each = enumerate(networks, sequence)
+        return b"".join(_route(*what, n, number, flags | NLM_F_ACK * (number == last)) for number, n in each)
+    # All of one family: one message again and again, and what differs written into all of them at once.
+    one = _route(*what, networks[0], 0, flags)
+    data = bytearray(one * len(networks))
+    numbers = array("I", range(sequence, sequence + len(networks))).tobytes()
+    for n in range(4):
+        data[_NUMBER + n :: len(one)] = numbers[n::4]
+    data[_LENGTH :: len(one)] = packed[width - 1 :: width]
+    for n in range(width - 2):
+        data[_DESTINATION + n :: len(one)] = packed[1 + n :: width]
+    _FLAG.pack_into(data, len(data) - len(one) + _FLAGS, flags | NLM_F_ACK)
+    return bytes(data)
+
+
+def _route(
+    message: int,
+    kind: RouteKind,
+    table: int,
+    protocol: int,
+    network: Network,
+    sequence: int,
+    flags: int,
+) -> bytes:
     adding = message == RTM_NEWROUTE
-    flags = NLM_F_REQUEST | (NLM_F_CREATE | NLM_F_EXCL if adding else 0)
     scope = _SCOPE_UNIVERSE if adding else _SCOPE_ANY
-    low, type_ = min(table, _RT_TABLE_COMPAT) if table > 255 else table, kind.value
-    pack4, pack6, pack_delete6 = _ADD4.pack, _ADD6.pack, _DELETE6.pack
-    parts: list[bytes] = []
-    append = parts.append
-    left = len(networks)
-    for network in networks:
-        length = network[-1]
-        left -= 1
-        if not left:
-            flags |= NLM_F_ACK
-        # fmt: off
-        if network[0] == 4:
-            append(pack4(44, message, flags, sequence, 0, 2, length, 0, 0, low, protocol, scope, type_, 0,
-                         8, RTA_TABLE, table, 8, RTA_DST, network[1:-1]))
-        elif adding:
-            append(pack6(56, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope, type_, 0,
-                         8, RTA_TABLE, table, 20, RTA_DST, network[1:-1]))
-        else:
-            # IPv6 ignores the type of a delete; routes without a destination hang on `lo`, so naming it
-            # keeps the delete away from a unicast route that carries our protocol number.
-            append(pack_delete6(64, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope,
-                                type_, 0, 8, RTA_TABLE, table, 20, RTA_DST, network[1:-1],
-                                8, _RTA_OIF, _LOOPBACK))
-        # fmt: on
-        sequence += 1
-    return b"".join(parts)
+    low, length, type_ = min(table, _RT_TABLE_COMPAT) if table > 255 else table, network[-1], kind.value
+    # fmt: off
+    if network[0] == 4:
+        return _ADD4.pack(44, message, flags, sequence, 0, 2, length, 0, 0, low, protocol, scope, type_, 0,
+                          8, RTA_TABLE, table, 8, RTA_DST, network[1:-1])
+    if adding:
+        return _ADD6.pack(56, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope, type_, 0,
+                          8, RTA_TABLE, table, 20, RTA_DST, network[1:-1])
+    # IPv6 ignores the type of a delete; routes without a destination hang on `lo`, so naming it keeps the
+    # delete away from a unicast route that carries our protocol number.
+    return _DELETE6.pack(64, message, flags, sequence, 0, 10, length, 0, 0, low, protocol, scope, type_, 0,
+                         8, RTA_TABLE, table, 20, RTA_DST, network[1:-1], 8, _RTA_OIF, _LOOPBACK)
+    # fmt: on
 
 
 def encode_probe(sequence: int) -> bytes:

@@ -6,6 +6,7 @@ import errno
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -241,10 +242,8 @@ class RoutingTable:
             readings = self._readings(needed)
         others = {n: kind for reading in readings for n, kind in reading.routes.items()}
         matched = sum(reading.matched for reading in readings)
-        if matched == len(needed):
-            return Difference({}, others)
-        if not matched:
-            return Difference(needed, others)
+        if matched in (0, len(needed)):
+            return Difference({} if matched else needed, others)
         return difference(needed, self.present())
 
     def _apply(self, change: Difference) -> tuple[dict[Network, int], bool]:
@@ -256,7 +255,8 @@ class RoutingTable:
         lifted = [network for network, kind in remove.items() if kind is blackhole]
         turned = [network for network, kind in remove.items() if kind is throw and network in add]
         shields = [network for network, kind in add.items() if kind is throw]
-        bans = [network for network, kind in add.items() if kind is blackhole]
+        # By family, for messages of one length are packed together.
+        bans = sorted((n for n, kind in add.items() if kind is blackhole), key=itemgetter(0))
         expired = [network for network, kind in remove.items() if kind is throw and network not in add]
         codes: dict[Network, int] = {}
         certain = True
@@ -267,7 +267,7 @@ class RoutingTable:
             (False, blackhole, bans),
             (True, throw, expired),
         ):
-            receipt = self._delete(kind, networks) if deleting else self._create(kind, networks)
+            receipt = (self._delete if deleting else self._create)(kind, networks)
             certain &= receipt.complete
             for index, code in receipt.errors.items():
                 if not (deleting and code == errno.ESRCH):

@@ -93,6 +93,25 @@ def test_only_the_last_of_a_batch_asks_for_an_answer_and_numbers_run_on(wanted: 
         ) + [True]
 
 
+@given(
+    st.lists(networks(), min_size=8, max_size=30),
+    st.sampled_from((4, 6, None)),
+    st.sampled_from((codec.RTM_NEWROUTE, codec.RTM_DELROUTE)),
+    st.sampled_from(RouteKind),
+    st.integers(1, (1 << 32) - 40),
+)
+def test_many_of_one_family_are_packed_together_as_each_by_itself(
+    wanted: list[Network], family: int | None, message: int, kind: RouteKind, first: int
+) -> None:
+    wanted = [network for network in wanted if family in (None, network.version)]
+    each = [
+        codec.encode_routes(message, kind, 2520, 222, [network], first + n)
+        for n, network in enumerate(wanted)
+    ]
+    unasked = [one[:6] + (one[6] & ~codec.NLM_F_ACK).to_bytes() + one[7:] for one in each[:-1]]
+    assert codec.encode_routes(message, kind, 2520, 222, wanted, first) == b"".join(unasked + each[-1:])
+
+
 @given(st.binary(max_size=300))
 def test_torn_answers_are_read_without_a_fault(data: bytes) -> None:
     read(data, 2520, 222)
