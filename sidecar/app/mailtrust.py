@@ -69,7 +69,8 @@ class MailTrust:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 proxies = await beside(docker.trusted_ips, one)
         except (SourceError, TimeoutError) as error:
-            _log.info("%s; write its proxies into [trust] proxies", error or f"{one.name} does not answer")
+            why = str(error) or f"{one.name} does not answer"
+            _log.info("%s; write its proxies into [trust] proxies", why)
             return
         _log.info("%s trusts %s", one.name, ", ".join(n.address for n in proxies) or "no proxy")
         self._told[one.id] = _Told(one.started, time.monotonic(), proxies)

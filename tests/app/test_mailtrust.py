@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from sidecar.app import mailtrust
 from sidecar.app.mailtrust import MailTrust
 from sidecar.model import SourceError
 from sidecar.network import Network
@@ -59,3 +62,23 @@ async def test_what_zimbra_said_is_believed_over_its_restart_and_asked_again_unt
         monkeypatch.setattr(time, "monotonic", lambda: now + 3601)
         await trust.look()
         assert len(asked) == 5
+
+
+@pytest.mark.kernel
+async def test_a_zimbra_that_hangs_is_told_and_not_waited_for(
+    host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    over = threading.Event()
+
+    def hang(_: docker.ZimbraContainer) -> tuple[Network, ...]:
+        over.wait(30)
+        return ()
+
+    monkeypatch.setattr(docker, "zimbra_containers", lambda: [describe(container(), NETWORKS)])
+    monkeypatch.setattr(docker, "trusted_ips", hang)
+    monkeypatch.setattr(mailtrust, "_PATIENCE_SECONDS", 0.1)
+    async with in_process(tmp_path, dry_run=True) as service:
+        with caplog.at_level(logging.INFO, "zmban"):
+            await MailTrust(service).look()
+        assert "mail does not answer; write its proxies into [trust] proxies" in caplog.messages
+        over.set()
