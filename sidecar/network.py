@@ -38,11 +38,6 @@ class Network(bytes):
         return _made(cls, _BYTE[version] + packed + _BYTE[length])
 
     @classmethod
-    def of_key(cls, key: bytes) -> Network:
-        """The network of a database's key: version, prefix length, address. IndexError if it is too short."""
-        return _made(cls, _BYTE[key[0]] + key[2:] + _BYTE[key[1]])
-
-    @classmethod
     def parse(cls, text: str) -> Network:
         """Read `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; strict, so `999.1.1.1` and host bits are
         ValueError. An IPv4-mapped IPv6 address is the IPv4 address."""

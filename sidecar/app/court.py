@@ -48,7 +48,7 @@ class Court:
         self._voices = len(spec.logpath) > 1 or any(of_log(log.glob) == "mailbox" for log in spec.logpath)
         self.distinct = Distinct(spec.findtime) if spec.distinct else None
         # An attacker's address stands on thousands of lines; what it means is found out once.
-        self.known: dict[str | None, tuple[Network | None, str | None]] = {}
+        self._known: dict[str | None, tuple[Network | None, str | None]] = {}
         self.spare(guard, PrefixSet(spec.ignoreip))
 
     def spare(self, guard: Guard, ignored: PrefixSet) -> None:
@@ -56,13 +56,15 @@ class Court:
         self._guard, self.ignored = guard, ignored
         # Most attackers are nobody that any list knows, and that is one question.
         self.matters = guard.matters(ignored)
-        self.known.clear()
+        self._known.clear()
 
     def whom(self, host: str | None) -> tuple[Network | None, str | None]:
         """The network that a ban of this host would refuse, or why there is none."""
-        if len(self.known) >= _MOST_KNOWN:
-            self.known.clear()
-        found = self.known[host] = self._find_out(host)
+        found = self._known.get(host)
+        if found is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[host] = self._find_out(host)
         return found
 
     def _find_out(self, host: str | None) -> tuple[Network | None, str | None]:

@@ -95,7 +95,7 @@ class Judge:
         if spec.report_only:
             self._reported[spec.name] = at
             return (_refused(match, at, "report-only"),)
-        network, refusal = court.known.get(match.host) or court.whom(match.host)
+        network, refusal = court.whom(match.host)
         if network is None or refusal:
             return (Refused(match.host or "", match.jail, at, refusal or "no-address", line=match.line),)
         confirmed = self._confirmed(match, at, now) if self._doubting else ()
@@ -127,7 +127,7 @@ class Judge:
         events: list[Event] = []
         for court in self._doubting:
             # Each jail has its own idea of the network that an address stands for.
-            network, refusal = court.known.get(match.host) or court.whom(match.host)
+            network, refusal = court.whom(match.host)
             if network is None or refusal:
                 continue
             self._certainty.see(network, match.source, at)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -15,23 +14,17 @@ T = TypeVar("T")
 
 async def beside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run it in a thread that nobody waits for when the service stops: it only asks, and may ask for long."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[T] = loop.create_future()
-
-    def tell(act: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone
-            loop.call_soon_threadsafe(lambda: None if answer.done() else act())
+    answer: Future[T] = Future()
 
     def work() -> None:
-        try:
-            result = function(*args, **kwargs)
-        except Exception as error:
-            tell(partial(answer.set_exception, error))
-        else:
-            tell(partial(answer.set_result, result))
+        if answer.set_running_or_notify_cancel():
+            try:
+                answer.set_result(function(*args, **kwargs))
+            except Exception as error:
+                answer.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
-    return await answer
+    return await asyncio.wrap_future(answer)
 
 
 async def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -27,21 +27,8 @@ class BanTable:
         self._lengths: set[tuple[int, int]] = set()
         self._deadlines = Deadlines(self._dues)
         self.active: Counter[str] = Counter()
-        self._load(bans)
-
-    def _load(self, bans: Iterable[Ban]) -> None:
-        """Put all of them into an empty table, as fast as it goes: at a start there may be a million."""
-        kept, pack, active = self._bans, self._packing.pack, self.active
         for ban in bans:
-            network, jail, _, until = ban[:4]
-            if network in kept:
-                self._put(ban)
-                continue
-            kept[network] = pack(ban)
-            active[jail] = active.get(jail, 0) + 1
-            if until is not None:
-                self._deadlines.add(until, network)
-        self._lengths = {(network[0], network[-1]) for network in kept}
+            self._put(ban)
 
     def _put(self, ban: Ban) -> None:
         network, jail, packed = ban.network, ban.jail, self._packing.pack(ban)

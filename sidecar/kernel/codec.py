@@ -42,18 +42,19 @@ HEADER = struct.Struct("=IHHII")
 _ROUTE = struct.Struct("=IHHIIBBBBBBBBI")  # header and rtmsg
 _RULE = struct.Struct("=IHHIIBBBBBBBBI")  # header and fib_rule_hdr, by chance the same shape
 _ATTRIBUTE = struct.Struct("=HH")
-_WORD_ATTRIBUTE = struct.Struct("=HHI")
+WORD_ATTRIBUTE = struct.Struct("=HHI")
 _BYTE_ATTRIBUTE = struct.Struct("=HHB3x")
 WORD = struct.Struct("=I")
+SHORT = struct.Struct("=H")
 _SIGNED = struct.Struct("=i")
 
+# Where in a route message its flags stand, its number, its prefix length, its destination.
+FLAGS, _NUMBER, _LENGTH, _DESTINATION = 6, 8, 17, 40
+# Fewer than these are packed one by one.
+_FEW = 8
 # A whole message at once.
 _ADD4 = struct.Struct("=IHHIIBBBBBBBBIHHIHH4s")
 _ADD6 = struct.Struct("=IHHIIBBBBBBBBIHHIHH16s")
-_FLAG = struct.Struct("=H")
-# Where in such a message flags, number, prefix length and destination stand.
-_FLAGS, _NUMBER, _LENGTH, _DESTINATION = 6, 8, 17, 40
-_FEW = 8
 _DELETE6 = struct.Struct("=IHHIIBBBBBBBBIHHIHH16sHHI")
 
 
@@ -107,7 +108,7 @@ def encode_routes(
     data[_LENGTH :: len(one)] = packed[width - 1 :: width]
     for n in range(width - 2):
         data[_DESTINATION + n :: len(one)] = packed[1 + n :: width]
-    _FLAG.pack_into(data, len(data) - len(one) + _FLAGS, flags | NLM_F_ACK)
+    SHORT.pack_into(data, len(data) - len(one) + FLAGS, flags | NLM_F_ACK)
     return bytes(data)
 
 
@@ -158,7 +159,7 @@ def encode_route_dump(version: int, table: int, protocol: int, sequence: int) ->
     flags = NLM_F_REQUEST | NLM_F_DUMP
     family = FAMILIES[version]
     head = _ROUTE.pack(36, RTM_GETROUTE, flags, sequence, 0, family, 0, 0, 0, low, protocol, 0, 0, 0)
-    return head + _WORD_ATTRIBUTE.pack(8, RTA_TABLE, table)
+    return head + WORD_ATTRIBUTE.pack(8, RTA_TABLE, table)
 
 
 def encode_rule(message: int, rule: Rule, sequence: int) -> bytes:
@@ -168,8 +169,8 @@ def encode_rule(message: int, rule: Rule, sequence: int) -> bytes:
     head = _RULE.pack(52, message, flags, sequence, 0, family, 0, 0, 0, low, 0, 0, _FR_ACT_TO_TBL, 0)
     return (
         head
-        + _WORD_ATTRIBUTE.pack(8, _FRA_TABLE, rule.table)
-        + _WORD_ATTRIBUTE.pack(8, _FRA_PRIORITY, rule.preference)
+        + WORD_ATTRIBUTE.pack(8, _FRA_TABLE, rule.table)
+        + WORD_ATTRIBUTE.pack(8, _FRA_PRIORITY, rule.preference)
         + _BYTE_ATTRIBUTE.pack(5, _FRA_PROTOCOL, rule.protocol)
     )
 

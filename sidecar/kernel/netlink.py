@@ -136,7 +136,7 @@ class Netlink:
         for part in sweep.parts:
             with self._lock:
                 self._transmit(part)
-                codes = [c for data in self._replies(Receipt()) for c in codec.error_codes(data)]
+                codes = [c for data in self._replies() for c in codec.error_codes(data)]
             if errno.EPERM in codes:
                 raise NoNetAdmin
             failed += len(codes)

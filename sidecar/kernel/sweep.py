@@ -6,24 +6,24 @@ A dump of bans is nothing but messages of one length, so that one byte of all of
 from __future__ import annotations
 
 import random
-import struct
 from collections.abc import Collection
 
 from sidecar.kernel import codec
 from sidecar.kernel.codec import (
+    FLAGS,
     NLM_F_REQUEST,
     NLMSG_DONE,
     NLMSG_ERROR,
     RTA_TABLE,
     RTM_DELROUTE,
     RTM_NEWROUTE,
+    SHORT,
     WORD,
+    WORD_ATTRIBUTE,
 )
 
-_SHORT = struct.Struct("=H")
-_TABLE = struct.Struct("=HHI")
-# Where in a route message length, type and flags stand; protocol and type of the route; its first attribute.
-_SIZE, _MESSAGE, _FLAGS, _PROTOCOL, _TYPE, _FIRST = 0, 4, 6, 21, 23, 28
+# Where in a route message its length and type stand, protocol and type of the route, the first attribute.
+_SIZE, _MESSAGE, _PROTOCOL, _TYPE, _FIRST = 0, 4, 21, 23, 28
 _SHORTEST = 44
 
 
@@ -37,7 +37,7 @@ class Sweep:
 
     def __init__(self, table: int, protocol: int, types: Collection[int]) -> None:
         self._types = bytes(types)
-        self._ours = {_PROTOCOL: bytes((protocol,)), _FIRST: _TABLE.pack(8, RTA_TABLE, table)}
+        self._ours = {_PROTOCOL: bytes((protocol,)), _FIRST: WORD_ATTRIBUTE.pack(8, RTA_TABLE, table)}
         self._parts: list[bytearray] = []
         self.count = 0
         self.done = False
@@ -53,8 +53,8 @@ class Sweep:
         alike = len(data) // size * size if size >= _SHORTEST else 0
         if alike and self._all_ours(data[:alike], size):
             part = bytearray(data[:alike])
-            _write(part, size, _MESSAGE, _SHORT.pack(RTM_DELROUTE))
-            _write(part, size, _FLAGS, _SHORT.pack(NLM_F_REQUEST))
+            _write(part, size, _MESSAGE, SHORT.pack(RTM_DELROUTE))
+            _write(part, size, FLAGS, SHORT.pack(NLM_F_REQUEST))
             self.count += alike // size
             self._parts.append(part)
         else:
@@ -63,7 +63,7 @@ class Sweep:
         self.done = any(message in (NLMSG_DONE, NLMSG_ERROR) for message in last)
 
     def _all_ours(self, data: bytes, size: int) -> bool:
-        wanted = {_SIZE: WORD.pack(size), _MESSAGE: _SHORT.pack(RTM_NEWROUTE), **self._ours}
+        wanted = {_SIZE: WORD.pack(size), _MESSAGE: SHORT.pack(RTM_NEWROUTE), **self._ours}
         alike = all(_read(data, size, at, value) for at, value in wanted.items())
         return alike and not data[_TYPE::size].translate(None, self._types)
 

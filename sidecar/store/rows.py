@@ -35,7 +35,7 @@ def key_of(network: Network) -> bytes:
 
 def network_of(key: bytes) -> Network:
     """The network that `key_of` wrote."""
-    return Network.of_key(key)
+    return Network.of(key[0], key[2:], key[1])
 
 
 def ban_of(row: Sequence[Any]) -> Ban:

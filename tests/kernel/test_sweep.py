@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,25 +70,8 @@ def test_a_flush_takes_thousands_of_ours_and_leaves_what_others_wrote_between(
     table.reconcile(ours)
     others = [str(Network(version, first + (2 * n + 1) * step, length)) for n in range(0, 3000, 300)]
     for other in others:
-        words = [
-            "ip",
-            f"-{version}",
-            "route",
-            "add",
-            "blackhole",
-            other,
-            "table",
-            str(TABLE),
-            "proto",
-            "static",
-        ]
-        subprocess.run(words, check=True)
+        host.ip(f"-{version}", "route", "add", "blackhole", other, "table", str(TABLE), "proto", "static")
     assert table.flush().removed == 3000
-    shown = subprocess.run(
-        ["ip", f"-{version}", "route", "show", "table", str(TABLE)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert len(shown.stdout.splitlines()) == len(others)
+    shown = host.ip(f"-{version}", "route", "show", "table", str(TABLE))
+    assert len(shown.splitlines()) == len(others)
     table.close()
