@@ -63,23 +63,27 @@ class Fault:
 class Block:
     """Whole lines of one log, read in one go.
 
-    `data` ends with a newline, or is empty where a file was just opened.
+    `data` ends with a newline, or is empty where only a position is told.
     `position` is where to go on when this block is done; `live` is False
-    while a backlog is read.
+    while a backlog is read. `written` is when the file was written to last, if more of it is unread.
+    `told` are positions of other contents, to be kept together with `position`.
     """
 
     data: bytes
     position: Position
     live: bool
     read_at: Instant
+    written: Instant | None = None
+    told: tuple[Position, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a file of a log was read: up to `offset`.
+    """How far one content of the log `path` was read: up to `offset`.
 
-    `head` are its first bytes and `tail` the last ones before `offset`: by them the file is known again when
-    it was renamed, copied or packed, and known to be another one when it was truncated.
+    `head` are its first bytes and `tail` the last ones before `offset`: by them it is known again in a file
+    that was renamed, copied or packed, and a truncated file is known to hold something else. `content` is the
+    number that it keeps, whatever file it lies in; `inode` is that of the file it was read from.
     """
 
     path: str
@@ -87,6 +91,7 @@ class Position:
     offset: int
     head: bytes
     tail: bytes = b""
+    content: int = 0
 
 
 class Said(NamedTuple):

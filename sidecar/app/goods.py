@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from sidecar.app import notes
 from sidecar.app.notes import Note
 from sidecar.detect import grammar
 from sidecar.detect.goods import speaks
-from sidecar.model import Instant
-from sidecar.sources.content import BROKEN, siblings
+from sidecar.model import Instant, SourceError
+from sidecar.sources.disk import PATIENCE, Disk, open_regular
+from sidecar.sources.listing import listing
+from sidecar.sources.packed import BROKEN, is_packed, unpacking
 from sidecar.store.changes import Good
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ class Goods:
         begun = time.monotonic()
         for path in paths:
             if speaks(grammar.of_log(path)):
-                self._take(await asyncio.to_thread(self._all_of, path, begun + _PATIENCE_SECONDS))
+                until = begun + _PATIENCE_SECONDS
+                self._take(await _answer(Disk(path).submit(self._all_of, path, until)))
         judge = self._service.judge
         _log.info(
             "%d addresses and %d mail servers are known from past logs", len(judge.known), len(judge.peers)
@@ -78,13 +81,28 @@ class Goods:
         self._service.ledger.add(changes)
 
 
+async def _answer(notes: Future[list[Note]]) -> list[Note]:
+    """What a thread found, nothing where its disk hangs: to know who is good is worth no longer wait."""
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS + PATIENCE):
+            return await asyncio.wrap_future(notes)
+    except TimeoutError:
+        _log.warning("past logs cannot be read: the disk does not answer")
+        return []
+
+
 def _chunks(path: str, until: float) -> Iterator[bytes]:
     """All of a log, its older files first, as whole lines."""
-    opening: list[Callable[[], IO[bytes]]] = [sibling.open for sibling in siblings(path)]
-    opening.append(lambda: Path(path).open("rb"))  # noqa: SIM115 - closed below
-    for opened in opening:
+    older: list[str] = []
+    with contextlib.suppress(OSError):
+        older = [found.path for found in listing(path).others if found.rotated and not found.below]
+    for name in (*older, path):
         rest = b""
-        with contextlib.suppress(*BROKEN), opened() as file:
+        with (
+            contextlib.suppress(*BROKEN, SourceError),
+            open_regular(name) as opened,
+            unpacking(opened) if is_packed(name) else opened as file,
+        ):
             while time.monotonic() < until and (data := file.read(_CHUNK)):
                 whole, newline, behind = (rest + data).rpartition(b"\n")
                 yield whole + newline

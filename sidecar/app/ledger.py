@@ -22,7 +22,8 @@ _MOST_WAITING = 100_000
 # How often it is tried to write down what lies in memory only.
 _RETURN_SECONDS = 2.0
 
-Key = tuple[str, int, bytes]
+# A log, and the number of one of its contents.
+Key = tuple[str, int]
 T = TypeVar("T")
 
 
@@ -47,7 +48,7 @@ class Ledger:
         # Of each file where its reading is, the newest last; what is not written yet is among it.
         self._known: dict[Key, Position] = {}
         for positions in store.database.positions().values():
-            self._known.update({(p.path, p.inode, p.head): p for p in reversed(positions)})
+            self._known.update({(p.path, p.content): p for p in reversed(positions)})
 
     @property
     def database(self) -> Database:
@@ -59,11 +60,11 @@ class Ledger:
         self._changes.extend(changes)
 
     def reached(self, position: Position) -> None:
-        """Everything before this position of a file has been judged, and its changes were added."""
+        """Everything before this position of a content has been judged, and its changes were added."""
         # The last one that is written is the one that was read last.
         for positions in (self._positions, self._known):
-            positions.pop((position.path, position.inode, position.head), None)
-            positions[position.path, position.inode, position.head] = position
+            positions.pop((position.path, position.content), None)
+            positions[position.path, position.content] = position
 
     async def room(self) -> None:
         """Wait until there is room for more changes."""

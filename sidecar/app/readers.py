@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import glob
+import contextlib
 import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from io import FileIO
 from typing import TYPE_CHECKING
 
+from sidecar.app.discovery import Discovery
 from sidecar.app.judge import settle
-from sidecar.app.logs import by_file
 from sidecar.app.resolver import BusyError
 from sidecar.detect.beginning import first_since
 from sidecar.detect.clock import LogClock
 from sidecar.detect.matcher import LONGEST_LINE
 from sidecar.detect.scanner import Scanner
 from sidecar.fail2ban.ignoring import is_name
-from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Ban, Block, Event, Instant, Match, Position, Refused, Slow, SourceError
+from sidecar.sources.disk import Disk, open_regular
 from sidecar.sources.file import BLOCK, Follower
 from sidecar.sources.reading import LONGEST
 from sidecar.sources.wake import Wake
@@ -42,8 +42,10 @@ _MARGIN_SECONDS = 60.0
 class Log:
     """One log that is followed: its scanner, the zone of its dates, and how far the reading is."""
 
-    def __init__(self, path: str, scanner: Scanner, clock: LogClock | None, *, tail: bool) -> None:
-        self.path, self.scanner, self.clock, self.tail = path, scanner, clock, tail
+    def __init__(
+        self, path: str, disk: Disk, scanner: Scanner, clock: LogClock | None, *, tail: bool
+    ) -> None:
+        self.path, self.disk, self.scanner, self.clock, self.tail = path, disk, scanner, clock, tail
         if clock is not None:
             scanner.at_zone(clock.zone)
         self.caught_up = False
@@ -62,6 +64,7 @@ class Logs:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._wake = Wake()
+        self._discovery = Discovery(service.jails)
         self.logs: dict[str, Log] = {}
         self.caught_up = asyncio.Event()
         self._backlog = asyncio.Lock()
@@ -72,52 +75,52 @@ class Logs:
         positions, zones = database.positions(), database.zones()
         if not positions:
             # Who is known to be good must be known before anybody is judged.
-            await self._service.goods.read_past(list(self._found()))
+            await self._service.goods.read_past(list(await self._discovery.look()))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wake.run(), name="inotify")
             while True:
-                for path, (jails, tail) in self._found().items():
+                for path, (jails, tail) in (await self._discovery.look()).items():
                     if path not in self.logs:
                         scanner = Scanner(path, jails, self._service.zone, self._service.trust)
                         self._service.metrics.follow(path)
-                        log = self.logs[path] = Log(path, scanner, self._clock(scanner, zones), tail=tail)
+                        disk = Disk(path)
+                        clock = await self._clock(scanner, disk, zones)
+                        log = self.logs[path] = Log(path, disk, scanner, clock, tail=tail)
                         tasks.create_task(self._follow(log, positions.get(path, [])), name=path)
                 if all(log.caught_up or log.error for log in self.logs.values()):
                     self.caught_up.set()
                 await asyncio.sleep(_LOOK_SECONDS if self.caught_up.is_set() else 0.05)
 
-    def _clock(self, scanner: Scanner, zones: dict[str, float | None]) -> LogClock | None:
+    async def _clock(self, scanner: Scanner, disk: Disk, zones: dict[str, float | None]) -> LogClock | None:
         """What is known of the zone of a log; None where its jails tell it."""
         if scanner.datepattern is None:
             return None
         clock = LogClock(self._service.zone, scanner.datepattern, zones.get(scanner.path))
-        if scanner.path not in zones and (last := _last_line(scanner.path)):
-            raw, written = last
-            if clock.guess(scanner.decode(raw), written):
-                self._learnt(scanner.path, clock)
+        if scanner.path not in zones:
+            # A log that cannot be read is told by who follows it.
+            with contextlib.suppress(OSError, SourceError):
+                raw, written = await disk.ask(_last_line, scanner.path)
+                if raw and clock.guess(scanner.decode(raw), written):
+                    self._learnt(scanner.path, clock)
         return clock
 
     def _learnt(self, path: str, clock: LogClock) -> None:
         self._service.ledger.add([Zone(path, clock.learnt)])
         _log.info("%s: its dates are read as those of %s", path, clock.zone)
 
-    def _found(self) -> dict[str, tuple[list[JailSpec], bool]]:
-        """Every file that a glob of a jail names now; it is read from its end only if all want it so."""
-        named = [
-            (path, jail, pattern.tail)
-            for jail in self._service.jails.values()
-            for pattern in jail.logpath
-            for path in sorted(glob.glob(pattern.glob))
-        ]
-        tails = {path: all(tail for other, _, tail in named if other == path) for path, _, _ in named}
-        return {path: (jails, tails[path]) for path, jails in by_file((p, j) for p, j, _ in named).items()}
-
     async def _follow(self, log: Log, positions: Sequence[Position]) -> None:
         """Follow one log; after an error again, with growing pauses."""
         pause = _RETRY_SECONDS[0]
         log.positions = positions
         while True:
-            follower = Follower(log.path, self._wake, log.positions, beginning=partial(self._beginning, log))
+            follower = Follower(
+                log.path,
+                self._wake,
+                log.disk,
+                log.positions,
+                beginning=partial(self._beginning, log),
+                oldest=partial(self._oldest, log),
+            )
             follower.on_end(log.at_end)
             try:
                 async for block in follower.blocks():
@@ -128,31 +131,35 @@ class Logs:
                         # One backlog at a time, so that a live log never waits for more than one block.
                         async with self._backlog:
                             follower.length = self._judge(log, block, follower.length)
-                            await asyncio.sleep(0)
                     await self._service.ledger.room()
+                    await asyncio.sleep(0)
             except SourceError as error:
                 if log.error is None:
                     _log.warning("%s; trying again", error)
-                log.error = str(error)
-            await asyncio.sleep(pause)
+                log.error, log.positions = str(error), follower.positions
+            await self._wake.pause(log.path, pause)
             pause = min(pause * 2, _RETRY_SECONDS[1])
 
-    def _beginning(self, log: Log, path: str) -> int:
+    def _beginning(self, log: Log, file: FileIO) -> int:
         """Where to begin in a log that was never read: at its end if all its jails want it so, else where
         the longest of their windows begins."""
         if log.tail:
-            return os.stat(path).st_size
+            return os.fstat(file.fileno()).st_size
+        since = self._oldest(log)
+        return first_since(file, since, lambda raw: log.scanner.when(raw[:LONGEST_LINE], time.time()))
+
+    def _oldest(self, log: Log) -> Instant:
+        """Before this no line counts any more."""
         jails = [self._service.jails[name] for name in log.scanner.jails]
-        since = time.time() - max(jail.findtime for jail in jails) - _MARGIN_SECONDS
-        with Path(path).open("rb") as file:
-            return first_since(file, since, lambda raw: log.scanner.when(raw[:LONGEST_LINE], time.time()))
+        return time.time() - max(jail.findtime for jail in jails) - _MARGIN_SECONDS
 
     def _judge(self, log: Log, block: Block, length: int) -> int:
         """Judge a block whole: what it leads to is published in one go, and with it how far the log was read.
         Returns how much to read the next time, so that nobody else waits for long."""
         service, now = self._service, block.read_at
         if not block.data:
-            service.ledger.reached(block.position)
+            for position in (*block.told, block.position):
+                service.ledger.reached(position)
             return length
         begun, before = time.perf_counter(), log.scanner.tally.lines
         if block.live and log.clock is not None:
@@ -172,7 +179,7 @@ class Logs:
             if isinstance(event, Ban):
                 service.metrics.latency.observe(time.time() - now)
         log.last_line = now
-        lag = _behind(log.path, block.position)
+        lag = 0.0 if block.written is None else max(0.0, time.time() - block.written)
         service.metrics.read(log.path, log.scanner.tally.lines - before, len(block.data), lag, now)
         took = time.perf_counter() - begun
         if took > _LONGEST_TURN:
@@ -213,6 +220,7 @@ class Logs:
 
     def unread(self) -> Iterator[str]:
         """Why the logs do not count as read."""
+        yield from self._discovery.trouble
         if not self.logs:
             yield "no log of any jail is there yet"
         for log in self.logs.values():
@@ -222,24 +230,11 @@ class Logs:
                 yield f"{log.path} is being read from where it stood"
 
 
-def _last_line(path: str) -> tuple[bytes, Instant] | None:
-    """The last whole line of a log and when it was written to; None where there is none."""
-    try:
-        with Path(path).open("rb") as file:
-            status = os.fstat(file.fileno())
-            file.seek(max(0, status.st_size - LONGEST_LINE))
-            lines = file.read(LONGEST_LINE).split(b"\n")
-    except OSError:
-        return None
-    return (lines[-2], status.st_mtime) if len(lines) > 1 and lines[-2] else None
-
-
-def _behind(path: str, position: Position) -> float:
-    """Seconds since the log was written to, if there is more of it than was read; else 0."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return 0.0
-    if status.st_ino == position.inode and status.st_size <= position.offset:
-        return 0.0
-    return max(0.0, time.time() - status.st_mtime)
+def _last_line(path: str) -> tuple[bytes, Instant]:
+    """The last whole line of a log, empty where there is none, and when it was written to. OSError,
+    SourceError."""
+    with open_regular(path) as file:
+        status = os.fstat(file.fileno())
+        data = os.pread(file.fileno(), LONGEST_LINE, max(0, status.st_size - LONGEST_LINE))
+    lines = data.split(b"\n")
+    return lines[-2] if len(lines) > 1 else b"", status.st_mtime

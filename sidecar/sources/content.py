@@ -1,116 +1,214 @@
-"""Which file is which: a log's files, renamed, copied or packed, known again by what they contain."""
+"""What the files of a log hold and how far it was read: known again whatever name or inode bears it.
+
+A log's file is renamed, copied, packed, truncated; what it holds stays the same. So a position belongs to a
+content, never to a name: two files that hold the same are read once.
+"""
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from collections.abc import Callable, Iterable, Iterator
+from io import FileIO
+from typing import NamedTuple
 
 from sidecar.model import Position
 
-# So many first bytes, and last ones that were read, tell one file from another: more than a line, since two
-# files of a busy minute may begin alike.
+# So many first bytes, and last ones that were read, tell one content from another: more than a line, since
+# two files of a busy minute may begin alike.
 MARK = 256
-_OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
-# What a packed file says that is cut off, damaged, or none.
-BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)
-# What cannot be read here; its lines are lost for us.
-_CLOSED = {".zst", ".zip", ".lz4", ".7z", ".br"}
+# As many contents of one log are remembered as are in its files; beyond that so many.
+MOST_KNOWN = 512
 
 
-class Sibling(NamedTuple):
-    """Another file of the same log: an older one, or a copy."""
+class Content:
+    """One content: its first bytes, how far it was read, the last bytes before that, and the inode of the
+    file that it was read from.
 
-    path: Path
-    inode: int
-    changed: int
-
-    @property
-    def packed(self) -> bool:
-        """Whether it has to be unpacked to be read."""
-        return self.path.suffix in _OPENERS
-
-    def open(self) -> IO[bytes]:
-        """Open its content for reading."""
-        opener = _OPENERS.get(self.path.suffix)
-        return cast("IO[bytes]", opener(self.path)) if opener else self.path.open("rb")
-
-
-def siblings(log: str) -> list[Sibling]:
-    """The other files that begin with a log's name, oldest first. Where a file is being packed, only the
-    plain one counts, until it is gone."""
-    name = Path(log)
-    try:
-        current = os.stat(log).st_ino
-    except OSError:
-        current = -1
-    found: list[Sibling] = []
-    for path in name.parent.glob(f"{_literal(name.name)}?*"):
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        if path.is_file() and status.st_ino != current and path.suffix not in _CLOSED:
-            found.append(Sibling(path, status.st_ino, status.st_mtime_ns))
-    names = {sibling.path for sibling in found}
-    plain = [s for s in found if not (s.packed and s.path.with_suffix("") in names)]
-    return sorted(plain, key=lambda sibling: sibling.changed)
-
-
-def _literal(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
-
-
-def read_on(file: IO[bytes], positions: Iterable[Position], *, copy: bool = False) -> int | None:
-    """How far this content was read, by the furthest of these positions that is one of it; None if none is.
-
-    A `copy` that ends before its position is an older one of what was read: all of it was.
+    `being_read` says that a file with it is open for reading. `head` may be longer than `offset`: what a file
+    begins with is looked at before it is read.
     """
-    best: int | None = None
-    begin = file.read(MARK)
-    for position in positions:
-        if copy and begin and len(begin) < len(position.head) and position.head.startswith(begin):
-            best = max(best or 0, len(begin))
-        if not position.head or not begin.startswith(position.head):
-            continue
-        file.seek(position.offset - len(position.tail))
-        tail = file.read(len(position.tail))
-        if tail == position.tail:
-            best = max(best or 0, position.offset)
-        elif copy and len(tail) < len(position.tail):
-            best = max(best or 0, file.seek(0, os.SEEK_END))
-    return best
+
+    __slots__ = ("being_read", "head", "inode", "number", "offset", "tail")
+
+    def __init__(
+        self, number: int, inode: int, offset: int = 0, head: bytes = b"", tail: bytes = b""
+    ) -> None:
+        self.number, self.inode, self.offset, self.head, self.tail = number, inode, offset, head, tail
+        self.being_read = False
+
+    def advance(self, data: bytes) -> None:
+        """These bytes, at `offset`, were read."""
+        if len(self.head) < MARK and self.offset <= len(self.head):
+            self.head = max(self.head, (self.head[: self.offset] + data)[:MARK], key=len)
+        self.offset += len(data)
+        self.tail = (self.tail + data[-MARK:])[-MARK:]
+
+    def position(self, path: str) -> Position:
+        """As it is written down."""
+        return Position(path, self.inode, self.offset, self.head, self.tail, self.number)
 
 
-def known_at(path: str, positions: Sequence[Position]) -> int | None:
-    """As `read_on`, for the file at a path. OSError where it cannot be read."""
-    with Path(path).open("rb") as file:
-        return read_on(file, positions)
+class Seen(NamedTuple):
+    """A file that was looked into: inode, size, first bytes, and how to read bytes of it: offset, length."""
+
+    inode: int
+    size: int
+    head: bytes
+    peek: Callable[[int, int], bytes]
 
 
-def known(sibling: Sibling, positions: Sequence[Position]) -> int | None:
-    """As `read_on`, for a sibling; None too where it cannot be read. A file of which nothing was read yet is
-    known by its inode alone."""
-    try:
-        with sibling.open() as file:
-            found = read_on(file, positions, copy=True)
-    except BROKEN:
-        return None
-    if found is None and any(p.offset == 0 and p.inode == sibling.inode for p in positions):
-        return 0
-    return found
+class Known:
+    """The contents of one log that are known, the one read last at the end."""
+
+    def __init__(self, positions: Iterable[Position] = ()) -> None:
+        """`positions` as `positions` returns them."""
+        self._contents: dict[int, Content] = {}
+        for p in reversed(list(positions)):
+            self._contents[p.content] = Content(p.content, p.inode, p.offset, p.head, p.tail)
+        self._next = max(self._contents, default=0) + 1
+
+    def __bool__(self) -> bool:
+        return bool(self._contents)
+
+    def __iter__(self) -> Iterator[Content]:
+        return iter(list(self._contents.values()))
+
+    def positions(self, path: str) -> list[Position]:
+        """How far each was read, the one that was read last first."""
+        return [content.position(path) for content in reversed(self._contents.values())]
+
+    def new(self, inode: int, offset: int = 0, head: bytes = b"", tail: bytes = b"") -> Content:
+        """A content that nothing was known of."""
+        content = Content(self._next, inode, offset, head, tail)
+        self._contents[content.number] = content
+        self._next += 1
+        return content
+
+    def used(self, content: Content) -> None:
+        """It was read, or seen in a file: it is the last to be forgotten."""
+        self._contents.pop(content.number, None)
+        self._contents[content.number] = content
+
+    def forget(self, seen: Iterable[Content]) -> None:
+        """Forget the oldest beyond the limit, but for those that are `seen` in files."""
+        kept = {content.number for content in seen}
+        for number, content in list(self._contents.items()):
+            if len(self._contents) <= MOST_KNOWN:
+                return
+            if number not in kept and not content.being_read:
+                del self._contents[number]
+
+    def own(self, seen: Seen) -> Content | None:
+        """The content that this very file held when it was looked at last: it goes on with it, or did not
+        change. None where it holds something else: its inode bears another file, or it was truncated."""
+        fits = [c for c in self if c.inode == seen.inode and c.head and goes_on(c, seen)]
+        return max(fits, key=lambda c: c.offset, default=None)
+
+    def saw_empty(self, inode: int) -> bool:
+        """Whether nothing was in this file when it was looked at last."""
+        return any(c.inode == inode and not c.head for c in self)
+
+    def copied(self, seen: Seen) -> Content | None:
+        """The content of which this file is a copy, or that it bears under another inode. A copy that ends
+        before the place up to which the content was read is an older one: all of it was read."""
+        fits = [c for c in self if c.head and goes_on(c, seen)]
+        if not fits:
+            fits = [c for c in self if max(c.offset, len(c.head)) >= seen.size and begins_as(c, seen.head)]
+        return max(fits, key=lambda c: c.offset, default=None)
+
+    def beginning(self, head: bytes) -> list[Content]:
+        """The contents that begin so, the one that was read furthest first."""
+        return sorted((c for c in self if begins_as(c, head)), key=lambda c: -c.offset)
 
 
-def begins_as(sibling: Sibling, positions: Sequence[Position]) -> bool:
-    """Whether a sibling begins as any file that was read."""
-    try:
-        with sibling.open() as file:
-            begin = file.read(MARK)
-    except BROKEN:
+def goes_on(content: Content, seen: Seen) -> bool:
+    """Whether a file holds all of a content that was read, and perhaps more."""
+    if not seen.head.startswith(content.head) or seen.size < content.offset:
         return False
-    return any(p.head and begin.startswith(p.head) for p in positions)
+    tail = content.tail
+    return not tail or seen.peek(content.offset - len(tail), len(tail)) == tail
+
+
+def begins_as(content: Content, head: bytes) -> bool:
+    """Whether what begins with `head` may be this content, or its beginning."""
+    return (
+        bool(head) and bool(content.head) and (head.startswith(content.head) or content.head.startswith(head))
+    )
+
+
+# Device and inode: no two files have the same while one of them is open.
+FileKey = tuple[int, int]
+
+
+class Opened(NamedTuple):
+    """A file to be read on, and the content that it goes on with. It is known by its descriptor: what becomes
+    of its name meanwhile changes nothing."""
+
+    path: str
+    key: FileKey
+    file: FileIO
+    content: Content
+    packed: bool
+
+
+class Look:
+    """What one look at the files of a log brought.
+
+    `current` is the key of the file that bears the name, None if there is none. `opened` are files to be read
+    from now on, the current one last. `told` are contents whose position is new. `over` are files that were
+    read to their end while another one holds more of the same. With `again` not everything was seen: names
+    changed meanwhile, or there are more files than are opened at once.
+    """
+
+    def __init__(self) -> None:
+        self.current: FileKey | None = None
+        self.opened: list[Opened] = []
+        self.told: list[Content] = []
+        self.over: list[FileKey] = []
+        self.again = False
+        self._held: list[FileIO] = []
+
+    def hold(self, file: FileIO) -> FileIO:
+        """This file is closed at the end of the look, unless it is to be read."""
+        self._held.append(file)
+        return file
+
+    def read_on(self, path: str, file: FileIO, content: Content, *, packed: bool) -> None:
+        """This file is to be read."""
+        status = os.fstat(file.fileno())
+        content.being_read = True
+        self.opened.append(Opened(path, (status.st_dev, status.st_ino), file, content, packed))
+        if file in self._held:
+            self._held.remove(file)
+
+    def end(self) -> None:
+        """Close what was only looked into."""
+        while self._held:
+            self._held.pop().close()
+
+    def close(self) -> None:
+        """For one that comes too late for anybody to use it."""
+        self.end()
+        for one in self.opened:
+            one.file.close()
+            one.content.being_read = False
+
+
+def look_into(file: FileIO) -> Seen:
+    """A plain file as it is now."""
+    descriptor = file.fileno()
+
+    def peek(offset: int, length: int) -> bytes:
+        return os.pread(descriptor, length, offset)
+
+    status = os.fstat(descriptor)
+    return Seen(status.st_ino, status.st_size, peek(0, MARK), peek)
+
+
+def look_at_beginnings(opened: Iterable[Opened]) -> None:
+    """Take notice of the first bytes of files that are being read, where they were not all seen yet."""
+    for one in opened:
+        if len(one.content.head) < MARK and not one.packed:
+            seen = look_into(one.file)
+            if goes_on(one.content, seen):
+                one.content.head = seen.head

@@ -1,22 +1,22 @@
 """One log, followed: whole lines in blocks, over rotation, truncation and a restart.
 
-A follower reads on where its positions say. A renamed file is read to its end, and watched a while for late
-writes, while the new one of its name is read already; what a copy or a packed file still holds is read there.
+Whatever becomes of names, each content is read once, from where its position says. A renamed file is read to
+its end, and watched a while for late writes, while the new one of its name is read already; what a copy or a
+packed file still holds is read there.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
 
-from sidecar.model import Block, Position, SourceError
-from sidecar.sources import content
-from sidecar.sources.content import Sibling
-from sidecar.sources.reading import LONGEST, Packed, Plain, Reading
+from sidecar.model import Block, Instant, Position, SourceError
+from sidecar.sources.content import MARK, FileKey, Look, Opened
+from sidecar.sources.disk import Disk
+from sidecar.sources.files import Beginning, LogFiles
+from sidecar.sources.packed import BROKEN
+from sidecar.sources.reading import LONGEST, Reading, is_utf16
 from sidecar.sources.wake import Wake
 
 _log = logging.getLogger("zmban.sources")
@@ -24,18 +24,21 @@ _log = logging.getLogger("zmban.sources")
 BLOCK = 1 << 20
 # Programs go on writing into a renamed log until they are told to open the new one.
 _LATE_SECONDS = 60.0
-# So much older may a file look than the one before it, which is written to for a while yet.
-_SLACK_NS = 2 * 60 * 10**9
-_LATELY = 3
-_MOST_KNOWN = 64
-# Where to begin in a log that was never read: from its path to an offset.
-Beginning = Callable[[str], int]
+# So long a log may have no file, or be something else, before that is trouble: rotation takes a moment.
+_GONE_SECONDS = 5.0
+# How often it is asked whether names changed where inotify should have told.
+_ASK_SECONDS = 10.0
+# A file that never ends keeps the others waiting for so many blocks at most.
+_TURN = 16
+_UTF16 = "it is text in UTF-16; have it written in UTF-8"
+# With more files open than this, one that is read to its end is closed at once.
+_MOST_READ = 32
 
 
 class Follower:
     """Follows one path for as long as it is iterated. Never retries: SourceError ends it.
 
-    `positions` are those of all its files that are known, the one read last first. `length` is how much is
+    `positions` are those of all contents that are known, the one read last first. `length` is how much is
     read in one go; who iterates may change it.
     """
 
@@ -43,205 +46,172 @@ class Follower:
         self,
         path: str,
         wake: Wake,
+        disk: Disk,
         positions: Sequence[Position] = (),
         *,
         beginning: Beginning = lambda _: 0,
+        oldest: Callable[[], Instant] = lambda: 0.0,
     ) -> None:
         self.path = path
         self.length = LONGEST
-        self._wake = wake
-        self.positions = list(positions)
-        self._beginning = beginning
+        self._wake, self._disk = wake, disk
+        self._files = LogFiles(path, positions, beginning, oldest)
         self._live = False
         self._at_end: Callable[[], None] = lambda: None
-        self._late: list[tuple[Reading, float]] = []
-        # The inodes of all files that were there when the following began, or were read since.
-        self._seen: set[int] = set()
+        self._readings: list[Reading] = []
+        self._current: FileKey | None = None
+        self._had_one = False
+        self._asked = 0.0
+        self._closed = False
+        # Why there is no file to read under the log's name, and since when.
+        self._trouble: tuple[str, float] | None = None
+
+    @property
+    def positions(self) -> list[Position]:
+        """How far each content was read that is known, the one read last first."""
+        return self._files.known.positions(self.path)
 
     def on_end(self, reached: Callable[[], None]) -> None:
         """Call this whenever the end of the file is reached: there is no backlog then."""
         self._at_end = reached
 
     async def blocks(self) -> AsyncIterator[Block]:
-        """Blocks until cancelled. SourceError where the file cannot be opened or read."""
-        current: Reading | None = None
+        """Blocks until cancelled. SourceError where the log cannot be opened or read."""
+        look = True
         try:
-            known = list(self.positions)
-            async for block in self._left_behind():
-                yield block
-            current = await self._begin(known)
-            yield self._opened(current)
-            async for block in self._between():
-                yield block
             while True:
-                async for block in self._drain(current):
-                    yield block
-                self._live = True
-                self._at_end()
-                await self._wake.wait(self.path)
-                async for block in self._drain_late():
-                    yield block
-                if current.restarted():
-                    async for block in self._copied(current):
+                again = False
+                if look:
+                    known, again = await self._look()
+                    if known is not None:
+                        yield known
+                for reading in list(self._readings):
+                    async for block in self._turn(reading):
+                        # Behind a backlog it is looked again before it counts as read; and behind a file that
+                        # another one may be a longer copy of.
+                        again |= not self._live or reading.key != self._current
                         yield block
-                    async for block in self._between():
-                        yield block
-                    current.rewind()
-                elif self._replaced(current):
-                    async for block in self._drain(current):
-                        yield block
-                    self._late.append((current, time.monotonic() + _LATE_SECONDS))
-                    current = await self._open(0)
-                    yield self._opened(current)
-                    # Looked for when the next file is open already: what bears the name later is seen then.
-                    async for block in self._between():
-                        yield block
-        except OSError as error:
-            raise SourceError(
-                f"{self.path} cannot be read: {getattr(error, 'strerror', '') or error}"
-            ) from error
+                    again |= self._restarted(reading) or reading.unfinished
+                again, self._closed = again or self._closed, False
+                look = again
+                if not again:
+                    self._reached_end()
+                    names = await self._wake.wait(self.path)
+                    look = bool(names or self._trouble) or await self._changed(heard=names is not None)
         finally:
-            for file, _ in [*self._late, *([(current, 0.0)] if current else [])]:
-                await file.file.close()
+            for reading in self._readings:
+                reading.close()
 
-    async def _open(self, offset: int) -> Reading:
-        opened = Reading(self.path, await Plain.open(self.path), offset)
-        self._seen.add(opened.inode)
-        return opened
-
-    def _opened(self, file: Reading) -> Block:
-        """A block without a line, so that it is known from which file the next ones come."""
-        position = file.position()
-        self._note(position)
-        return Block(b"", position, self._live, time.time())
-
-    async def _begin(self, known: Sequence[Position]) -> Reading:
-        """Open the file that bears the name now, where its reading has to go on."""
-        if not self.positions:
-            # What lay beside a log that was never read is older.
-            self._seen |= {s.inode for s in await asyncio.to_thread(content.siblings, self.path)}
-            return await self._open(await asyncio.to_thread(self._beginning, self.path))
-        return await self._open(content.known_at(self.path, [*self.positions, *known]) or 0)
-
-    async def _drain(self, file: Reading, *, last: bool = False) -> AsyncIterator[Block]:
-        while block := await file.next(max(self.length, LONGEST), live=self._live, last=last):
-            self._note(block.position)
-            yield block
-
-    def _note(self, position: Position) -> None:
-        """Keep what is known of each file, the newest first."""
-        # An inode may bear another file by now, which begins with something else.
-        others = [
-            p for p in self.positions if p.inode != position.inode or not position.head.startswith(p.head)
-        ]
-        self.positions = [position, *others][:_MOST_KNOWN]
-
-    async def _drain_late(self) -> AsyncIterator[Block]:
-        """What programs still write into files that were renamed. A line without an end is handed on when
-        nobody writes any more."""
-        for file, until in list(self._late):
-            over = time.monotonic() > until
-            self._late.remove((file, until))
-            async for block in self._drain(file, last=over):
-                until = time.monotonic() + _LATE_SECONDS
-                yield block
-            if over:
-                await file.file.close()
-            else:
-                self._late.append((file, until))
-
-    def _replaced(self, current: Reading) -> bool:
-        """Whether another file bears the name now. A name that is gone for the moment is waited for."""
+    async def _look(self) -> tuple[Block | None, bool]:
+        """Open what there is to read. A block without a line, by which it is known from now on; and whether
+        to look again at once."""
         try:
-            return os.stat(self.path).st_ino != current.inode
-        except FileNotFoundError:
+            look = await self._disk.ask(self._look_beside, [reading.opened for reading in self._readings])
+        except (OSError, SourceError) as error:
+            self._trouble = self._trouble or (_text(self.path, error), time.monotonic())
+            return None, False
+        try:
+            opened = [Reading(self.path, one, self._disk) for one in look.opened]
+        except BaseException:
+            look.close()
+            raise
+        self._current = look.current
+        for reading in [one for one in self._readings if one.key in look.over]:
+            self._close(reading)
+        self._readings = sorted([*self._readings, *opened], key=lambda reading: reading.key == look.current)
+        if look.current is not None:
+            self._trouble, self._had_one = None, True
+        elif self._trouble is None:
+            self._trouble = f"{self.path} cannot be read: No such file or directory", time.monotonic()
+        told = [c.position(self.path) for c in (*look.told, *(one.content for one in opened))]
+        if not told:
+            return None, look.again
+        return Block(b"", told[-1], self._live, time.time(), None, tuple(told[:-1])), look.again
+
+    def _look_beside(self, reading: Sequence[Opened]) -> Look:
+        try:
+            return self._files.look(reading)
+        finally:
+            self._wake.watch(self.path, self._files.places)
+
+    async def _changed(self, *, heard: bool) -> bool:
+        """Whether names may have changed though nobody said so; asked now and then where all is heard."""
+        now = time.monotonic()
+        if heard and now < self._asked + _ASK_SECONDS:
             return False
-
-    async def _between(self) -> AsyncIterator[Block]:
-        """Files that bore the name for so short a time that they were not opened under it."""
-        for sibling in await asyncio.to_thread(content.siblings, self.path):
-            if sibling.inode in self._seen:
-                continue
-            self._seen.add(sibling.inode)
-            offset = await asyncio.to_thread(content.known, sibling, self.positions)
-            async for block in self._rest(sibling, offset or 0):
-                yield block
-
-    async def _copied(self, current: Reading) -> AsyncIterator[Block]:
-        """The file was copied and truncated: the rest of what it was, from the copy."""
-        was = [p for p in self.positions if p.inode == current.inode][:1]
-        for sibling in reversed(await asyncio.to_thread(content.siblings, self.path)):
-            offset = await asyncio.to_thread(content.known, sibling, was) if was else None
-            if offset == current.offset:
-                async for block in self._rest(sibling, offset):
-                    yield block
-                return
-
-    async def _rest(self, sibling: Sibling, offset: int) -> AsyncIterator[Block]:
-        """A file that bears the name no more, from an offset; a plain one may still be written to."""
-        self._seen.add(sibling.inode)
-        if sibling.packed:
-            async for block in self._unpacked(sibling, offset):
-                yield block
-            return
-        reading = Reading(self.path, await Plain.open(sibling.path), offset)
-        yield self._opened(reading)
-        async for block in self._drain(reading):
-            yield block
-        self._late.append((reading, time.monotonic() + _LATE_SECONDS))
-
-    async def _unpacked(self, sibling: Sibling, offset: int) -> AsyncIterator[Block]:
-        """The rest of a packed file; what cannot be unpacked is said, and nothing waits for it."""
+        self._asked = now
         try:
-            file = await Packed.open(sibling)
-            try:
-                async for block in self._drain(Reading(self.path, file, offset), last=True):
-                    yield block
-            finally:
-                await file.close()
-        except content.BROKEN as error:
-            _log.warning("%s cannot be unpacked (%s); what it holds is not read", sibling.path, error)
+            return await self._disk.ask(self._files.changed)
+        except (OSError, SourceError):
+            return True
 
-    async def _left_behind(self) -> AsyncIterator[Block]:
-        """After a restart: the rest of files that were renamed, copied or packed while nobody looked, and all
-        of those that bore the name in between."""
-        if not self.positions:
+    def _reached_end(self) -> None:
+        """There is no backlog. SourceError where that is because there is no file to read."""
+        if self._trouble is None:
+            self._live = True
+            self._at_end()
             return
-        for sibling, offset in await asyncio.to_thread(self._unread):
-            async for block in self._rest(sibling, offset):
+        text, since = self._trouble
+        # A rotation leaves the name without a file for a moment.
+        if not self._had_one or time.monotonic() - since > _GONE_SECONDS:
+            raise SourceError(text)
+
+    async def _turn(self, reading: Reading) -> AsyncIterator[Block]:
+        """What there is to read of one file: all of it, but where it is still written to a part at a time, so
+        that nobody else waits for ever."""
+        current = reading.key == self._current
+        try:
+            if not await reading.begin(self._files.known):
+                self._leave(reading)
+                return
+            blocks, reading.unfinished = 0, False
+            while block := await reading.next(max(self.length, LONGEST), live=self._live):
+                if block.position.offset - len(block.data) < MARK and is_utf16(reading.content.head):
+                    raise OSError(_UTF16)
                 yield block
+                blocks += 1
+                if blocks >= _TURN and (current or self._live):
+                    reading.unfinished = True
+                    return
+            if reading.restarted or current:
+                return
+            over = time.monotonic() - reading.quiet_since > _LATE_SECONDS
+            if over or reading.packed or len(self._readings) > _MOST_READ:
+                while block := await reading.next(LONGEST, live=self._live, last=True):
+                    yield block
+                yield self._read_to_its_end(reading)
+                self._close(reading)
+        except BROKEN as error:
+            if current:
+                raise SourceError(_text(self.path, error)) from error
+            _log.warning("%s cannot be read on (%s); the rest of it is lost", reading.name, error)
+            self._leave(reading)
 
-    def _unread(self) -> list[tuple[Sibling, int]]:
-        """The siblings that hold lines not yet read, oldest first, and from where on."""
-        newest = self.positions[0]
-        current = content.known_at(self.path, self.positions)
-        anchored = content.known_at(self.path, [newest]) is not None
-        # To find a place in a packed file all before it is unpacked: only for what was read lately.
-        listed = content.siblings(self.path)
-        self._seen |= {s.inode for s in listed}
-        found = [
-            (s, content.known(s, self.positions[:_LATELY] if s.packed else self.positions)) for s in listed
-        ]
-        mine = [s for s, offset in found if offset is not None and content.known(s, [newest]) is not None]
-        since = None if anchored or not mine else mine[-1].changed - _SLACK_NS
-        unread: list[tuple[Sibling, int]] = []
-        told: set[bytes] = set()
-        for sibling, offset in found:
-            if offset is None:
-                if sibling.packed and content.begins_as(sibling, self.positions):
-                    continue
-                if since is not None and sibling.changed >= since:
-                    unread.append((sibling, 0))
-                continue
-            # Of several copies of one content one is read; the file that bears the name stands for its own.
-            with sibling.open() as file:
-                mark = file.read(content.MARK)
-            if not mark or (mark not in told and not (current and self._bears(mark))):
-                told.add(mark)
-                unread.append((sibling, offset))
-        return unread
+    def _read_to_its_end(self, reading: Reading) -> Block:
+        if reading.packed:
+            reading.content.inode = reading.key[1]
+        return Block(b"", reading.content.position(self.path), self._live, time.time())
 
-    def _bears(self, mark: bytes) -> bool:
-        """Whether the file that bears the name begins so."""
-        with Path(self.path).open("rb") as file:
-            return file.read(len(mark)) == mark
+    def _leave(self, reading: Reading) -> None:
+        """Nothing of this file is to be read any more, as long as it does not change."""
+        self._files.leave(reading.key)
+        self._close(reading)
+
+    def _close(self, reading: Reading) -> None:
+        # Another file may hold more of the same.
+        self._closed = True
+        self._readings.remove(reading)
+        reading.close()
+
+    def _restarted(self, reading: Reading) -> bool:
+        """Whether a file was truncated: what it held is looked for in a copy, and it begins anew."""
+        if reading.restarted:
+            reading.anew(self._files.known.new(reading.key[1]))
+            return True
+        return False
+
+
+def _text(path: str, error: Exception) -> str:
+    if isinstance(error, SourceError):
+        return str(error)
+    return f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from asyncinotify import Event, Inotify, Mask, Watch
+
+from sidecar.model import Seconds
+from sidecar.sources.disk import remote
+from sidecar.sources.listing import stem
 
 _log = logging.getLogger("zmban.sources")
 
@@ -16,103 +21,85 @@ _log = logging.getLogger("zmban.sources")
 POLL_SECONDS = 0.5
 # And where it works: it has never been seen to miss anything, but a ban list should not hang on that.
 _SURE_SECONDS = 2.0
-# How often it is looked where a symbolic link leads to now, and whether a directory is there.
-_LOOK_SECONDS = 1.0
 # A busy log changes thousands of times a second; the kernel merges what we do not read at once.
 _GATHER_SECONDS = 0.002
+_SHORTEST_PAUSE = 0.2
 _MASK = Mask.MODIFY | Mask.CREATE | Mask.MOVED_TO | Mask.MOVED_FROM | Mask.DELETE | Mask.ATTRIB
-# Where other hosts write too, and the kernel here hears of nothing.
-_REMOTE = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "ceph",
-    "glusterfs",
-    "afs",
-    "ncpfs",
-    "lustre",
-    "gfs2",
-    "ocfs2",
-}
 
 
-def remote(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
-    """The kind of file system that a path lies on, if other hosts may write to it; else None."""
-    best, kind = "", ""
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        before, _, behind = line.partition(" - ")
-        point = before.split(" ")[4].encode().decode("unicode_escape")
-        inside = str(path) == point or str(path).startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, behind.split(" ")[0]
-    return kind if kind in _REMOTE or kind.startswith("fuse.") else None
+class _Waiter:
+    """Who waits for one path: what it really is called, and whether inotify watches where it lies."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.real: str | None = None
+        self.sure = False
+        # Something else happened than that the file itself was written to.
+        self.names = False
 
 
 class Wake:
     """One inotify for all logs; `wait(path)` returns when something happened to that path."""
 
     def __init__(self) -> None:
-        self._events: dict[str, asyncio.Event] = {}
-        # What a path really is called now, for a log that is a symbolic link, and when that was looked up.
-        self._real: dict[str, tuple[str, float]] = {}
+        self._waiters: dict[str, _Waiter] = {}
         self._watched: dict[str, tuple[Watch, int]] = {}
         self._polled: set[str] = set()
         self._inotify: Inotify | None = None
 
-    async def wait(self, path: str) -> None:
-        """Until something happened to the path, or the polling interval is over."""
-        event = self._events.setdefault(path, asyncio.Event())
-        sure = self._look(path)
+    async def wait(self, path: str) -> bool | None:
+        """Until something happened to the path, or the polling interval is over. Whether names changed or
+        other files of this log were written to; None where inotify cannot tell."""
+        waiter = self._waiters.setdefault(path, _Waiter())
         try:
             # Not wait_for: in Python 3.11 that swallows a cancellation which comes together with the event.
-            async with asyncio.timeout(_SURE_SECONDS if sure else POLL_SECONDS):
-                await event.wait()
+            async with asyncio.timeout(_SURE_SECONDS if waiter.sure else POLL_SECONDS):
+                await waiter.event.wait()
         except TimeoutError:
-            return
+            return False if waiter.sure else None
+        waiter.event.clear()
+        names, waiter.names = waiter.names, False
+        return names
+
+    async def pause(self, path: str, seconds: Seconds) -> None:
+        """Until something happens to the path, but neither for a moment only nor for longer than this."""
+        event = self._waiters.setdefault(path, _Waiter()).event
+        await asyncio.sleep(_SHORTEST_PAUSE)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
         event.clear()
 
-    def _look(self, path: str) -> bool:
-        """Watch the directories of a path and of what it leads to; whether both are watched."""
-        if self._inotify is None:
-            return False
-        now = time.monotonic()
-        real, looked = self._real.get(path, (path, 0.0))
-        if now - looked > _LOOK_SECONDS or not looked:
-            real = os.path.realpath(path)
-            self._real[path] = (real, now)
-            self._forget_gone()
-        directories = {os.path.dirname(path), os.path.dirname(real)}  # noqa: PTH120 - texts, thousands of times
-        return min(map(self._watch, directories))
+    def watch(self, path: str, directories: Iterable[str]) -> None:
+        """Watch where a path lies. It waits for the disk: call it in a thread.
 
-    def _forget_gone(self) -> None:
-        """A directory that was made anew is another one, and is watched anew."""
-        for directory, (_, inode) in list(self._watched.items()):
-            try:
-                same = os.stat(directory).st_ino == inode
-            except OSError:
-                same = False
-            if not same:
-                del self._watched[directory]
+        To be called again when a path may lead elsewhere, or a directory may have been made anew.
+        """
+        waiter = self._waiters.setdefault(path, _Waiter())
+        waiter.real = os.path.realpath(path)
+        near = {str(Path(path).parent), str(Path(waiter.real).parent)}
+        watched = [self._watch(directory) for directory in near | set(directories)]
+        waiter.sure = all(watched)
 
     def _watch(self, directory: str) -> bool:
-        if directory in self._watched:
-            return True
-        if self._inotify is None or directory in self._polled:
+        """Whether inotify tells of what happens in a directory."""
+        inotify = self._inotify
+        try:
+            inode = os.stat(directory).st_ino
+        except OSError:
             return False
+        watch, watched = self._watched.get(directory, (None, 0))
+        if inotify is None or directory in self._polled:
+            return False
+        if watch is not None and watched == inode:
+            return True
         kind = remote(Path(directory))
         if kind is not None:
             _log.info("%s lies on %s, where inotify hears nothing; it is polled", directory, kind)
             self._polled.add(directory)
             return False
         try:
-            self._watched[directory] = (self._inotify.add_watch(directory, _MASK), os.stat(directory).st_ino)
+            self._watched[directory] = inotify.add_watch(directory, _MASK), inode
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -129,6 +116,8 @@ class Wake:
         except OSError as error:
             _log.warning("no inotify (%s); logs are polled every %s s", error, POLL_SECONDS)
             return
+        # Who looked before this was there is not watched yet.
+        self._wake(self._waiters.values(), names=True)
         with self._inotify as inotify:
             async for event in inotify:
                 if self._deliver(event):
@@ -137,16 +126,20 @@ class Wake:
     def _deliver(self, event: Event) -> bool:
         """Wake whom it concerns; whether there was somebody."""
         if event.path is None or event.mask & (Mask.Q_OVERFLOW | Mask.IGNORED):
-            waiting = list(self._events.values())
-        else:
-            # A renamed file, which may be written to for a while, begins with the name that it had.
-            name = str(event.path)
-            waiting = [
-                waiter
-                for path, waiter in self._events.items()
-                if name.startswith((path, self._real.get(path, (path,))[0]))
-            ]
-        asleep = [one for one in waiting if not one.is_set()]
-        for one in asleep:
-            one.set()
-        return bool(asleep)
+            return self._wake(self._waiters.values(), names=True)
+        # A renamed file, which may be written to for a while, begins with the name that it had.
+        name, woken = str(event.path), False
+        for path, waiter in self._waiters.items():
+            own = name in (path, waiter.real)
+            if own or name.startswith((stem(path), stem(waiter.real or path))):
+                woken |= self._wake([waiter], names=not own or not event.mask & Mask.MODIFY)
+        return woken
+
+    @staticmethod
+    def _wake(waiters: Iterable[_Waiter], *, names: bool) -> bool:
+        asleep = False
+        for waiter in waiters:
+            asleep |= not waiter.event.is_set()
+            waiter.names |= names
+            waiter.event.set()
+        return asleep

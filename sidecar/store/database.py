@@ -22,7 +22,7 @@ __all__ = [
 
 FILE = "zmban.sqlite3"
 # One script a version: what each adds to the one before.
-_SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql", "schema-4.sql", "schema-5.sql")
+_SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql", "schema-4.sql", "schema-5.sql", "schema-6.sql")
 VERSION = len(_SCHEMAS)
 Image: TypeAlias = bytes
 T = TypeVar("T")
@@ -30,8 +30,8 @@ TABLES = ("bans", "evidence", "history", "failures", "positions", "allowed", "zo
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # 4 MiB at a time: no commit waits for more.
 _FREED_PAGES = 1024
-# So many files of one log are remembered: the current one, and those it was renamed to or copied into.
-MOST_FILES = 64
+# So many contents of one log are remembered: as many as sources/content.py knows.
+MOST_FILES = 512
 _COUNT_BANS = (
     "SELECT network, jail, MAX(count), MAX(at) FROM (SELECT network, jail, count, at FROM bans WHERE dry=0"
     " UNION ALL SELECT network, jail, count, at FROM history"
@@ -268,9 +268,11 @@ class Database:
         yield from self._values(query, lambda row: Failure(row[0], rows.network_of(row[1]), *row[2:]))
 
     def positions(self) -> dict[str, list[Position]]:
-        """How far each file of each log was read; of each log the one that was read last comes first."""
+        """How far each content of each log was read; of each log the one that was read last comes first."""
         found: dict[str, list[Position]] = {}
-        for row in self._rows("SELECT path,inode,offset,head,tail FROM positions ORDER BY rowid DESC"):
+        for row in self._rows(
+            "SELECT path,inode,offset,head,tail,content FROM positions ORDER BY rowid DESC"
+        ):
             found.setdefault(row[0], []).append(Position(*row))
         return found
 

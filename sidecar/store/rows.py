@@ -19,8 +19,6 @@ _PUT_BAN = (
     " at=excluded.at, until=excluded.until, origin=excluded.origin, reason=excluded.reason,"
     " failures=excluded.failures, count=excluded.count, dry=excluded.dry RETURNING id"
 )
-# What was known of the very same file: an earlier position of what begins as it does.
-_DELETE_POSITION = "DELETE FROM positions WHERE path=? AND inode=? AND substr(?, 1, length(head)) = head"
 _DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
 
 
@@ -73,9 +71,8 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             _forget(db, change)
         case Position():
             # A row that is written again goes behind all others: their order is that of recency.
-            row = (change.path, change.inode, change.offset, change.head, change.tail)
-            db.execute(_DELETE_POSITION, (change.path, change.inode, change.head))
-            db.execute("INSERT OR REPLACE INTO positions VALUES (?,?,?,?,?)", row)
+            row = (change.path, change.content, change.inode, change.offset, change.head, change.tail)
+            db.execute("INSERT OR REPLACE INTO positions VALUES (?,?,?,?,?,?)", row)
         case Good():
             row = (key_of(change.network), change.account, change.at)
             db.execute("INSERT OR REPLACE INTO good VALUES (?,?,?)", row)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sidecar.model import Position
+from sidecar.sources.disk import Disk
 from sidecar.sources.file import Follower
 from sidecar.sources.wake import Wake
 
@@ -17,12 +18,21 @@ class Reader:
         self.lines: list[bytes] = []
         self.live: list[bool] = []
         self._wake = Wake()
-        self._follower = Follower(str(path), self._wake, positions, beginning=lambda _: beginning)
+        self._follower = Follower(
+            str(path), self._wake, Disk(str(path)), positions, beginning=lambda _: beginning
+        )
 
     @property
     def position(self) -> list[Position]:
         """All positions that are known, as a database would keep them."""
         return list(self._follower.positions)
+
+    async def read_all(self) -> None:
+        """Until the end of the file was reached: what comes now is live."""
+        reached = asyncio.Event()
+        self._follower.on_end(reached.set)
+        async with asyncio.timeout(5):
+            await reached.wait()
 
     async def run(self) -> None:
         async for block in self._follower.blocks():

@@ -17,6 +17,7 @@ from tests.sources.following import Reader, append, reading
 async def test_lines_are_read_from_the_first_on_and_as_they_come(log: Path) -> None:
     async with reading(log) as reader:
         await reader.until(b"one")
+        await reader.read_all()
         append(log, b"two\n")
         await reader.until(b"one", b"two")
         assert reader.live == [False, True]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.sources import disk
 from sidecar.sources import wake as waking
 from tests.sources.following import append, reading
 
@@ -99,7 +100,7 @@ def test_a_network_file_system_is_known_by_the_mount_that_a_path_lies_on(tmp_pat
         "24 21 0:32 / /mnt/s rw - fuse.sshfs host:/ rw\n"
     )
     found = [
-        waking.remote(Path(path), mounts)
+        disk.remote(Path(path), mounts)
         for path in ("/opt/zimbra/log", "/opt/zimbra/log dir/x", "/var/log", "/opt/zimbrax", "/mnt/s/x")
     ]
     assert found == ["nfs4", None, None, None, "fuse.sshfs"]

@@ -128,9 +128,10 @@ def test_pruning_drops_what_is_older_than_the_window(tmp_path: Path) -> None:
     database.close()
 
 
-def test_each_file_of_a_log_keeps_its_position_and_the_one_read_last_comes_first(tmp_path: Path) -> None:
+def test_each_content_of_a_log_keeps_its_position_and_the_one_read_last_comes_first(tmp_path: Path) -> None:
     database = Database(tmp_path)
-    old, new, other = (Position(path, n, 5, b"h", b"t") for path, n in (("/x", 1), ("/x", 2), ("/y", 1)))
+    named = (("/x", 1), ("/x", 2), ("/y", 1))
+    old, new, other = (Position(path, 7, 5, b"h", b"t", content) for path, content in named)
     database.write([old, new, other])
     assert database.positions() == {"/x": [new, old], "/y": [other]}
     later = replace(old, offset=9)
@@ -141,16 +142,20 @@ def test_each_file_of_a_log_keeps_its_position_and_the_one_read_last_comes_first
     database.close()
 
 
-def test_pruning_keeps_the_files_of_a_log_that_were_read_last(tmp_path: Path) -> None:
+def test_pruning_keeps_the_contents_of_a_log_that_were_read_last(tmp_path: Path) -> None:
     database = Database(tmp_path)
     database.write(
-        [Position(path, inode, 1, b"h", b"t") for inode in range(MOST_FILES + 4) for path in ("/x", "/y")]
+        [
+            Position(path, 7, 1, b"h", b"t", content)
+            for content in range(MOST_FILES + 4)
+            for path in ("/x", "/y")
+        ]
     )
-    database.write([Position("/x", 0, 2, b"h", b"t"), Position("/z", 1, 1, b"h", b"t")])
+    database.write([Position("/x", 7, 2, b"h", b"t", 0), Position("/z", 1, 1, b"h", b"t")])
     database.prune({})
     found = database.positions()
-    assert [p.inode for p in found["/x"]] == [0, *range(MOST_FILES + 3, 4, -1)]
-    assert [p.inode for p in found["/y"]] == list(range(MOST_FILES + 3, 3, -1))
+    assert [p.content for p in found["/x"]] == [0, *range(MOST_FILES + 3, 4, -1)]
+    assert [p.content for p in found["/y"]] == list(range(MOST_FILES + 3, 3, -1))
     assert len(found["/z"]) == 1
     database.close()
 
@@ -168,8 +173,8 @@ def test_a_database_of_an_earlier_version_is_brought_up_with_what_it_held(tmp_pa
     old.close()
     database = Database(tmp_path)
     assert database.positions() == {
-        "/x": [Position("/x", 7, 9, b"head", b"")],
-        "/y": [Position("/y", 8, 1, b"h", b"")],
+        "/x": [Position("/x", 7, 9, b"head", b"", 1)],
+        "/y": [Position("/y", 8, 1, b"h", b"", 2)],
     }
     assert database.zones() == {"/x": 3600.0}
     assert database.bans() == [BAN]

@@ -1,0 +1,77 @@
+"""Which logs there are: the files that the globs of the jails name now, and which jails read each."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import os
+from collections.abc import Iterable, Mapping
+
+from sidecar.app.logs import by_file
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.model import SourceError
+from sidecar.sources.disk import Disk
+from sidecar.sources.listing import is_rotated
+from sidecar.sources.packed import is_packed
+
+
+class Discovery:
+    """Looks each glob up in a thread of its own: a directory that does not answer hides only its own logs.
+
+    `trouble` says which globs could not be looked up.
+    """
+
+    def __init__(self, jails: Mapping[str, JailSpec]) -> None:
+        self._jails = jails
+        self._disks: dict[str, Disk] = {}
+        self._found: dict[str, list[str]] = {}
+        self.trouble: list[str] = []
+
+    async def look(self) -> dict[str, tuple[list[JailSpec], bool]]:
+        """Every log, its jails, and whether it is read from its end only: if all of them want it so."""
+        patterns = [(jail, pattern) for jail in self._jails.values() for pattern in jail.logpath]
+        names = sorted({pattern.glob for _, pattern in patterns})
+        answers = await asyncio.gather(*map(self._look_up, names))
+        self.trouble = [answer for answer in answers if answer is not None]
+        named = [
+            (path, jail, pattern.tail)
+            for jail, pattern in patterns
+            for path in self._found.get(pattern.glob, ())
+        ]
+        tails = {path: all(tail for other, _, tail in named if other == path) for path, _, _ in named}
+        logs = without_rotated(by_file((path, jail) for path, jail, _ in named))
+        return {path: (jails, tails[path]) for path, jails in logs.items()}
+
+    async def _look_up(self, pattern: str) -> str | None:
+        """Why it could not be looked up; what was found before holds then."""
+        disk = self._disks.setdefault(pattern, Disk(pattern))
+        try:
+            self._found[pattern] = await disk.ask(_matching, pattern)
+        except SourceError as error:
+            return str(error)
+        return None
+
+
+def _matching(pattern: str) -> list[str]:
+    """The files that a glob names; a directory among the matches of a wildcard is not meant."""
+    found = sorted(glob.glob(pattern))
+    if glob.has_magic(pattern):
+        found = [path for path in found if not os.path.isdir(path)]  # noqa: PTH112 - a text, not a Path
+    return [path for path in found if not is_packed(path)]
+
+
+def without_rotated(logs: Mapping[str, list[JailSpec]]) -> dict[str, list[JailSpec]]:
+    """Without the rotated files of logs that are among them: a log's own reading goes on with those, and as
+    logs of their own their lines would count twice."""
+
+    def read_already(path: str, jails: Iterable[JailSpec]) -> bool:
+        place, _, name = path.rpartition("/")
+        return any(
+            other != path
+            and other.rpartition("/")[0] == place
+            and is_rotated(name, other.rpartition("/")[2])
+            and all(jail in theirs for jail in jails)
+            for other, theirs in logs.items()
+        )
+
+    return {path: jails for path, jails in logs.items() if not read_already(path, jails)}

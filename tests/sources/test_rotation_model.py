@@ -1,0 +1,416 @@
+"""Every line that logrotate itself did not lose is judged exactly once, in whatever order things happen.
+
+A writer, a rotator in every mode, a follower that is stopped at any system call, crashes and restarts, over the real
+file system with a clock of its own. `ZMBAN_MODELS` says how many such stories are tried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from sidecar.model import Block, Position, SourceError
+from sidecar.sources import disk, file, files, listing, packed, reading
+from sidecar.sources.disk import Disk
+from sidecar.sources.file import Follower
+from sidecar.sources.wake import Wake
+
+MODELS = int(os.environ.get("ZMBAN_MODELS", "100"))
+# So many rotated files are kept; in a directory of their own more, for there a log is known by its older files.
+_KEPT, _KEPT_BELOW = 4, 40
+_LINE = re.compile(rb"<(\d{6}):x*>")
+_HOOKED = ("stat", "fstat", "open", "scandir", "pread", "preadv")
+_MODES = ("create", "nocreate", "dateext", "compress", "delaycompress", "copytruncate", "copy")
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+class Paused:
+    """Gives control back to who drives the follower by hand."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class StillWake(Wake):
+    """Nobody tells when something happens: the follower looks when it is driven on."""
+
+    names: bool | None = None
+
+    async def wait(self, path: str) -> bool | None:
+        await Paused()
+        return self.names
+
+    def watch(self, path: str, directories: Any) -> None:
+        return
+
+
+class StillDisk(Disk):
+    async def ask(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+
+class Hooked:
+    """The module os; before each call that looks at a file the world may go on."""
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        self._before = before
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(os, name)
+        if name not in _HOOKED:
+            return real
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._before()
+            return real(*args, **kwargs)
+
+        return call
+
+
+class World:
+    """A log, who writes it and who rotates it. `lost` are lines that a rotation may lose by itself."""
+
+    def __init__(self, root: Path) -> None:
+        self.log = root / "x.log"
+        self.lines: list[bytes] = []
+        self.lost: set[int] = set()
+        self.judged: Callable[[], Counter[int]] = Counter
+        self._fd = self._opened()
+        self._half = b""
+        self._steps: Iterator[None] | None = None
+        self._turn = 0
+        # Lines that stand in a file behind what a copy of it took.
+        self._uncopied: list[int] | None = None
+
+    def _opened(self) -> int:
+        return os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def write(self, count: int, length: int, *, half: bool = False) -> None:
+        """So many numbered lines; of the last one perhaps a half for now."""
+        self.finish_line()
+        data = b""
+        for _ in range(count):
+            number = len(self.lines)
+            self.lines.append(b"<%06d:%s>" % (number, b"x" * length))
+            if self._uncopied is not None:
+                self._uncopied.append(number)
+            data += self.lines[-1] + b"\n"
+        cut = len(data) - (len(self.lines[-1]) // 2 if half else 0)
+        os.write(self._fd, data[:cut])
+        self._half = data[cut:]
+
+    def finish_line(self) -> None:
+        if self._half:
+            if self._uncopied is not None:
+                # The copy may have taken its first half only.
+                self._uncopied.append(len(self.lines) - 1)
+            os.write(self._fd, self._half)
+            self._half = b""
+
+    def step(self) -> None:
+        """One step of the rotation that goes on."""
+        if self._steps is not None and next(self._steps, self) is self:
+            self._steps = None
+
+    def rotate(self, mode: str) -> None:
+        """Begin a rotation, when the one before is over."""
+        while self._steps is not None:
+            self.step()
+        self._turn += 1
+        self._steps = self._rotation(mode)
+
+    def _rotation(self, mode: str) -> Iterator[None]:
+        place = self.log.parent
+        if mode == "olddir":
+            place = self.log.parent / "old"
+            place.mkdir(exist_ok=True)
+        if mode == "dateext":
+            aside = place / f"x.log-{20260000 + self._turn}"
+        else:
+            yield from self._cascade(place)
+            aside = place / "x.log.1"
+        yield
+        if mode.startswith("copy"):
+            yield from self._copy(aside, truncate=mode == "copytruncate")
+        else:
+            yield from self._rename(aside, create=mode != "nocreate")
+        if mode == "compress":
+            yield from self._pack(aside)
+        if mode == "delaycompress" and (older := place / "x.log.2").exists():
+            yield from self._pack(older)
+
+    def _cascade(self, place: Path) -> Iterator[None]:
+        most = _KEPT if place == self.log.parent else _KEPT_BELOW
+        for number in range(most, 0, -1):
+            for suffix in ("", ".gz"):
+                old = place / f"x.log.{number}{suffix}"
+                if not old.exists():
+                    continue
+                if number == most:
+                    self._delete(old)
+                else:
+                    old.rename(place / f"x.log.{number + 1}{suffix}")
+                yield
+
+    def _delete(self, path: Path) -> None:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        self.lost |= {int(n) for n in _LINE.findall(data)}
+        path.unlink()
+
+    def _rename(self, aside: Path, *, create: bool) -> Iterator[None]:
+        self.log.rename(aside)
+        yield
+        if create:
+            os.close(self._opened())
+            yield
+        # Told by postrotate to open the log anew.
+        self.finish_line()
+        old, self._fd = self._fd, self._opened()
+        os.close(old)
+        yield
+
+    def _copy(self, aside: Path, *, truncate: bool) -> Iterator[None]:
+        with self.log.open("rb") as source, aside.open("wb", buffering=0) as copy:
+            yield
+            while data := source.read(300):
+                copy.write(data)
+                if self._half:
+                    # Whoever reads the copy first sees a line that was torn.
+                    self.lost.add(len(self.lines) - 1)
+                yield
+        if truncate:
+            # What is written from here on until the truncation is nowhere.
+            self._uncopied = [len(self.lines) - 1] if self._half else []
+            yield
+            os.truncate(self.log, 0)
+            self.lost |= set(self._uncopied)
+            self._uncopied = None
+            if self._half:
+                self.lost.add(len(self.lines) - 1)
+            yield
+
+    def _pack(self, plain: Path) -> Iterator[None]:
+        data = gzip.compress(plain.read_bytes())
+        target = plain.with_name(plain.name + ".gz")
+        status = plain.stat()
+        with target.open("wb", buffering=0) as file:
+            yield
+            file.write(data[: len(data) // 2])
+            yield
+            file.write(data[len(data) // 2 :])
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        yield
+        plain.unlink()
+        yield
+
+    def rest(self) -> None:
+        """Everything that was begun comes to its end."""
+        while self._steps is not None:
+            self.step()
+        self.finish_line()
+
+
+class Rotations(RuleBasedStateMachine):
+    """`judged` and `positions` are what memory holds, `kept` what was committed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="zmban-model-"))
+        self.world = World(self.root)
+        self.now = 1000.0
+        self.modes: tuple[str, ...] = _MODES
+        self.hook: Callable[[], None] = lambda: None
+        self.judged: Counter[int] = Counter()
+        self.positions: dict[int, Position] = {}
+        self.kept: tuple[Counter[int], dict[int, Position]] = Counter(), {}
+        self.blocks: Any = None
+        self.waiting: Any = None
+        self.stack = contextlib.ExitStack()
+        hooked = Hooked(lambda: self.hook())
+        for module in (disk, files, listing, packed, reading):
+            self.stack.enter_context(mock.patch.object(module, "os", hooked))
+        clock = SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now, time_ns=lambda: 0)
+        for module in (file, reading, listing):
+            self.stack.enter_context(mock.patch.object(module, "time", clock))
+        self.stack.enter_context(mock.patch.object(reading, "asyncio", SimpleNamespace(timeout=_no_timeout)))
+        self.stack.enter_context(mock.patch.object(reading, "aiofiles", _no_threads()))
+
+    @initialize(
+        lines=st.integers(0, 3), modes=st.sampled_from((*((m,) for m in _MODES), _MODES, ("olddir",)))
+    )
+    def begin(self, lines: int, modes: tuple[str, ...]) -> None:
+        """A log of which nothing was ever read has no past: its first look comes first."""
+        self.modes = modes
+        self.follow()
+        self.drive(1)
+        self.commit()
+        if lines:
+            self.world.write(lines, 20)
+
+    def follow(self) -> None:
+        # The newest first, as the database gives them.
+        known = list(reversed(self.positions.values()))
+        follower = Follower(str(self.world.log), StillWake(), StillDisk("x.log"), known)
+        self.blocks, self.waiting = follower.blocks(), None
+
+    def drive(self, count: int) -> bool:
+        """On until so many blocks came, or it waits: whether it waits."""
+        if self.blocks is None:
+            self.follow()
+        for _ in range(count):
+            try:
+                if self.waiting is None:
+                    self.waiting = self.blocks.__anext__()
+                self.waiting.send(None)
+            except StopIteration as block:
+                self.waiting = None
+                self.take(block.value)
+            except SourceError:
+                # As the supervisor does: with what is known, anew.
+                self.follow()
+                return True
+            except KilledError:
+                self.blocks = self.waiting = None
+                self.crash()
+                return True
+            else:
+                return True
+        return False
+
+    def take(self, block: Block) -> None:
+        for line in block.data.splitlines():
+            found = _LINE.fullmatch(line)
+            if found and self.world.lines[int(found[1])] == line:
+                self.judged[int(found[1])] += 1
+                assert self.judged[int(found[1])] == 1, f"line {int(found[1])} is judged again"
+        for position in (*block.told, block.position):
+            self.positions.pop(position.content, None)
+            self.positions[position.content] = position
+
+    @rule(count=st.integers(1, 5), length=st.sampled_from((0, 30, 200, 500)), half=st.booleans())
+    def write(self, count: int, length: int, half: bool) -> None:
+        self.world.write(count, length, half=half)
+
+    @rule(turn=st.integers(0, 100))
+    def rotate(self, turn: int) -> None:
+        self.world.rotate(self.modes[turn % len(self.modes)])
+
+    @rule(count=st.integers(1, 4))
+    def step(self, count: int) -> None:
+        for _ in range(count):
+            self.world.step()
+
+    @rule(count=st.integers(1, 6), data=st.data(), names=st.sampled_from((None, True)))
+    def read(self, count: int, data: st.DataObject, names: bool | None) -> None:
+        """The follower goes on, and between any two of its calls the world may."""
+        StillWake.names = names
+        what = data.draw(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 4)), max_size=4))
+        calls = 0
+
+        def hook() -> None:
+            nonlocal calls
+            calls += 1
+            for at, action in what:
+                if at == calls:
+                    self.meanwhile(action)
+
+        self.hook = hook
+        try:
+            self.drive(count)
+        finally:
+            self.hook = lambda: None
+
+    def meanwhile(self, action: int) -> None:
+        if action == 4:
+            raise KilledError
+        if action == 3:
+            self.world.write(1, 20)
+        for _ in range(action):
+            self.world.step()
+
+    @rule()
+    def commit(self) -> None:
+        self.kept = Counter(self.judged), dict(self.positions)
+
+    @rule()
+    def crash(self) -> None:
+        """What was not committed is gone with the process."""
+        self.stop()
+        self.judged, self.positions = Counter(self.kept[0]), dict(self.kept[1])
+
+    def stop(self) -> None:
+        with contextlib.suppress(StopIteration, StopAsyncIteration, KilledError):
+            if self.waiting is not None:
+                self.waiting.throw(KilledError())
+            elif self.blocks is not None:
+                self.blocks.aclose().send(None)
+        self.blocks = self.waiting = None
+
+    @rule(seconds=st.sampled_from((1.0, 61.0)))
+    def tick(self, seconds: float) -> None:
+        self.world.finish_line()
+        self.now += seconds
+
+    def teardown(self) -> None:
+        try:
+            self.world.rest()
+            StillWake.names = True
+            for _ in range(3):
+                for _ in range(500):
+                    if self.drive(1):
+                        break
+                self.now += 61
+            missing = [n for n in range(len(self.world.lines)) if not self.judged[n]]
+            assert set(missing) <= self.world.lost, f"never judged: {sorted(set(missing) - self.world.lost)}"
+        finally:
+            self.stop()
+            self.world.close()
+            self.stack.close()
+            shutil.rmtree(self.root)
+
+
+@contextlib.asynccontextmanager
+async def _no_timeout(seconds: float) -> AsyncIterator[None]:
+    yield
+
+
+def _no_threads() -> Any:
+    """aiofiles, read at once."""
+
+    class AtOnce:
+        def __init__(self, file: Any, executor: Any) -> None:
+            self._file = file
+
+        async def seek(self, offset: int) -> None:
+            self._file.seek(offset)
+
+        async def read(self, length: int) -> bytes:
+            return bytes(self._file.read(length))
+
+    return SimpleNamespace(threadpool=SimpleNamespace(wrap=AtOnce))
+
+
+TestRotations = Rotations.TestCase
+TestRotations.settings = settings(
+    max_examples=MODELS, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
