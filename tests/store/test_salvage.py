@@ -16,9 +16,9 @@ from sidecar.model import Ban, Failure, Position
 from sidecar.network import Network
 from sidecar.store import damage, rows
 from sidecar.store.database import FILE, Allowed, Change, DamagedError, Database, Past, Zone
-from sidecar.store.salvage import Salvaged, salvage
+from sidecar.store.repair.salvage import Salvage, Salvaged
 
-PAGE = 4096
+PAGE, PATIENCE = 4096, 60.0
 FIRST = Network.parse("198.18.0.0").value
 BANS = [
     Ban(Network(4, FIRST + n, 32), "smtp", float(n), None, "log", "why", 2, (f"line ü {n} " * 9,), 3)
@@ -64,8 +64,10 @@ def checked(file: Path) -> None:
 
 
 def salvaged(file: Path) -> tuple[Database, Salvaged]:
-    new = Database(file.parent, memory=True)
-    return new, salvage(file, new)
+    new, salvage = Database(file.parent, memory=True), Salvage(file)
+    new.write(salvage.first(PATIENCE))
+    assert salvage.over
+    return new, salvage.found
 
 
 def test_a_whole_database_is_taken_over_row_by_row(file: Path) -> None:
