@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from sidecar.app.service import Service
 
 _log = logging.getLogger("zmban.store")
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.01
 _IDLE_SECONDS = 0.5
 # So much at a time: the event loop is not kept for longer than a block of a log keeps it.
-_MOST = 200
+_MOST = 400
 # How a ban ended that a person ended, or what a person wrote down.
 _LIFTED = {"manual", "allowed", "protected"}
 
@@ -86,10 +86,11 @@ class Salvaging:
             _log.error("%s", error)
             known, told = {}, set()
         self._goods(one for one in found if isinstance(one, Good))
-        service.ledger.add(one for one in found if isinstance(one, Lines))
         service.ledger.add(one for one in found if isinstance(one, Zone) and one.path not in told)
         self._past(past, known)
         self._bans([ban for ban in bans if not salvage.unfinished.forgot(ban)], known)
+        # Behind their bans.
+        service.ledger.add(one for one in found if isinstance(one, Lines))
         if allowed := [one for one in found if isinstance(one, Allowed) and one.network not in told]:
             await self._allowed(allowed)
 

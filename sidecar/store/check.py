@@ -17,6 +17,23 @@ _OF_THE_DISK = {
     sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_MMAP, sqlite3.SQLITE_IOERR_CORRUPTFS,
     sqlite3.SQLITE_IOERR_DATA,
 }  # fmt: skip
+# A page may be sound, and what stands on it not: such rows would break whoever reads them at a start.
+_NETWORK = (
+    "(length(network)=6 AND substr(network,1,1)=x'04' OR length(network)=18 AND substr(network,1,1)=x'06')"
+)
+_NETWORK = f"typeof(network)='blob' AND {_NETWORK}"
+_AT = "typeof(at) IN ('real','integer') AND abs(at)<1e300"
+_UNTIL = "(until IS NULL OR typeof(until) IN ('real','integer') AND abs(until)<1e300)"
+_COUNTS = " AND ".join(
+    f"typeof({name})='integer' AND {name} BETWEEN 0 AND 4294967295" for name in ("failures", "count")
+)
+_SENSE = {
+    "bans": f"{_NETWORK} AND {_AT} AND {_UNTIL} AND {_COUNTS}"
+    " AND typeof(jail)='text' AND typeof(reason)='text' AND origin IN ('log','manual','import','cluster')",
+    "failures": f"{_NETWORK} AND {_AT} AND typeof(jail)='text' AND typeof(line)='text'",
+    "allowed": f"{_NETWORK} AND {_AT} AND {_UNTIL} AND typeof(reason)='text'",
+    "good": f"{_NETWORK} AND {_AT} AND typeof(account)='text'",
+}
 
 
 def is_damage(error: Exception) -> bool:
@@ -35,6 +52,16 @@ def verdict(db: sqlite3.Connection, path: Path) -> str | None:
     be told."""
     (said,) = db.execute("PRAGMA quick_check(1)").fetchone()
     return None if said == "ok" else f"{path}: {str(said).splitlines()[-1]}"
+
+
+def nonsense(db: sqlite3.Connection, path: Path) -> str | None:
+    """Which table has a row that makes no sense; None where none has. sqlite3.Error as for `verdict`."""
+    for table, sense in _SENSE.items():
+        with contextlib.suppress(sqlite3.OperationalError):
+            query = f"SELECT 1 FROM {table} NOT INDEXED WHERE NOT ({sense}) LIMIT 1"  # noqa: S608 - only our own names
+            if db.execute(query).fetchone():
+                return f"{path}: a row of {table} makes no sense"
+    return None
 
 
 class Check:
@@ -57,7 +84,7 @@ class Check:
             with contextlib.closing(
                 sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
             ) as db:
-                self.verdict = verdict(db, self.path)
+                self.verdict = verdict(db, self.path) or nonsense(db, self.path)
         except sqlite3.DatabaseError as error:
             if is_damage(error):
                 self.verdict = f"{self.path}: {error}"

@@ -115,6 +115,9 @@ class Database:
         text = f"{self.path}: {getattr(error, 'strerror', None) or error}"
         if isinstance(error, StoreError):
             return error
+        if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
+            # Not SQLite's own: what it gave is no text.
+            return DamagedError(f"{self.path}: a row makes no sense (its text is no UTF-8)")
         obstacle = damage.obstacle(self.path)
         if is_damage(error) and (obstacle is None or not is_of_the_disk(error)):
             return DamagedError(f"{text}; zmban run sets it aside, with what can be read taken over")

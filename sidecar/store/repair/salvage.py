@@ -24,7 +24,7 @@ _log = logging.getLogger("zmban.store")
 _ORDER = ("allowed", "zones", "failures", "positions", "bans", "good", "history", "evidence")
 # Beside the service: so long at a time, then so long a pause; and all of it no longer than this.
 _WORK: Seconds = 0.004
-_PAUSE: Seconds = 0.012
+_PAUSE: Seconds = 0.008
 _LONGEST: Seconds = 900.0
 # More than this is not found ahead of who takes it.
 _MOST_WAITING = 4000

@@ -21,6 +21,8 @@ from sidecar.store.repair.btree import Row, Trees
 from sidecar.store.repair.pages import Pages
 
 Values = Mapping[str, Any]
+# The year 9999.
+_LATEST = 253402300799
 _ORIGINS = {"log", "manual", "import", "cluster"}
 _KINDS = {"str": str, "int": int, "bytes": bytes}
 # The first page of all, with what it says of all tables.
@@ -130,7 +132,14 @@ def _moment(at: object) -> float:
 
 
 def _end(until: object) -> float | None:
-    return None if until is None else _moment(until)
+    """An end that no calendar shows is none."""
+    return None if until is None or _moment(until) > _LATEST else _moment(until)
+
+
+def _count(value: Any) -> int:
+    if not 0 <= _checked(value, int) < 2**31:
+        raise ValueError("no number")
+    return int(value)
 
 
 def _checked(value: Any, kind: type) -> Any:
@@ -144,8 +153,8 @@ def ban_of(row: Values) -> Ban:
     if row["origin"] not in _ORIGINS:
         raise ValueError("no ban")
     jail, reason = _checked(row["jail"], str), _checked(row["reason"], str)
-    failures, times, dry = (_checked(row[name], int) for name in ("failures", "count", "dry"))
-    at, until = _moment(row["at"]), _end(row["until"])
+    failures, times, dry = (_count(row[name]) for name in ("failures", "count", "dry"))
+    at, until = min(_moment(row["at"]), _LATEST), _end(row["until"])
     lines = evidence_of(row["evidence"]) if row.get("evidence") else ()
     network = network_of(row["network"])
     return Ban(network, jail, at, until, row["origin"], reason, failures, lines, times, dry == 1)
