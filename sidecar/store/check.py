@@ -8,15 +8,8 @@ import threading
 from pathlib import Path
 
 from sidecar.model import Seconds
+from sidecar.store.errors import is_damage, printable
 
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# What the disk does not give back or take. Other failures of it, as too many open files, are not the file's.
-_OF_THE_DISK = {
-    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ,
-    sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
-    sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_MMAP, sqlite3.SQLITE_IOERR_CORRUPTFS,
-    sqlite3.SQLITE_IOERR_DATA,
-}  # fmt: skip
 # A page may be sound, and what stands on it not: such rows would break whoever reads them at a start.
 _NETWORK = (
     "(length(network)=6 AND substr(network,1,1)=x'04' OR length(network)=18 AND substr(network,1,1)=x'06')"
@@ -36,22 +29,11 @@ _SENSE = {
 }
 
 
-def is_damage(error: Exception) -> bool:
-    """Whether this says that the file will never be read or written whole."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF in _DAMAGED or code in _OF_THE_DISK
-
-
-def is_of_the_disk(error: Exception) -> bool:
-    """Whether this says that the disk failed, not what was read from it."""
-    return getattr(error, "sqlite_errorcode", 0) in _OF_THE_DISK
-
-
 def verdict(db: sqlite3.Connection, path: Path) -> str | None:
     """What is wrong with the first page that is damaged; None where none is. sqlite3.Error where that cannot
     be told."""
     (said,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    return None if said == "ok" else f"{path}: {str(said).splitlines()[-1]}"
+    return None if said == "ok" else f"{path}: {printable(str(said).splitlines()[-1])}"
 
 
 def nonsense(db: sqlite3.Connection, path: Path) -> str | None:
@@ -85,6 +67,6 @@ class Check:
                 sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
             ) as db:
                 self.verdict = verdict(db, self.path) or nonsense(db, self.path)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if is_damage(error):
-                self.verdict = f"{self.path}: {error}"
+                self.verdict = f"{self.path}: {printable(str(error))}"

@@ -15,7 +15,8 @@ from sidecar.model import Ban, Failure, Instant, Position, Seconds, StoreError
 from sidecar.network import Network
 from sidecar.store import damage, rows
 from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Good, Key, Lines, Past, Zone
-from sidecar.store.check import Check, is_damage, is_of_the_disk, verdict
+from sidecar.store.check import Check, verdict
+from sidecar.store.errors import DamagedError, LaterError, meant
 
 __all__ = [
     "FILE", "MOST_FILES", "Allowed", "Change", "DamagedError", "Database", "Ended", "Forgotten", "Key",
@@ -27,7 +28,7 @@ FILE = "zmban.sqlite3"
 _SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql", "schema-4.sql", "schema-5.sql")
 VERSION = len(_SCHEMAS)
 # What says to be later than this was not written by any zmban.
-_LAST_VERSION = 1000
+_LAST_VERSION = 100
 T = TypeVar("T")
 TABLES = ("bans", "evidence", "history", "failures", "positions", "allowed", "zones", "good")
 # The fewest bytes that a row takes: more rows than the file has room for are rows without end.
@@ -45,16 +46,11 @@ _DELETE_POSITIONS = (
 
 def schema(version: int, *, after: int = 0) -> str:
     """What makes the tables of a version of those of an earlier one, as SQL."""
-    files = (resources.files("sidecar.store").joinpath(name) for name in _SCHEMAS[after:version])
-    return "".join(file.read_text(encoding="utf-8") for file in files)
+    return "".join(_SCRIPTS[after:version])
 
 
-class DamagedError(StoreError):
-    """The file is no database that can be used any more: it has to be set aside."""
-
-
-class LaterError(StoreError):
-    """The file was written by a later version: the administrator must say what becomes of it."""
+# Read now: a database in memory is wanted where no file can be opened any more.
+_SCRIPTS = [resources.files("sidecar.store").joinpath(name).read_text(encoding="utf-8") for name in _SCHEMAS]
 
 
 class Database:
@@ -80,7 +76,7 @@ class Database:
         try:
             self._db = self._connect(directory, read_only, patience)
         except (sqlite3.Error, OSError) as error:
-            raise self._error(error) from error
+            raise meant(error, self.path) from error
         try:
             self._db.isolation_level = None
             # In WAL mode a crash of the process loses nothing; a crash of the host loses at most the
@@ -89,8 +85,8 @@ class Database:
             self._migrate(read_only)
         except BaseException as error:
             self._db.close()
-            if isinstance(error, sqlite3.Error):
-                raise self._error(error) from error
+            if isinstance(error, sqlite3.Error | UnicodeError):
+                raise meant(error, self.path) from error
             raise
 
     def _connect(self, directory: Path, read_only: bool, patience: Seconds) -> sqlite3.Connection:
@@ -109,19 +105,6 @@ class Database:
             db.close()
             raise
         return db
-
-    def _error(self, error: Exception) -> StoreError:
-        """Our own error, of the kind that the number of SQLite's tells."""
-        text = f"{self.path}: {getattr(error, 'strerror', None) or error}"
-        if isinstance(error, StoreError):
-            return error
-        if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
-            # Not SQLite's own: what it gave is no text.
-            return DamagedError(f"{self.path}: a row makes no sense (its text is no UTF-8)")
-        obstacle = damage.obstacle(self.path)
-        if is_damage(error) and (obstacle is None or not is_of_the_disk(error)):
-            return DamagedError(f"{text}; zmban run sets it aside, with what can be read taken over")
-        return StoreError(text if obstacle is None or obstacle in text else f"{text} ({obstacle})")
 
     def _migrate(self, read_only: bool) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -216,7 +199,7 @@ class Database:
         except StoreError:
             raise
         except (sqlite3.Error, OSError, UnicodeError, TypeError, ValueError) as error:
-            raise self._error(error) from error
+            raise meant(error, self.path) from error
 
     def prune(self, oldest: dict[str, Instant]) -> None:
         """Drop failures older than their jail's window, those of jails that are gone, and how far the oldest
