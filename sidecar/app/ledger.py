@@ -55,7 +55,11 @@ class Ledger:
 
     def _take(self, store: Store) -> None:
         self.store, self.failing = store, store.failing
-        self.salvages += store.salvages
+        for salvage in store.salvages:
+            if salvage.path in {one.path for one in self.salvages}:
+                salvage.stop()
+            else:
+                self.salvages.append(salvage)
 
     def checked(self) -> None:
         """Every page of it was found to be whole."""

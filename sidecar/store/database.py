@@ -281,10 +281,11 @@ class Database:
 
     def good(self) -> list[Good]:
         """Who logged in from where, the oldest first."""
-        found = self._rows("SELECT network,account,at FROM good")
-        return sorted((Good(rows.network_of(row[0]), *row[1:]) for row in found), key=lambda good: good.at)
+        query = "SELECT network,account,at FROM good"
+        found = self._values(query, lambda row: Good(rows.network_of(row[0]), *row[1:]))
+        return sorted(found, key=lambda good: good.at)
 
     def allowed(self) -> list[Allowed]:
         """The networks that a person allowed, those that ended included."""
-        found = self._rows("SELECT network,at,until,reason FROM allowed")
-        return [Allowed(rows.network_of(key), at, until, reason) for key, at, until, reason in found]
+        query = "SELECT network,at,until,reason FROM allowed"
+        return list(self._values(query, lambda row: Allowed(rows.network_of(row[0]), *row[1:])))
