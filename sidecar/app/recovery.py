@@ -22,7 +22,7 @@ _NEW = f"{FILE}.new"
 _IN_MEMORY = "what is decided is held in memory only, and written as soon as that works"
 # A start waits no longer for the reading of a damaged file, nor for the check of one that seems good: what is
 # left is done beside.
-_PATIENCE: Seconds = 1.5
+_PATIENCE: Seconds = 1.0
 _CHECK_PATIENCE: Seconds = 2.5
 # Of what only a ban's own file tells, while memory knows the rest.
 _NOT_IN_MEMORY = ("history", "evidence")
