@@ -142,6 +142,10 @@ class Spent(NamedTuple):
     network: Network
 
 
+# How the reason of a ban begins that was taken back from the kernel's own routes.
+ADOPTED = "taken back from the kernel: "
+
+
 class Ban(NamedTuple):
     """A network is refused from `at` until `until` (None: for ever) for one jail."""
 
@@ -155,6 +159,12 @@ class Ban(NamedTuple):
     evidence: tuple[str, ...] = ()
     times: int = 1
     dry: bool = False
+
+    @property
+    def adopted(self) -> bool:
+        """Whether only the kernel still knew of it: it stands in for a ban of which nobody can tell more, and
+        was never counted."""
+        return self.times == 0 and self.origin == "import" and self.reason.startswith(ADOPTED)
 
 
 class Extended(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -51,7 +52,7 @@ class Enforcer:
         self._marker = state / _SUSPENDED
         self.dry = ingress is None
         self.throws: set[Network] = set()
-        self.suspended = self._marker.exists()
+        self.suspended = self._marked
         self.faults: tuple[str, ...] = ()
         self.missing: tuple[str, ...] = ("not verified yet",)
         self.doubts: tuple[str, ...] = ()
@@ -94,7 +95,7 @@ class Enforcer:
     def mend(self, table: BanTable, changed: Mapping[Network, RouteKind | None]) -> int:
         """Somebody changed these routes of ours, to this kind or (None) to nothing: make good at once what is
         not as wanted, and say how many that were."""
-        if self.suspended or self._marker.exists():
+        if self.suspended or self._marked:
             return 0
         mended = 0
         for network, kind in changed.items():
@@ -122,14 +123,14 @@ class Enforcer:
     def mend_rules(self) -> int:
         """Add the rules of ours that are gone; how many those were. Call it in a thread."""
         with self._gate:
-            if self.suspended or self._marker.exists():
+            if self.suspended or self._marked:
                 return 0
             return len(self._bulk.ensure_rules())
 
     def keep_ingress(self) -> int:
         """Drop on the way in what only our rule drops; how many rules somebody had removed. In a thread."""
         with self._gate:
-            if self._ingress is None or self.suspended or self._marker.exists():
+            if self._ingress is None or self.suspended or self._marked:
                 return 0
             try:
                 lost = self._ingress.ensure()
@@ -153,6 +154,10 @@ class Enforcer:
     def listener(self) -> Listener | None:
         """Hears what others change of ours; None in a dry run. KernelError where nothing can be heard."""
         return None if self.dry else Listener((self._fast.port, self._bulk.port), self._bulk.table)
+
+    @property
+    def _marked(self) -> bool:
+        return os.access(self._marker, os.F_OK)  # Not where it cannot be told.
 
     def wanted(self, table: BanTable) -> dict[Network, RouteKind]:
         """One route per prefix; throw wins, but over the canary."""
@@ -193,7 +198,7 @@ class Enforcer:
 
     def _reconcile(self, wanted: Routes, keep_unknown: bool) -> Applied:
         with self._gate:
-            if self._marker.exists():
+            if self._marked:
                 self.suspended = True
                 return Applied()
             self._bulk.ensure_rules()
@@ -201,7 +206,7 @@ class Enforcer:
             keep = (lambda network: protected.covering(network) is None) if keep_unknown else None
             applied = self._bulk.reconcile(wanted, keep)
             self._unknown = set(applied.kept)
-            if self._marker.exists():
+            if self._marked:
                 # Another process flushed meanwhile: its word counts.
                 self._leave()
                 self.suspended = True
@@ -236,7 +241,7 @@ class Enforcer:
         yield from [why for network, why in seen.let_in if network == CANARY or table.stands(network)][:TOLD]
 
     def _look(self, wanted: Routes, newest: Iterable[Network]) -> Proof:
-        if not self.suspended and self._marker.exists():
+        if not self.suspended and self._marked:
             with self._gate:
                 self.suspended = True
                 self._leave()

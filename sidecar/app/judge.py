@@ -230,11 +230,13 @@ class Judge:
         ignored = (network for court in self.courts.values() for network in court.ignored)
         found = PrefixSet({*self.guard.throws(), *ignored}).those_covered(self.table.networks())
         bans = [ban for network in found for ban in self.table.all_of(network)]
-        return [ban for ban in bans if self.guard.covers(ban.network) or self._ignores(ban)]
+        return [ban for ban in bans if self.spares(ban)]
 
-    def _ignores(self, ban: Ban) -> bool:
+    def spares(self, ban: Ban) -> bool:
+        """Whether nobody may ban whom it bans, or the jail that made it from its log ignores him."""
         court = self.courts.get(ban.jail)
-        return court is not None and ban.origin == "log" and court.ignored.covering(ban.network) is not None
+        ignored = court is not None and ban.origin == "log" and court.ignored.covering(ban.network)
+        return bool(ignored) or self.guard.covers(ban.network)
 
     def restore(self, failure: Failure) -> None:
         """Count a failure of an earlier run."""

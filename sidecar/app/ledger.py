@@ -7,12 +7,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from sidecar.app import recovery
 from sidecar.app.recovery import Store
 from sidecar.model import Ban, Instant, Position, StoreError
 from sidecar.store.database import MOST_FILES, Change, DamagedError, Database, Lines, Past
+from sidecar.store.repair.salvage import Salvage
 
 _log = logging.getLogger("zmban.store")
 # Half of the second that is promised: a commit takes its time too. On a full disk ever less often.
@@ -31,7 +33,8 @@ class Ledger:
     """Changes in order, and the newest position in each file of each log; one transaction takes both.
 
     `snapshot` gives all that memory knows, but for the positions: what is written where the database is
-    damaged. `failing` says why what is decided would not outlive the process, None where it would.
+    damaged. `failing` says why what is decided would not outlive the process, None where it would. What
+    `salvages` find of damaged files is still to be taken over.
     """
 
     def __init__(self, store: Store, snapshot: Callable[[], Iterable[Change]] = tuple) -> None:
@@ -40,15 +43,33 @@ class Ledger:
         self._positions: dict[Key, Position] = {}
         self._lock = asyncio.Lock()
         self._tried = 0.0
+        self.salvages: list[Salvage] = []
         self.begin(store)
 
     def begin(self, store: Store) -> None:
         """Work with this database from now on."""
-        self.store, self.failing = store, store.failing
+        self._take(store)
         # Of each file where its reading is, the newest last; what is not written yet is among it.
         self._known: dict[Key, Position] = {}
         for positions in store.database.positions().values():
             self._known.update({(p.path, p.content): p for p in reversed(positions)})
+
+    def _take(self, store: Store) -> None:
+        self.store, self.failing = store, store.failing
+        for salvage in store.salvages:
+            if salvage.path in {one.path for one in self.salvages}:
+                salvage.stop()
+            else:
+                self.salvages.append(salvage)
+
+    def checked(self) -> None:
+        """Every page of it was found to be whole."""
+        self.store = replace(self.store, check=None)
+
+    @property
+    def behind(self) -> bool:
+        """Whether something that was noted waits to be written."""
+        return bool(self._changes)
 
     @property
     def database(self) -> Database:
@@ -57,7 +78,10 @@ class Ledger:
 
     def add(self, changes: Iterable[Change]) -> None:
         """Note changes; they are committed with the positions noted by then."""
-        self._changes.extend(changes)
+        changes = list(changes)
+        self._changes += changes
+        for salvage in self.salvages:
+            salvage.unfinished.see(changes)
 
     def reached(self, position: Position) -> None:
         """Everything before this position of a content has been judged, and its changes were added."""
@@ -91,7 +115,9 @@ class Ledger:
                     self._positions = older | self._positions
                 else:
                     self.failing = self.store.failing
-            if self.store.failing and time.monotonic() - self._tried > _RETURN_SECONDS:
+            # What is still being read lies in the very file that memory would be written to.
+            may = time.monotonic() - self._tried > _RETURN_SECONDS and all(s.over for s in self.salvages)
+            if self.store.failing and may:
                 await self._return()
                 self._tried = time.monotonic()
             return self.failing
@@ -106,14 +132,21 @@ class Ledger:
         that, but for bans of elsewhere that are only counted."""
         self._tell(str(error))
         waiting = (*changes, *self._changes)
-        past = [change for change in waiting if isinstance(change, Past)]
+        past = [change for change in waiting if isinstance(change, Past | Lines)]
         lines = [Lines(c.network, c.jail, c.evidence) for c in reversed(waiting) if isinstance(c, Ban)]
         content = [*self._snapshot(), *self._known.values(), *past, *(one for one in lines if one.lines)]
         self._changes, self._positions = [], {}
         damaged = self.database
         await asyncio.to_thread(damaged.close)
-        self.store = await asyncio.to_thread(recovery.renewed, damaged.path.parent, content, str(error))
-        self.failing = self.store.failing
+        self._take(await asyncio.to_thread(recovery.renewed, damaged.path.parent, content, str(error)))
+
+    async def renew(self, error: DamagedError) -> None:
+        """The database was found to be damaged otherwise than by a commit."""
+        await _whole(self._renewed(error))
+
+    async def _renewed(self, error: DamagedError) -> None:
+        async with self._lock:
+            await self._renew(error, [])
 
     async def _return(self) -> None:
         """What lies in memory goes to disk as soon as that takes it."""

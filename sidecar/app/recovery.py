@@ -5,28 +5,27 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sidecar.app import announce
-from sidecar.app.proof import CANARY
-from sidecar.app.threads import to_the_end
-from sidecar.kernel.routes import RouteKind
-from sidecar.model import Ban, Failure, StoreError
+from sidecar.model import Seconds, StoreError
 from sidecar.store import damage
-from sidecar.store.database import FILE, Change, DamagedError, Database, LaterError, Zone
-from sidecar.store.salvage import salvage
-
-if TYPE_CHECKING:
-    from sidecar.app.service import Service
+from sidecar.store.check import Check
+from sidecar.store.database import FILE, Change, DamagedError, Database, LaterError
+from sidecar.store.repair import unfinished
+from sidecar.store.repair.salvage import Salvage
 
 _log = logging.getLogger("zmban.store")
 # What is made in the place of a damaged file bears this name until it is whole.
 _NEW = f"{FILE}.new"
-_IMPORT = "import"
 _IN_MEMORY = "what is decided is held in memory only, and written as soon as that works"
+# A start waits no longer for the reading of a damaged file, nor for the check of one that seems good: what is
+# left is done beside.
+_PATIENCE: Seconds = 1.0
+_CHECK_PATIENCE: Seconds = 2.5
+# Of what only a ban's own file tells, while memory knows the rest.
+_NOT_IN_MEMORY = ("history", "evidence")
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,16 @@ class Store:
     """A database to work with. `failing` says why nothing in it will outlive the process, None if it will.
 
     `lost` says why it may not hold every ban, in words for the bans that the kernel still knows. `unread`
-    means that the file could not even be read, so that what lies in memory must not take its place.
+    means that the file could not even be read, so that what lies in memory must not take its place. What
+    `salvages` still find belongs into it; `check` may still find it damaged.
     """
 
     database: Database
     failing: str | None = None
     lost: str | None = None
     unread: bool = False
+    salvages: tuple[Salvage, ...] = ()
+    check: Check | None = None
 
 
 def opened(state: Path) -> Store:
@@ -49,7 +51,7 @@ def opened(state: Path) -> Store:
         _finish(state)
         database = Database(state)
         try:
-            database.check()
+            check = database.check(_CHECK_PATIENCE)
             # Small tables, read whole; bans and failures are by who restores them.
             database.positions(), database.zones(), database.allowed()
         except BaseException:
@@ -61,38 +63,62 @@ def opened(state: Path) -> Store:
         return replaced(state, error)
     except (StoreError, OSError) as error:
         return _in_memory(state, str(error))
-    return Store(database, lost="there was no database" if database.fresh else None)
+    lost = "there was no database" if database.fresh else None
+    return Store(database, lost=lost, salvages=_begun(state), check=check)
+
+
+def _begun(state: Path) -> tuple[Salvage, ...]:
+    """What an earlier run did not read to its end."""
+    found = []
+    for file in unfinished.of(state / FILE):
+        salvage = Salvage(file)
+        salvage.unfinished.begin(file)
+        salvage.begin()
+        _log.warning("%s is read on beside", file)
+        found.append(salvage)
+    return tuple(found)
 
 
 def replaced(state: Path, why: DamagedError) -> Store:
-    """A new database in the place of one that is damaged, with what can still be read of it."""
+    """A new database in the place of one that is damaged, with what can be read of that in little time."""
     _log.error("%s", why)
     lost = "the database was damaged"
+    begun = _begun(state)
+    salvage = Salvage(state / FILE)
+    content = salvage.first(_PATIENCE)
     try:
         with contextlib.closing(_new(state)) as new:
-            found = salvage(state / FILE, new)
-        return Store(_put_in_place(state, str(found)), lost=lost)
+            new.write(content)
+        return Store(_put_in_place(state, salvage), lost=lost, salvages=(*begun, salvage))
     except (StoreError, OSError) as error:
         memory = Database(state, memory=True)
-        found = salvage(state / FILE, memory)
-        _log.error("%s; %s; of the damaged database %s", error, _IN_MEMORY, found)
-        return Store(memory, _failing(error), lost)
+        memory.write(content)
+        _log.error("%s; %s; of the damaged database %s", error, _IN_MEMORY, salvage.found)
+        return Store(memory, _failing(error), lost, salvages=(*begun, salvage))
 
 
 def renewed(state: Path, changes: Iterable[Change], why: str) -> Store:
     """As `replaced`, while running: what memory knows is written; the lines of evidence and the history are
-    read from the file."""
+    read from the file, beside."""
     content = list(changes)
     try:
         with contextlib.closing(_new(state)) as new:
             new.write(content)
-            found = salvage(state / FILE, new, "evidence", "history")
-        return Store(_put_in_place(state, f"all that memory knows is in the new one; of the old {found}"))
+        aside = _set_aside(state, unread=True)
+        (state / _NEW).rename(state / FILE)
+        _log.error("a new database was begun with all that memory knows")
+        store = Store(Database(state))
     except (StoreError, OSError) as error:
-        memory = Database(state, memory=True)
+        memory, aside = Database(state, memory=True), state / FILE
         memory.write(content)
-        salvage(state / FILE, memory, "evidence", "history")
-        return Store(memory, f"{why}; {_failing(error)}")
+        store = Store(memory, f"{why}; {_failing(error)}")
+    if not damage.size(aside):
+        return store
+    salvage = Salvage(aside, _NOT_IN_MEMORY)
+    if not store.failing:
+        salvage.moved(aside)
+    salvage.begin()
+    return replace(store, salvages=(salvage,))
 
 
 def returned(state: Path, store: Store) -> Store:
@@ -111,14 +137,18 @@ def returned(state: Path, store: Store) -> Store:
         _log.error("%s", error)
         with contextlib.closing(_new(state)) as new:
             store.database.copy_to(new)
-        disk = _put_in_place(state, "everything, from memory")
+        disk = _put_in_place(state)
     _log.warning("%s: everything that was decided is written down again", disk.path)
     return Store(disk)
 
 
 def _may_be_replaced(disk: Database, store: Store) -> None:
-    if store.unread and not disk.fresh:
+    if disk.fresh:
+        return
+    if store.unread:
         raise UnreadError(f"{disk.path} can be used again; zmban starts anew with it")
+    if any(salvage.path == disk.path and salvage.found.broken for salvage in store.salvages):
+        raise DamagedError(f"{disk.path}: not all of it could be read")
 
 
 class UnreadError(StoreError):
@@ -129,13 +159,17 @@ def _in_memory(state: Path, why: str) -> Store:
     memory = Database(state, memory=True)
     failing = f"{why}; {_IN_MEMORY}"
     _log.error("%s", failing)
-    if not (state / FILE).exists():
-        return Store(memory, failing, "there was no database")
-    found = salvage(state / FILE, memory)
-    if "all" in found.broken:
-        _log.error("nothing of it can be read: %s", found.broken["all"])
+    with contextlib.suppress(OSError):
+        # Where even that cannot be told, something may be there.
+        if damage.inode(state / FILE) is None:
+            return Store(memory, failing, "there was no database")
+    salvage = Salvage(state / FILE)
+    memory.write(salvage.first(_PATIENCE))
+    if "all" in salvage.found.broken:
+        _log.error("nothing of it can be read: %s", salvage.found.broken["all"])
         return Store(memory, failing, "the database could not be read", unread=True)
-    return Store(memory, failing, "the database was damaged" if found.broken else None)
+    lost = "the database was damaged" if salvage.found.broken or not salvage.over else None
+    return Store(memory, failing, lost, salvages=(salvage,))
 
 
 def _failing(error: Exception) -> str:
@@ -148,13 +182,24 @@ def _new(state: Path) -> Database:
     return Database(state, name=_NEW)
 
 
-def _put_in_place(state: Path, found: str) -> Database:
-    """The new file under the name of the damaged one, which is set aside."""
-    aside = damage.set_aside(state / FILE, time.time())
-    (state / _NEW).rename(state / FILE)
+def _set_aside(state: Path, *, unread: bool) -> Path:
+    """The new name of the damaged file; `unread` where a restart must go on reading it."""
+    aside = damage.set_aside(state / FILE, time.time(), unread=unread)
     if aside.exists():
         _log.error("the damaged database was set aside as %s: look at the disk, then remove it", aside)
-    _log.error("a new database was begun; %s", found)
+    return aside
+
+
+def _put_in_place(state: Path, salvage: Salvage | None = None) -> Database:
+    """The new file under the name of the damaged one, which is set aside, and read on if it must be."""
+    unread = salvage is not None and not salvage.over
+    aside = _set_aside(state, unread=unread)
+    if salvage is not None and unread:
+        salvage.moved(aside)
+    (state / _NEW).rename(state / FILE)
+    _log.error("a new database was begun; %s", salvage.found if salvage else "everything, from memory")
+    if unread:
+        _log.error("the rest of %s is read beside; zmban status tells how far", aside)
     return Database(state)
 
 
@@ -163,55 +208,3 @@ def _finish(state: Path) -> None:
     if (state / _NEW).exists() and not (state / FILE).exists():
         damage.set_aside(state / FILE, time.time())
         (state / _NEW).rename(state / FILE)
-
-
-def state_of(service: Service) -> str:
-    """What a person should know of the database: `good`, or what is wrong with it."""
-    aside = damage.aside(service.place.state / FILE)
-    if service.ledger.failing is None and aside:
-        return f"good; a damaged one was set aside as {aside[-1]}"
-    return service.ledger.failing or "good"
-
-
-def watch(service: Service) -> None:
-    """Let the metrics say at each reading how the database does."""
-    gauge, path = service.metrics.store_failing, service.place.state / FILE
-    gauge.labels("unwritten").set_function(lambda: float(service.ledger.failing is not None))
-    gauge.labels("set-aside").set_function(lambda: float(len(damage.aside(path))))
-
-
-def snapshot(service: Service) -> Iterator[Change]:
-    """All that memory knows and the database should hold; to be taken in one go."""
-    yield from service.allowed.values()
-    yield from service.table
-    for name, court in service.judge.courts.items():
-        for network, at, line in court.window.failures():
-            yield Failure(name, network, at, line)
-    yield from service.goods.all()
-    for path, log in service.logs.logs.items():
-        if log.clock is not None and log.clock.learnt is not None:
-            yield Zone(path, log.clock.learnt)
-
-
-async def adopt(service: Service, why: str) -> None:
-    """Take back the bans that only the kernel still knows, as long as the longest of the jails."""
-    known = {ban.network for ban in service.ledger.database.standing()}
-    present = await to_the_end(service.enforcer.present)
-    times = [jail.bantime for jail in service.jails.values()]
-    now = time.time()
-    until = None if None in times else now + max(time for time in times if time is not None)
-    reason = f"taken back from the kernel: {why}"
-    bans = [
-        Ban(network, _IMPORT, now, until, "import", reason)
-        for network, kind in present.items()
-        if kind is RouteKind.BLACKHOLE and network != CANARY and network not in known
-        if network not in service.enforcer.throws and service.judge.guard.refuse(network) is None
-    ]
-    if not bans:
-        return
-    _log.error("%s: %d bans are taken back from the kernel; zmban unban lifts one of them", why, len(bans))
-    events = [event for event in map(service.table.ban, bans) if event is not None]
-    # Their routes stand: nothing is written into the kernel, which would open them for a moment.
-    service.metrics.observe(events)
-    service.ledger.add(events)
-    announce.tell(events)

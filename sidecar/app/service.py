@@ -12,7 +12,7 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any
 
-from sidecar.app import announce, budget, configuration, emergency, readers, recovery, surroundings
+from sidecar.app import adoption, announce, budget, configuration, emergency, readers, recovery, surroundings
 from sidecar.app.configuration import Loaded
 from sidecar.app.drift import Drift
 from sidecar.app.ends import Ends
@@ -25,6 +25,7 @@ from sidecar.app.mailtrust import MailTrust
 from sidecar.app.oddities import Oddities
 from sidecar.app.place import Place, backend, run_dry
 from sidecar.app.resolver import Resolver
+from sidecar.app.salvaging import Salvaging, snapshot
 from sidecar.app.sessions import Sessions
 from sidecar.app.threads import to_the_end
 from sidecar.app.witnesses import Witnesses
@@ -63,7 +64,7 @@ class Service:
             partial(emergency.remove_all, self.settings.kernel),
             None if place.dry_run else Ingress(self.settings.kernel.ingress),
         )
-        self.ledger = Ledger(recovery.opened(place.state), lambda: recovery.snapshot(self))
+        self.ledger = Ledger(recovery.opened(place.state), lambda: snapshot(self))
         self.table = BanTable()
         self.evidence = Evidence.on_disk(place.state)
         self.judge = self._judge(None)
@@ -81,7 +82,8 @@ class Service:
         self.witnesses = Witnesses(self)
         self.oddities = Oddities(self.metrics)
         self.started = time.time()
-        recovery.watch(self)
+        self.salvaging = Salvaging(self)
+        self.salvaging.watch()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -96,7 +98,7 @@ class Service:
             self.restore()
         self.protect()
         if self.ledger.store.lost:
-            await recovery.adopt(self, self.ledger.store.lost)
+            await adoption.adopt(self, self.ledger.store.lost)
         applied = await self.reconcile(keep_unknown=True)
         _log.info("%d bans stand; %d routes written", len(self.table), applied)
         self.metrics.begin(self.jails)
@@ -170,21 +172,28 @@ class Service:
         self.metrics.kernel_errors.inc(len(applied.faults))
         return applied.added + applied.removed
 
-    def publish(self, events: Iterable[Event | Match]) -> None:
-        """The one stream: every event to metrics, log and ledger, and its consequence to the kernel."""
+    def publish(self, events: Iterable[Event | Match], *, again: bool = False) -> None:
+        """The one stream: every event to metrics, log and ledger, and its consequence to the kernel. What
+        stands `again`, out of a damaged database, is neither counted nor told."""
         events = list(events)
-        self.metrics.observe(events)
-        self.ledger.add([e for e in events if isinstance(e, Failure | Spent | Ban | Extended | Unban)])
         new = Counter(e.network for e in events if isinstance(e, Ban) and not e.dry)
         # One that another reason refuses already has its route; writing it anew would open it for a moment.
         banned = [network for network, times in new.items() if self.table.reasons(network) <= times]
+        known = {
+            e.network for e in events if isinstance(e, Ban) and not e.dry and (again or e.origin == "log")
+        }
+        given_way = [unban for n in known for unban in self.table.give_way(n, time.time())]
+        events += given_way
+        told = given_way if again else events
+        self.metrics.observe(told)
+        self.ledger.add([e for e in events if isinstance(e, Failure | Spent | Ban | Extended | Unban)])
         ended: list[Network] = []
         for event in events:
             if isinstance(event, Unban):
                 self.judge.ended(event)
                 if not self.table.stands(event.network):
                     ended.append(event.network)
-        announce.tell(events)
+        announce.tell(told)
         self.oddities.hear(events)
         if new or ended:
             self.metrics.active(self.table.active)
@@ -229,6 +238,7 @@ class Service:
                 tasks.create_task(self.drift.run(), name="drift")
                 tasks.create_task(self._sessions_seen(), name="sessions")
                 tasks.create_task(MailTrust(self).run(), name="mail trust")
+                tasks.create_task(self.salvaging.run(), name="salvage")
 
     async def _verify(self) -> None:
         while True:

@@ -7,7 +7,6 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from sidecar.app import recovery
 from sidecar.app.proposals import covers, proposals
 from sidecar.app.service import Service
 from sidecar.detect import multipattern
@@ -49,7 +48,8 @@ async def of(service: Service) -> dict[str, Any]:
             for path, log in service.logs.logs.items()
             for slow in log.scanner.quarantined(time.time())
         ],
-        "store": recovery.state_of(service),
+        "store": service.salvaging.state(),
+        "salvage": [salvage.progress() for salvage in service.ledger.salvages],
         "jails": [_jail(service, name) for name in service.jails],
         "sources": [_source(service, path) for path in service.logs.logs],
         "faults": [str(fault) for fault in service.faults],

@@ -45,9 +45,11 @@ class BanTable:
             self._deadlines.add(ban.until, network)
 
     def ban(self, ban: Ban) -> Ban | Extended | None:
-        """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer."""
+        """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer; one
+        that was only taken back from the kernel is replaced."""
         standing = self._standing(ban.network, ban.jail)
-        if standing is None or (standing.dry and not ban.dry):
+        adopted = standing is not None and standing.ban(ban.network).adopted and not ban.adopted
+        if standing is None or adopted or (standing.dry and not ban.dry):
             self._put(ban)
             return ban
         if ban.dry and not standing.dry:
@@ -78,6 +80,12 @@ class BanTable:
                 del self._bans[network]
         self.active.subtract(lifted)
         return [Unban(network, name, now, reason) for name in lifted]
+
+    def give_way(self, network: Network, now: Instant) -> list[Unban]:
+        """End the bans of exactly this network that were only taken back from the kernel: another one says
+        what they stood in for."""
+        adopted = [ban.jail for ban in self.all_of(network) if ban.adopted]
+        return [unban for jail in adopted for unban in self.lift(network, now, "replaced", jail)]
 
     def expire(self, now: Instant) -> list[Unban]:
         """End every ban whose time is over, in order of their ends."""

@@ -21,7 +21,8 @@ def _place(name: str, default: str, text: str, *, directory: bool) -> Callable[[
     """An option that names a place on disk, and a variable ZMBAN_NAME for it."""
     return click.option(
         f"--{name}",
-        type=click.Path(path_type=Path, file_okay=not directory, dir_okay=directory),
+        # What may not be read is no reason not to start: bans go on, and the service says so.
+        type=click.Path(path_type=Path, file_okay=not directory, dir_okay=directory, readable=False),
         envvar=f"ZMBAN_{name.upper()}",
         default=Path(default),
         show_default=True,

@@ -20,11 +20,13 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The evidence of a ban that stands, where the database has none."""
+    """The evidence of a ban that stands, where the database has none; of the one that began `at`, if that is
+    said."""
 
     network: Network
     jail: str
     lines: tuple[str, ...]
+    at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)

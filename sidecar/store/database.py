@@ -7,13 +7,16 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from sidecar.model import Ban, Failure, Instant, Position, Seconds, StoreError
 from sidecar.network import Network
 from sidecar.store import damage, rows
 from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Good, Key, Lines, Past, Zone
+from sidecar.store.check import Check, verdict
+from sidecar.store.errors import DamagedError, LaterError, meant
 
 __all__ = [
     "FILE", "MOST_FILES", "Allowed", "Change", "DamagedError", "Database", "Ended", "Forgotten", "Key",
@@ -24,19 +27,16 @@ FILE = "zmban.sqlite3"
 # One script a version: what each adds to the one before.
 _SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql", "schema-4.sql", "schema-5.sql", "schema-6.sql")
 VERSION = len(_SCHEMAS)
-Image: TypeAlias = bytes
+# What says to be later than this was not written by any zmban.
+_LAST_VERSION = 100
 T = TypeVar("T")
 TABLES = ("bans", "evidence", "history", "failures", "positions", "allowed", "zones", "good")
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# The fewest bytes that a row takes: more rows than the file has room for are rows without end.
+_LEAST_ROW = 6
 # 4 MiB at a time: no commit waits for more.
 _FREED_PAGES = 1024
 # So many contents of one log are remembered: as many as sources/content.py knows.
 MOST_FILES = 512
-_COUNT_BANS = (
-    "SELECT network, jail, MAX(count), MAX(at) FROM (SELECT network, jail, count, at FROM bans WHERE dry=0"
-    " UNION ALL SELECT network, jail, count, at FROM history"
-    " WHERE why NOT IN ('manual','allowed','protected')) GROUP BY network, jail"
-)
 _KEY = "network=? AND jail=?"
 _DELETE_POSITIONS = (
     "DELETE FROM positions WHERE rowid IN (SELECT id FROM (SELECT rowid AS id, ROW_NUMBER() OVER"
@@ -44,12 +44,13 @@ _DELETE_POSITIONS = (
 )
 
 
-class DamagedError(StoreError):
-    """The file is no database that can be used any more: it has to be set aside."""
+def schema(version: int, *, after: int = 0) -> str:
+    """What makes the tables of a version of those of an earlier one, as SQL."""
+    return "".join(_SCRIPTS[after:version])
 
 
-class LaterError(StoreError):
-    """The file was written by a later version: the administrator must say what becomes of it."""
+# Read now: a database in memory is wanted where no file can be opened any more.
+_SCRIPTS = [resources.files("sidecar.store").joinpath(name).read_text(encoding="utf-8") for name in _SCHEMAS]
 
 
 class Database:
@@ -75,7 +76,7 @@ class Database:
         try:
             self._db = self._connect(directory, read_only, patience)
         except (sqlite3.Error, OSError) as error:
-            raise self._error(error) from error
+            raise meant(error, self.path) from error
         try:
             self._db.isolation_level = None
             # In WAL mode a crash of the process loses nothing; a crash of the host loses at most the
@@ -84,8 +85,8 @@ class Database:
             self._migrate(read_only)
         except BaseException as error:
             self._db.close()
-            if isinstance(error, sqlite3.Error):
-                raise self._error(error) from error
+            if isinstance(error, sqlite3.Error | UnicodeError):
+                raise meant(error, self.path) from error
             raise
 
     def _connect(self, directory: Path, read_only: bool, patience: Seconds) -> sqlite3.Connection:
@@ -105,20 +106,10 @@ class Database:
             raise
         return db
 
-    def _error(self, error: Exception) -> StoreError:
-        """Our own error, of the kind that the number of SQLite's tells."""
-        text = f"{self.path}: {getattr(error, 'strerror', None) or error}"
-        code = getattr(error, "sqlite_errorcode", None)
-        if isinstance(error, StoreError):
-            return error
-        kind = None if code is None else code & 0xFF
-        obstacle = damage.obstacle(self.path)
-        if kind in _DAMAGED or (kind == sqlite3.SQLITE_IOERR and obstacle is None):
-            return DamagedError(f"{text}; zmban run sets it aside, with what can be read taken over")
-        return StoreError(text if obstacle is None or obstacle in text else f"{text} ({obstacle})")
-
     def _migrate(self, read_only: bool) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > _LAST_VERSION:
+            raise DamagedError(f"{self.path}: its version makes no sense")
         if version > VERSION:
             raise LaterError(
                 f"{self.path} was written by a later version of zmban; use that, or move it aside"
@@ -128,34 +119,41 @@ class Database:
         if version == VERSION or read_only:
             return
         self.fresh = version == 0
+        if not self.fresh and (damaged := verdict(self._db, self.path)):
+            # To copy rows out of a damaged table may have no end.
+            raise DamagedError(damaged)
         if self.fresh:
             # What is freed goes back to the disk a few pages at a time; to be said before anything else is.
             self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
             self._db.execute("PRAGMA journal_mode=WAL")
-        scripts = [
-            resources.files("sidecar.store").joinpath(name).read_text(encoding="utf-8")
-            for name in _SCHEMAS[version:]
-        ]
-        self._db.executescript(f"BEGIN; {''.join(scripts)} PRAGMA user_version={VERSION}; COMMIT;")
+        script = schema(VERSION, after=version)
+        try:
+            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={VERSION}; COMMIT;")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+                raise DamagedError(f"{self.path}: its tables are not those of its version") from error
+            raise
         if not self.fresh:
             # One of an earlier version did not say so; where the disk lacks room, it stays as large as it is.
             with contextlib.suppress(sqlite3.OperationalError):
                 self._db.executescript("PRAGMA auto_vacuum=INCREMENTAL; VACUUM;")
 
-    def check(self) -> None:
+    def check(self, patience: Seconds = 600.0) -> Check:
         """Read every page, and take the lock of a writer for a moment: DamagedError where a page is not what
-        it should be, StoreError where nothing could be written."""
+        it should be, StoreError where nothing could be written. What takes longer than `patience` goes on
+        beside; the caller asks for its verdict later."""
         with self._transaction():
             pass
+        checking = Check(self.path)
+        if checking.ended(patience) and checking.verdict:
+            raise DamagedError(checking.verdict)
         with self._lock, self._errors():
-            (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise DamagedError(f"{self.path}: {str(verdict).splitlines()[-1]}")
             for table in TABLES:
                 try:
                     self._db.execute(f"SELECT 1 FROM {table} LIMIT 0")  # noqa: S608 - only our own names
                 except sqlite3.OperationalError as error:
                     raise DamagedError(f"{self.path}: {error}") from error
+        return checking
 
     def close(self) -> None:
         """Close it; what was committed stays."""
@@ -166,10 +164,6 @@ class Database:
         """Size of the file with its write-ahead log, 0 for one in memory."""
         files = () if self.memory else (self.path, self.path.with_name(f"{self.path.name}-wal"))
         return sum(damage.size(file) for file in files)
-
-    def serialized(self) -> Image:
-        """The whole of it as a file would hold it."""
-        return self._db.serialize()
 
     def copy_to(self, other: Database) -> None:
         """Make another database the same as this one, as one transaction. StoreError where that fails."""
@@ -186,8 +180,8 @@ class Database:
     def _transaction(self) -> Iterator[None]:
         """All or nothing, whatever goes wrong in between; one thread at a time."""
         with self._lock, self._errors():
+            # Whoever moved it away would otherwise take all that is written from now on with it.
             if not self.memory and damage.inode(self.path) != self._inode:
-                # Whoever moved it away would otherwise take all that is written from now on with it.
                 raise DamagedError(f"{self.path} is gone, or another file bears its name")
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -204,8 +198,8 @@ class Database:
             yield
         except StoreError:
             raise
-        except (sqlite3.Error, UnicodeError, TypeError, ValueError) as error:
-            raise self._error(error) from error
+        except (sqlite3.Error, OSError, UnicodeError, TypeError, ValueError) as error:
+            raise meant(error, self.path) from error
 
     def prune(self, oldest: dict[str, Instant]) -> None:
         """Drop failures older than their jail's window, those of jails that are gone, and how far the oldest
@@ -222,17 +216,22 @@ class Database:
             self._db.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """All rows. DamagedError where there are more than the file has room for."""
         with self._errors():
-            yield from self._db.execute(query)
+            (pages,), (size,) = (
+                self._db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+            )
+            found = self._db.execute(query)
+            yield from islice(found, pages * size // _LEAST_ROW)
+            if found.fetchone() is not None:
+                raise DamagedError(f"{self.path}: a table has no end")
 
     def _values(self, query: str, make: Callable[[tuple[Any, ...]], T]) -> Iterator[T]:
         """What each row means. DamagedError for one that makes no sense, though its page is sound."""
-        with self._errors():
-            found = self._db.execute(query)
-            try:
-                yield from map(make, found)
-            except (ValueError, TypeError, IndexError) as error:
-                raise DamagedError(f"{self.path}: a row makes no sense ({error})") from error
+        try:
+            yield from map(make, self._rows(query))
+        except (ValueError, TypeError, IndexError) as error:
+            raise DamagedError(f"{self.path}: a row makes no sense ({error})") from error
 
     def bans(self, keys: Iterable[Key] | None = None) -> list[Ban]:
         """Every ban that was not lifted or expired when it was last written, or those of (network, jail)."""
@@ -260,19 +259,20 @@ class Database:
 
     def counts(self) -> Iterator[tuple[Network, str, int, Instant]]:
         """For each network and jail how often it was banned, and when last; what a person lifted was none."""
-        yield from self._values(_COUNT_BANS, lambda row: (rows.network_of(row[0]), *row[1:]))
+        yield from self._values(rows.COUNT_BANS, lambda row: (rows.network_of(row[0]), *row[1:]))
 
     def failures(self) -> Iterator[Failure]:
         """Every failure that counted when it was written, oldest first."""
-        query = "SELECT jail,network,at,line FROM failures ORDER BY at"
-        yield from self._values(query, lambda row: Failure(row[0], rows.network_of(row[1]), *row[2:]))
+        query = "SELECT jail,network,at,line FROM failures"
+        # Sorted here, where rows without end are found out.
+        found = self._values(query, lambda row: Failure(row[0], rows.network_of(row[1]), *row[2:]))
+        yield from sorted(found, key=lambda failure: failure.at)
 
     def positions(self) -> dict[str, list[Position]]:
         """How far each content of each log was read; of each log the one that was read last comes first."""
         found: dict[str, list[Position]] = {}
-        for row in self._rows(
-            "SELECT path,inode,offset,head,tail,content FROM positions ORDER BY rowid DESC"
-        ):
+        query = "SELECT path,inode,offset,head,tail,content FROM positions ORDER BY rowid DESC"
+        for row in self._rows(query):
             found.setdefault(row[0], []).append(Position(*row))
         return found
 
@@ -282,10 +282,11 @@ class Database:
 
     def good(self) -> list[Good]:
         """Who logged in from where, the oldest first."""
-        found = self._rows("SELECT network,account,at FROM good ORDER BY at")
-        return [Good(rows.network_of(key), account, at) for key, account, at in found]
+        query = "SELECT network,account,at FROM good"
+        found = self._values(query, lambda row: Good(rows.network_of(row[0]), *row[1:]))
+        return sorted(found, key=lambda good: good.at)
 
     def allowed(self) -> list[Allowed]:
         """The networks that a person allowed, those that ended included."""
-        found = self._rows("SELECT network,at,until,reason FROM allowed")
-        return [Allowed(rows.network_of(key), at, until, reason) for key, at, until, reason in found]
+        query = "SELECT network,at,until,reason FROM allowed"
+        return list(self._values(query, lambda row: Allowed(rows.network_of(row[0]), *row[1:])))

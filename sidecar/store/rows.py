@@ -14,10 +14,19 @@ from sidecar.store.changes import Allowed, Change, Forgotten, Good, Lines, Past,
 _BAN = "network,jail,at,until,origin,reason,failures,count,dry"
 SELECT_STANDING = f"SELECT {_BAN} FROM bans"  # noqa: S608 - only our own names
 SELECT_BANS = f"SELECT {_BAN},(SELECT lines FROM evidence WHERE ban=bans.id) FROM bans"  # noqa: S608
+COUNT_BANS = (
+    "SELECT network, jail, MAX(count), MAX(at) FROM (SELECT network, jail, count, at FROM bans WHERE dry=0"
+    " UNION ALL SELECT network, jail, count, at FROM history"
+    " WHERE why NOT IN ('manual','allowed','protected','replaced')) GROUP BY network, jail"
+)
 _PUT_BAN = (
     f"INSERT INTO bans ({_BAN}) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (network,jail) DO UPDATE SET"  # noqa: S608
     " at=excluded.at, until=excluded.until, origin=excluded.origin, reason=excluded.reason,"
     " failures=excluded.failures, count=excluded.count, dry=excluded.dry RETURNING id"
+)
+_PUT_LINES = (
+    "INSERT OR IGNORE INTO evidence SELECT id,?1 FROM bans"
+    " WHERE network=?2 AND jail=?3 AND (?4 IS NULL OR at=?4)"
 )
 _DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
 
@@ -57,8 +66,8 @@ def write(db: sqlite3.Connection, change: Change) -> None:
         case Ban() | Extended():
             _write_ban(db, change)
         case Lines():
-            query = "INSERT OR IGNORE INTO evidence SELECT id,? FROM bans WHERE network=? AND jail=?"
-            db.execute(query, (_text(change.lines), key_of(change.network), change.jail))
+            key = (key_of(change.network), change.jail, change.at)
+            db.execute(_PUT_LINES, (_text(change.lines), *key))
         case Unban():
             _write_unban(db, change)
         case Past(ban=ban):

@@ -46,6 +46,8 @@ class Running:
         (root / "config/jail.d/test.conf").write_text(text + jails, encoding="utf-8")
         (root / "config/filter.d").symlink_to(SHIPPED / "filter.d")
         self.process: subprocess.Popen[bytes] | None = None
+        # What starts it, as setpriv with its options.
+        self.by: list[str] = []
 
     @property
     def _common(self) -> list[str]:
@@ -60,7 +62,7 @@ class Running:
         """Start it, and wait for nothing."""
         places = ["--state", str(self.state), "--socket", str(self.socket)]
         with (self.root / "service.log").open("ab") as log:
-            command = [str(ZMBAN), *self._common, "run", *places, *options]
+            command = [*self.by, str(ZMBAN), *self._common, "run", *places, *options]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def ready(self) -> None:

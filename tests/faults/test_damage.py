@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from tests.faults.trouble import (
 )
 from tests.kernel.conftest import notifications
 from tests.netns import Namespace
+from tests.store.damaging import realistic
 
 pytestmark = pytest.mark.kernel
 
@@ -111,6 +113,77 @@ def test_where_the_database_is_gone_the_kernel_s_bans_are_taken_back(
     running.stop(signal.SIGKILL)
     running.start()
     assert blackholes(host) == BANNED
+
+
+def test_what_is_taken_back_from_the_kernel_gives_way_to_what_the_log_says_when_it_is_read_again(
+    host: Namespace, running: Running
+) -> None:
+    running.start()
+    running.attack(EVIL)
+    running.attack(OTHER)
+    running.ask("ban", "203.0.113.64/26", "--reason", "research", "--for", "5h")
+    running.stop()
+    (running.state / FILE).unlink()
+    with notifications() as changes:
+        running.start()
+        until(lambda: rows(running, "SELECT count(*) FROM bans") == [(3,)])
+        assert changes() == 0
+    records = {r["network"]: r for r in running.ask("bans")}
+    assert len(records) == len(running.ask("bans"))
+    assert {n: (r["jail"], r["origin"], r["count"]) for n, r in records.items()} == {
+        f"{EVIL}/32": ("smtp", "log", 1),
+        f"{OTHER}/32": ("smtp", "log", 1),
+        "203.0.113.64/26": ("import", "import", 0),
+    }
+    assert all(len(records[f"{n}/32"]["evidence"]) == 2 for n in (EVIL, OTHER))
+    assert running.metric('zmban_bans_active{jail="smtp"}') == 2
+    assert running.metric('zmban_bans_active{jail="import"}') == 1
+    assert running.metric('zmban_bans_total{jail="import",origin="import"}') == 3
+    assert running.metric('zmban_unbans_total{jail="import"}') == 2
+    assert rows(running, "SELECT jail, why, count(*) FROM history GROUP BY 1, 2") == [
+        ("import", "replaced", 2)
+    ]
+    # A stand-in is one after a restart, too.
+    running.stop(signal.SIGKILL)
+    running.start()
+    running.attack("203.0.113.64")
+    until(lambda: len(running.ask("bans", "--contains", "203.0.113.64")) == 2)
+    assert blackholes(host) == {EVIL, OTHER, "203.0.113.64/26", "203.0.113.64"}
+
+
+def test_a_stand_in_gives_way_after_a_restart_in_between(host: Namespace, running: Running) -> None:
+    host.ip("route", "add", "blackhole", EVIL, "table", "2520", "proto", "222")
+    running.start()
+    until(lambda: rows(running, "SELECT jail, count FROM bans") == [("import", 0)])
+    running.stop(signal.SIGKILL)
+    running.start()
+    running.attack(EVIL)
+    until(lambda: rows(running, "SELECT jail, count FROM bans") == [("smtp", 1)])
+    assert blackholes(host) == {EVIL}
+    assert running.metric('zmban_bans_active{jail="import"}') == 0
+
+
+def test_a_halved_database_is_no_reason_to_read_the_logs_later_nor_to_stop_later(
+    host: Namespace, running: Running
+) -> None:
+    bans = realistic(running.state, 20_000)
+    os.truncate(running.state / FILE, (running.state / FILE).stat().st_size // 2)
+    begun = time.monotonic()
+    running.start()
+    running.attack(EVIL)
+    until(lambda: EVIL in blackholes(host))
+    assert time.monotonic() - begun < 15
+    known = {ban.network.address for ban in bans}
+    assert len(blackholes(host) & known) > len(bans) // 5
+    stopping = time.monotonic()
+    assert running.stop() == 0
+    assert time.monotonic() - stopping < 10
+    # What was not read yet is read on.
+    running.start()
+    until(lambda: running.metric('zmban_store_failing{reason="salvage"}') == 0, 120)
+    assert EVIL in blackholes(host)
+    assert "set aside as" in running.ask("status")[0]["store"]
+    assert running.ask("status")[0]["salvage"] == []
 
 
 def test_only_what_is_ours_is_taken_back_from_the_kernel_and_nobody_who_is_protected(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import sqlite3
@@ -16,9 +17,9 @@ from sidecar.model import Ban, Failure, Position
 from sidecar.network import Network
 from sidecar.store import damage, rows
 from sidecar.store.database import FILE, Allowed, Change, DamagedError, Database, Past, Zone
-from sidecar.store.salvage import Salvaged, salvage
+from sidecar.store.repair.salvage import Salvage, Salvaged
 
-PAGE = 4096
+PAGE, PATIENCE = 4096, 60.0
 FIRST = Network.parse("198.18.0.0").value
 BANS = [
     Ban(Network(4, FIRST + n, 32), "smtp", float(n), None, "log", "why", 2, (f"line ü {n} " * 9,), 3)
@@ -29,8 +30,8 @@ FAILURES = [Failure("smtp", Network(6, n << 64, 64), float(n), f"failure {n}") f
 REST: list[Change] = [
     Allowed(BANS[0].network, 1.0, None, "a friend"),
     Zone("/log", 3600.0),
-    Position("/log", 1, 10, b"head", b"tail"),
-    Position("/log", 2, 20, b"head", b"tail"),
+    Position("/log", 1, 10, b"head", b"tail", 1),
+    Position("/log", 2, 20, b"head", b"tail", 2),
 ]
 
 
@@ -64,8 +65,10 @@ def checked(file: Path) -> None:
 
 
 def salvaged(file: Path) -> tuple[Database, Salvaged]:
-    new = Database(file.parent, memory=True)
-    return new, salvage(file, new)
+    new, salvage = Database(file.parent, memory=True), Salvage(file)
+    new.write(salvage.first(PATIENCE))
+    assert salvage.over
+    return new, salvage.found
 
 
 def test_a_whole_database_is_taken_over_row_by_row(file: Path) -> None:
@@ -217,6 +220,34 @@ def test_rows_that_make_no_sense_are_left_out(file: Path) -> None:
     left = [bare(ban) if ban.at == 7 else ban for ban in BANS if ban.at not in (8, 9)]
     assert list(new.bans()) == left
     assert found.broken.keys() == {"bans", "evidence"}
+    new.close()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["failures=-63", "count=99999999999", "at='soon'", "network=x'0720c6120001'", "origin='moon'"]
+)
+def test_a_row_that_would_break_a_start_is_found_out_before(file: Path, wrong: str) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute(f"UPDATE bans SET {wrong} WHERE at=7")
+        db.commit()
+    database = Database(file.parent)
+    with pytest.raises(DamagedError, match="a row of bans makes no sense"):
+        database.check()
+    database.close()
+    new, _ = salvaged(file)
+    assert list(new.bans()) == [ban for ban in BANS if ban.at != 7]
+    new.close()
+
+
+def test_text_that_is_no_utf_8_is_damage_and_not_repeated(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("UPDATE bans SET reason=CAST(x'1b5b33316dff' AS TEXT) WHERE at=7")
+        db.commit()
+    with pytest.raises(DamagedError, match="its text is no UTF-8") as caught:
+        checked(file)
+    assert str(caught.value).isprintable()
+    new, _ = salvaged(file)
+    assert len(new.bans()) == len(BANS)
     new.close()
 
 

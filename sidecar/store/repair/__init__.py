@@ -1,0 +1,1 @@
+"""What can still be read of a damaged database: its pages one by one, without SQLite."""
