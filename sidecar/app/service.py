@@ -167,6 +167,8 @@ class Service:
             self.metrics.kernel_errors.inc()
             _log.error("%s", error)
             return 0
+        finally:
+            self.drift.tell()
         self.metrics.kernel_errors.inc(len(applied.faults))
         return applied.added + applied.removed
 
@@ -189,11 +191,13 @@ class Service:
         if new or ended:
             self.metrics.active(self.table.active)
         if len(banned) > MOST_SINGLE:
+            self.enforcer.mark_due(banned)
             self.later(self.reconcile())
         elif banned and not self.enforcer.suspended:
             failed = sum(n not in self.enforcer.throws for n in banned) - self.enforcer.ban(banned)
             self.metrics.kernel_errors.inc(max(0, failed))
         if ended:
+            self.enforcer.hold(ended)
             self.later(self._let_in(ended))
 
     def later(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -210,7 +214,9 @@ class Service:
     async def _let_in(self, networks: list[Network]) -> None:
         """An unban commits first: after a crash a route too many is repaired, a lost unban is not."""
         await self.ledger.commit()
+        self.enforcer.release(networks)
         if len(networks) > MOST_SINGLE:
+            self.enforcer.mark_due(networks)
             await self.reconcile()
         else:
             self.enforcer.unban([n for n in networks if not self.table.stands(n)])
@@ -253,11 +259,13 @@ class Service:
             self.metrics.ingress_dropped.inc(await to_the_end(self.enforcer.dropped))
         except KernelError as error:
             self.enforcer.missing = (str(error),)
+        self.drift.tell()
         self.metrics.enforced.set(0 if self.enforcer.missing else 1)
 
     async def _reconciled(self) -> None:
         """The first full reconcile once the backlog is read: unknown blackholes of ours go then."""
         await self.logs.caught_up.wait()
+        self.enforcer.forget_unknown()
         await self.reconcile()
         while True:
             await asyncio.sleep(_RECONCILE_SECONDS)
