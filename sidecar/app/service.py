@@ -123,7 +123,7 @@ class Service:
         self.publish(self.table.expire(now))
 
     def protect(self) -> None:
-        """Tell guard and kernel what must never be cut off, and lift the bans that now would; the caller
+        """Tell guard and kernel what must never be cut off. Bans that would do so rest as long; the caller
         reconciles. At the start, after `allow` and `disallow`, and when the host's networks change."""
         protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
         protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
@@ -132,10 +132,11 @@ class Service:
         kernel = self.settings.kernel
         guard = self.judge.guard = Guard(protected, {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
         self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)
-        now = time.time()
-        spared = self.judge.spared()
-        lifted = [u for ban in spared for u in self.table.lift(ban.network, now, "protected", ban.jail)]
-        self.publish(lifted)
+        before = self.table.resting.total()
+        self.enforcer.mark_due(self.table.rest(self.judge.spared()))
+        if (now := self.table.resting.total()) != before:
+            _log.info("%d bans are suspended: their networks are allowed, protected or ignored", now)
+        self.metrics.active(self.table.active, self.table.resting)
 
     async def look_around(self) -> bool:
         """Take over what changed around: a network that came up, a gateway, a container's bridge. Whether
@@ -189,7 +190,7 @@ class Service:
         announce.tell(events)
         self.oddities.hear(events)
         if new or ended:
-            self.metrics.active(self.table.active)
+            self.metrics.active(self.table.active, self.table.resting)
         if len(banned) > MOST_SINGLE:
             self.enforcer.mark_due(banned)
             self.later(self.reconcile())
@@ -240,7 +241,7 @@ class Service:
         while True:
             begun = time.monotonic()
             await self.verify()
-            self.metrics.active(self.table.active)
+            self.metrics.active(self.table.active, self.table.resting)
             self.metrics.database_bytes.set(self.ledger.database.bytes())
             # A million routes take seconds to read: never more than a twentieth of one core.
             await asyncio.sleep(max(_VERIFY_SECONDS, 20 * (time.monotonic() - begun)))
