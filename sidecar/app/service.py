@@ -256,7 +256,7 @@ class Service:
             self.enforcer.missing += self.witnesses.reasons()
             if not self.enforcer.dry:
                 self.enforcer.missing += self.surroundings.whereabouts.missing
-                self.enforcer.doubts += self.surroundings.whereabouts.doubts
+                self.enforcer.doubts += (*self.surroundings.whereabouts.doubts, *self.place.doubts)
             self.metrics.ingress_dropped.inc(await to_the_end(self.enforcer.dropped))
         except KernelError as error:
             self.enforcer.missing = (str(error),)
