@@ -1,8 +1,8 @@
 """One owner of a routing table in a network namespace: who holds the abstract unix socket of its name.
 
 Such names belong to the network namespace, as routes do, and go with their process; however many ask at once,
-the kernel gives one to one of them. Anybody on the host may take one, so that only a holder counts who is root
-or who we are. SO_PEERCRED says so, of whoever listens, and cannot be forged.
+the kernel gives one to one of them. Anybody on the host may take one, so that only a holder counts who is
+root or who we are. SO_PEERCRED says so, of whoever listens, and cannot be forged.
 """
 
 from __future__ import annotations
@@ -53,13 +53,16 @@ class Owner:
         self._socket = held
         self._words = f"{os.getpid()}\t{state}".encode(errors="replace")[:_LONGEST]
         # A thread, for it is asked while the event loop reads a million bans.
-        threading.Thread(target=self._answer, name="owner", daemon=True).start()
+        self._thread = threading.Thread(target=self._answer, name="owner", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Give it back."""
         with contextlib.suppress(OSError):
             # Only this ends the wait of the thread.
             self._socket.shutdown(socket.SHUT_RDWR)
+        # As long as it waits, the kernel keeps the name.
+        self._thread.join(2 * _TIMEOUT)
         self._socket.close()
 
     def _answer(self) -> None:
