@@ -34,8 +34,8 @@ _NEWEST = 8
 class Enforcer:
     """Writes routes, and by `ingress` what drops on the way in: None in a dry run.
 
-    `fast` writes, `bulk` reads whole tables in a thread meanwhile, `remove_all` takes everything of ours out of
-    the kernel, whatever these are. The marker of a suspension is a file, because another process may leave it.
+    `fast` writes, `bulk` reads whole tables in a thread meanwhile, `remove_all` empties the kernel of all
+    of ours, whatever these are. The marker of a suspension is a file: another process may leave it.
     """
 
     def __init__(
