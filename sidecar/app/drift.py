@@ -69,6 +69,11 @@ class Drift:
         """What drops on the way in is as it should be."""
         self._tell("ingress", await to_the_end(self._service.enforcer.keep_ingress))
 
+    def tell(self) -> None:
+        """Count what others changed and is as it should be again; whoever found it, once."""
+        for kind, number in self._service.enforcer.others().items():
+            self._tell(kind, number)
+
     async def check(self) -> None:
         """Look at all of it, as if anything might have happened."""
         await self._take_over()
@@ -81,13 +86,14 @@ class Drift:
             return
         if heard.rules:
             try:
-                self._tell("rule", await to_the_end(enforcer.mend_rules))
+                await to_the_end(enforcer.mend_rules)
             except KernelError as error:
                 _log.error("%s", error)
         if heard.lost or len(heard.routes) > MOST_SINGLE:
-            self._tell("route", await service.reconcile())
+            await service.reconcile()
         else:
-            self._tell("route", enforcer.mend(service.table, heard.routes))
+            enforcer.mend(service.table, heard.routes)
+        self.tell()
         if heard.around and not self._looking:
             self._looking = True
             service.later(self._look())

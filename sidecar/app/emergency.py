@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from sidecar.app import ownership
 from sidecar.app.configuration import directories
 from sidecar.app.enforcer import mark
+from sidecar.kernel import owner
 from sidecar.kernel.ingress import Ingress
 from sidecar.kernel.routes import TABLE, RoutingTable
 from sidecar.model import KernelError, ZmbanError
@@ -54,4 +56,8 @@ def flush(config: Sequence[str], state: Path) -> tuple[int, bool]:
         kernel = load(directories(config)).kernel
     # First the word: a service that starts this very moment must not write again what goes now.
     marked = mark(state)
-    return remove_all(kernel), marked
+    removed = remove_all(kernel)
+    other = owner.holder(ownership.number(kernel))
+    if other is not None and other.counts and other.state != str(state.absolute()):
+        _log.warning("another zmban, %s, writes its routes again: flush it by its own --socket", other)
+    return removed, marked

@@ -7,37 +7,36 @@ import contextlib
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sidecar.app import proof
 from sidecar.app.proof import CANARY, TOLD, Proof
+from sidecar.app.reconciler import Reconciler
 from sidecar.app.threads import to_the_end
 from sidecar.bans.table import BanTable
 from sidecar.kernel.ingress import Ingress, Way
 from sidecar.kernel.listener import Listener
 from sidecar.kernel.plan import Applied, BanBackend, Count
-from sidecar.kernel.reading import Routes
 from sidecar.kernel.routes import RouteKind
 from sidecar.model import KernelError
-from sidecar.network import Network, PrefixSet
+from sidecar.network import Network
 
 _log = logging.getLogger("zmban.kernel")
 
 # More routes than this at once are written in bulk.
 MOST_SINGLE = 1000
 _SUSPENDED = "suspended"
-# So many of the newest bans are asked for at each look.
+# So many of the newest bans are asked for each time.
 _NEWEST = 8
 
 
 class Enforcer:
-    """The one who writes routes, and by `ingress` what drops on the way in: None in a dry run.
+    """Writes routes, and by `ingress` what drops on the way in: None in a dry run.
 
-    `fast` writes single bans while `bulk` may be busy with a reconcile.
-
-    `remove_all` takes everything of ours out of the kernel, whatever the backends are. The marker of a
-    suspension is a file, because another process may leave it: `zmban flush` without a service.
+    `fast` writes, `bulk` reads whole tables in a thread meanwhile, `remove_all` empties the kernel of all
+    of ours, whatever these are. The marker of a suspension is a file: another process may leave it.
     """
 
     def __init__(
@@ -48,20 +47,54 @@ class Enforcer:
         remove_all: Callable[[], int],
         ingress: Ingress | None = None,
     ) -> None:
-        self._fast, self._bulk, self._remove_all, self._ingress = fast, bulk, remove_all, ingress
-        self._marker = state / _SUSPENDED
         self.dry = ingress is None
-        self.throws: set[Network] = set()
+        # What is only remembered is remembered once.
+        self._fast, self._bulk = fast, fast if self.dry else bulk
+        self.routes = Reconciler(fast, self._bulk)
+        self._remove_all, self._ingress = remove_all, ingress
+        self._marker = state / _SUSPENDED
         self.suspended = self._marked
         self.faults: tuple[str, ...] = ()
         self.missing: tuple[str, ...] = ("not verified yet",)
         self.doubts: tuple[str, ...] = ()
         self._unkept: tuple[str, ...] = ()
-        self._changed: dict[Network, bool] | None = None
-        self._unknown: set[Network] = set()
+        # The families whose rule was written, and for each one that was gone again its family.
+        self._rules: set[int] = set()
+        self._lost_rules: list[int] = []
         self._turn = asyncio.Lock()
-        # Held while routes are written in bulk: a flush waits for it, and nothing is written behind it.
+        # Held while rules and what drops on the way in are written: a flush waits for it.
         self._gate = threading.Lock()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether nothing is written until `resume`."""
+        return self.routes.writer.stopped
+
+    @suspended.setter
+    def suspended(self, suspended: bool) -> None:
+        self.routes.writer.stopped = suspended
+
+    @property
+    def throws(self) -> set[Network]:
+        """Who must be reachable, whatever is banned around it; the caller reconciles."""
+        return self.routes.throws
+
+    @throws.setter
+    def throws(self, throws: set[Network]) -> None:
+        self.routes.spare(throws)
+
+    def mark_due(self, networks: Iterable[Network]) -> None:
+        """What should stand on these changes by our own doing; the caller reconciles."""
+        self.routes.writer.due.update(networks)
+
+    def hold(self, networks: Iterable[Network]) -> None:
+        """The bans of these ended: their routes stay as they are until `release`."""
+        self.routes.writer.held.update(networks)
+
+    def release(self, networks: Iterable[Network]) -> None:
+        """That they ended is written down; the caller lets in those that have no throw by now."""
+        self.routes.writer.held.difference_update(networks)
+        self.mark_due(self.throws.intersection(networks))
 
     def ban(self, networks: Iterable[Network]) -> int:
         """Refuse these now; how many the kernel took. Errors are logged: a reconcile comes after them."""
@@ -74,58 +107,44 @@ class Enforcer:
     def _one(self, network: Network, *, wanted: bool) -> bool:
         if self.suspended or network in self.throws or network == CANARY:
             return False
-        if self._changed is not None:
-            # A reconcile runs with an older wish in hand; this is looked at again behind it.
-            self._changed[network] = wanted
-        if wanted and network in self._unknown:
-            # Its route outlived the process that wrote it: writing it anew would open it for a moment.
-            self._unknown.discard(network)
-            return True
         try:
-            if wanted:
-                self._fast.add(network)
-            else:
-                self._fast.remove(network)
+            (self.routes.ban if wanted else self.routes.unban)(network)
         except KernelError as error:
             _log.error("%s %s: %s", "ban" if wanted else "unban", network, error)
             self.faults = (str(error),)
             return False
         return True
 
-    def mend(self, table: BanTable, changed: Mapping[Network, RouteKind | None]) -> int:
+    def mend(self, table: BanTable, changed: Mapping[Network, RouteKind | None]) -> None:
         """Somebody changed these routes of ours, to this kind or (None) to nothing: make good at once what is
-        not as wanted, and say how many that were."""
+        not as wanted."""
         if self.suspended or self._marked:
-            return 0
-        mended = 0
-        for network, kind in changed.items():
-            wanted = self._wish(table, network)
-            if wanted is kind:
-                continue
-            try:
-                if wanted is None:
-                    self._fast.remove(network)
-                else:
-                    self._fast.add(network, wanted)
-                mended += 1
-            except KernelError as error:
-                _log.error("repair of %s: %s", network, error)
-        return mended
+            return
+        try:
+            self.routes.mend(table, changed)
+        except KernelError as error:
+            _log.error("repair of routes: %s", error)
 
-    def _wish(self, table: BanTable, network: Network) -> RouteKind | None:
-        """Which route should stand on exactly this prefix."""
-        if network == CANARY:
-            return RouteKind.BLACKHOLE
-        if network in self.throws and self._bulk.knows_throw:
-            return RouteKind.THROW
-        return RouteKind.BLACKHOLE if network in self._unknown or table.stands(network) else None
+    def others(self) -> Counter[str]:
+        """How many routes and rules of ours others removed or changed since this was asked last; they are as
+        they should be again."""
+        writer = self.routes.writer
+        found = Counter(route=writer.others, rule=len(self._lost_rules))
+        writer.others = 0
+        del self._lost_rules[: found["rule"]]
+        return found
 
-    def mend_rules(self) -> int:
-        """Add the rules of ours that are gone; how many those were. Call it in a thread."""
+    def mend_rules(self) -> None:
+        """Add the rules of ours that are gone. Call it in a thread."""
         with self._gate:
-            if self.suspended or self._marked:
-                return 0
-            return len(self._bulk.ensure_rules())
+            if not (self.suspended or self._marked):
+                self._ensure_rules()
+
+    def _ensure_rules(self) -> None:
+        missing = self._bulk.ensure_rules()
+        # The first time they are not there yet.
+        self._lost_rules += [version for version in missing if version in self._rules]
+        self._rules.update(self._bulk.versions)
 
     def keep_ingress(self) -> int:
         """Drop on the way in what only our rule drops; how many rules somebody had removed. In a thread."""
@@ -159,93 +178,77 @@ class Enforcer:
     def _marked(self) -> bool:
         return os.access(self._marker, os.F_OK)  # Not where it cannot be told.
 
-    def wanted(self, table: BanTable) -> dict[Network, RouteKind]:
-        """One route per prefix; throw wins, but over the canary."""
-        routes = dict.fromkeys(table.refused(), RouteKind.BLACKHOLE)
-        if self._bulk.knows_throw:
-            routes.update(dict.fromkeys(self.throws, RouteKind.THROW))
-        routes[CANARY] = RouteKind.BLACKHOLE
-        return routes
-
     async def reconcile(self, table: BanTable, *, keep_unknown: bool = False) -> Applied:
         """Write the difference between table and kernel, rules included; one at a time.
 
-        `keep_unknown` leaves blackholes of ours that the table does not know: after a crash they may be
-        bans whose lines are still to be read again.
+        `keep_unknown`, at the start, leaves blackholes of ours that the table does not know, until
+        `forget_unknown`: after a crash they may be bans whose lines are still to be read again.
         """
         async with self._turn:
+            await to_the_end(self._heed_marker)
             if self.suspended:
                 return Applied()
-            wanted = self.wanted(table)
-            self._changed = {}
-            try:
-                applied = await to_the_end(self._reconcile, wanted, keep_unknown)
-                if self._changed:
-                    self._settle(await to_the_end(self._bulk.present))
-            finally:
-                self._changed = None
-        self.faults = tuple(str(fault) for fault in applied.faults)
-        for fault in applied.faults[:10]:
+            made = await self.routes.make_good(table, keep_unknown=keep_unknown)
+            await to_the_end(self._heed_marker)
+        faults = tuple(made.faults)
+        self.faults = tuple(map(str, faults))
+        for fault in faults[:10]:
             _log.error("route: %s", fault)
-        return applied
+        return Applied(added=made.written, faults=faults)
 
-    def _settle(self, present: Mapping[Network, RouteKind]) -> None:
-        """What was decided while a reconcile ran, and was undone by it, is written again."""
-        changed, self._changed = self._changed or {}, None
-        for network, stands in changed.items():
-            if stands != (present.get(network) is RouteKind.BLACKHOLE):
-                self._one(network, wanted=stands)
+    def forget_unknown(self) -> None:
+        """Whatever was banned before is known again: the rest is nobody's; the caller reconciles."""
+        self.routes.forget_unknown()
 
-    def _reconcile(self, wanted: Routes, keep_unknown: bool) -> Applied:
+    def _heed_marker(self) -> None:
+        """Another process may have flushed meanwhile: its word counts. Else our rules stand. In a thread."""
         with self._gate:
             if self._marked:
-                self.suspended = True
-                return Applied()
-            self._bulk.ensure_rules()
-            protected = PrefixSet(self.throws if keep_unknown else ())
-            keep = (lambda network: protected.covering(network) is None) if keep_unknown else None
-            applied = self._bulk.reconcile(wanted, keep)
-            self._unknown = set(applied.kept)
-            if self._marked:
-                # Another process flushed meanwhile: its word counts.
-                self._leave()
-                self.suspended = True
-            return applied
+                if not self.suspended:
+                    self.suspended = True
+                    self._leave()
+            elif not self.suspended:
+                self._ensure_rules()
 
     async def verify(self, table: BanTable) -> dict[int, Count]:
-        """Read the kernel, and ask it for the way to some who are banned: `missing` says afterwards why bans
-        are not enforced, empty if they are, and `doubts` what else is not as it should be. Returns what
-        stands, per family. KernelError where the kernel cannot be read."""
-        wanted = self.wanted(table)
-        seen = await to_the_end(self._look, wanted, table.newest(_NEWEST))
-        self.doubts = () if self.dry else (*seen.doubts(), *self._unkept)
+        """Read the kernel, make good what is missing, and ask it for the way to some who are banned.
+
+        `missing` says afterwards why bans are not enforced, empty if they are; `doubts` what else is wrong.
+        Returns what stands, per family. KernelError where the kernel cannot be read.
+        """
+        await to_the_end(self._heed_marker)
+        # What another reconcile is writing is not there yet.
+        looks_on = self.dry or self.suspended or self._turn.locked()
+        if looks_on:
+            wanted = self.routes.wanted(table)
+            absent = set((await to_the_end(self._bulk.differs, wanted)).add)
+            told = absent & {CANARY}
+        else:
+            async with self._turn:
+                made = await self.routes.make_good(table)
+            wanted, absent = dict(made.wanted), made.wanted.keys() & made.refused.keys()
+            told = {network for network in absent if self.routes.wish(table, network) is not None}
+        present = {n: kind for n, kind in wanted.items() if n not in absent} if absent else wanted
+        seen = await to_the_end(proof.look, self._bulk, present, table.newest(_NEWEST), self.throws)
+        self.doubts = () if self.dry else (*seen.doubts(self.throws), *self._unkept)
         if self.dry:
             self.missing = ("dry run",)
         elif self.suspended:
             self.missing = ("suspended by flush; zmban resume",)
         else:
-            self.missing = tuple(self._reasons(table, seen, len(wanted)))
+            self.missing = tuple(self._reasons(table, seen, told, len(wanted)))
         return seen.counts
 
-    def _reasons(self, table: BanTable, seen: Proof, wanted: int) -> Iterator[str]:
+    def _reasons(self, table: BanTable, seen: Proof, absent: set[Network], wanted: int) -> Iterator[str]:
         for version in self._bulk.versions:
             if version not in seen.rules:
                 yield f"no rule for IPv{version} leads to our table"
-        if CANARY in seen.change.add:
+        if CANARY in absent:
             yield f"the canary route {CANARY} is missing"
-        # What is being written is not there yet.
-        absent = sum(self._wish(table, n) is kind for n, kind in seen.change.add.items())
-        if absent and not self._turn.locked():
-            yield f"{absent} of {wanted} routes are missing"
+        if absent:
+            yield f"{len(absent)} of {wanted} routes are missing"
         # Who was let in meanwhile may be reached.
         yield from [why for network, why in seen.let_in if network == CANARY or table.stands(network)][:TOLD]
-
-    def _look(self, wanted: Routes, newest: Iterable[Network]) -> Proof:
-        if not self.suspended and self._marked:
-            with self._gate:
-                self.suspended = True
-                self._leave()
-        return proof.look(self._bulk, wanted, newest, self.throws)
 
     def can_write(self) -> bool:
         """Whether the kernel lets us; asks, and changes nothing."""
@@ -253,17 +256,19 @@ class Enforcer:
 
     def present(self) -> Mapping[Network, RouteKind]:
         """Our routes, read from the kernel. Takes a second for a million: call it in a thread."""
-        return {} if self.dry else self._bulk.present()
+        return {} if self.dry else self.routes.present()
 
     def suspend(self) -> int:
         """Everything of ours out of the kernel, and nothing written until `resume`, over restarts."""
-        self.suspended = True
         mark(self._marker.parent)
+        self.suspended = True
         with self._gate:
             return self._leave()
 
     def _leave(self) -> int:
         """Everything of ours out of the kernel; how many routes that were."""
+        self.routes.forget_unknown()
+        self._rules.clear()
         self._let_all_in()
         return self._remove_all()
 

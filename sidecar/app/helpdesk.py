@@ -27,7 +27,8 @@ async def explain(service: Service, subject: str) -> dict[str, Any]:
     bans = await to_the_end(lambda: list(service.ledger.database.bans(keys))) if keys else []
     protected, known = list(_protecting(service, network)), list(_speaking(service, network))
     failures = list(_failures(service, network))
-    verdict = "banned" if bans else "protected" if protected else "failing" if failures else "not banned"
+    enforced = [ban for ban in bans if not service.table.rests(ban.network, ban.jail)]
+    verdict = "banned" if enforced else "protected" if protected else "failing" if failures else "not banned"
     return _record(subject, verdict, bans, failures, protected + known)
 
 

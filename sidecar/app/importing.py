@@ -23,7 +23,8 @@ from sidecar.serve.control import RefusedError
 from sidecar.store.database import Change, Database, Ended, Key, Past
 from sidecar.store.entry import LIST
 
-# Why a ban that had not reached its end was ended here: by a person, or by what a person wrote down.
+# Why a ban that had not reached its end was ended here: by a person; by what a person wrote down, in earlier
+# versions.
 _LIFTED = {"manual", "allowed", "protected"}
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 # A calendar has to show it: up to the year 9999.
@@ -187,8 +188,8 @@ def into_state(
 ) -> list[dict[str, Any]]:
     """Take over bans in the database of a service that does not run, as one transaction: all or nothing.
 
-    What no host may ban is refused here; whom this host must not cut off, only the service knows, and lifts
-    their bans when it starts. ConfigError where a zmban works with this state.
+    What no host may ban is refused here; whom this host must not cut off, only the service knows, and does
+    not enforce their bans. ConfigError where a zmban works with this state.
     """
     answers: list[dict[str, Any]] = []
     with claimed(state):

@@ -224,13 +224,13 @@ class Judge:
             self.history.add(network, spec.name, count, at)
         return (event or Spent(spec.name, network),)
 
-    def spared(self) -> list[Ban]:
-        """The bans of the table that would not be made any more: of whom nobody may ban, or of whom the jail
-        that made it from its log ignores."""
+    def spared(self) -> list[tuple[Network, str]]:
+        """Network and jail of the bans of the table that would not be made now: of whom nobody may ban, or of
+        whom the jail that made it from its log ignores."""
         ignored = (network for court in self.courts.values() for network in court.ignored)
         found = PrefixSet({*self.guard.throws(), *ignored}).those_covered(self.table.networks())
         bans = [ban for network in found for ban in self.table.all_of(network)]
-        return [ban for ban in bans if self.spares(ban)]
+        return [(ban.network, ban.jail) for ban in bans if self.spares(ban)]
 
     def spares(self, ban: Ban) -> bool:
         """Whether nobody may ban whom it bans, or the jail that made it from its log ignores him."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from sidecar.app import check
+from sidecar.app import check, ownership
 from sidecar.app.configuration import Loaded
 from sidecar.app.place import Place
 from sidecar.app.service import Service
@@ -28,8 +28,9 @@ async def serve(loaded: Loaded, state: Path, socket: Path, *, dry_run: bool, lis
     from sidecar.serve import control
 
     control.claim(socket)
-    with claimed(state):
-        service = Service(loaded, Place(state, dry_run))
+    with claimed(state), contextlib.ExitStack() as owned:
+        doubts = await ownership.take(owned, loaded.settings.kernel, state, dry_run=dry_run)
+        service = Service(loaded, Place(state, dry_run, doubts))
         if not service.enforcer.can_write():
             raise NoNetAdmin
         for fault in check.surroundings(loaded):

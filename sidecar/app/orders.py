@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import FiniteFloat, validate_call
 
-from sidecar.app import helpdesk, importing, state
+from sidecar.app import allowing, helpdesk, importing, state
 from sidecar.app.proposals import covers
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
@@ -22,8 +22,9 @@ from sidecar.store.database import Allowed, Forgotten
 MANUAL = "manual"
 
 
-def record(ban: Ban, present: Mapping[Network, RouteKind]) -> dict[str, Any]:
-    """A ban as the object that contract.md names for `bans --jsonl`; `present` is what the kernel holds."""
+def record(ban: Ban, present: Mapping[Network, RouteKind], suspended: str | None = None) -> dict[str, Any]:
+    """A ban as the object that contract.md names for `bans --jsonl`; `present` is what the kernel holds,
+    `suspended` why it is not enforced for now."""
     return {
         "network": str(ban.network),
         "jail": ban.jail,
@@ -32,7 +33,8 @@ def record(ban: Ban, present: Mapping[Network, RouteKind]) -> dict[str, Any]:
         "count": ban.times,
         "origin": ban.origin,
         "reason": ban.reason,
-        "enforced": not ban.dry and present.get(ban.network) is RouteKind.BLACKHOLE,
+        "enforced": not (ban.dry or suspended) and present.get(ban.network) is RouteKind.BLACKHOLE,
+        "suspended": suspended,
         "dry": ban.dry,
         "failures": ban.failures,
         "evidence": list(ban.evidence),
@@ -138,34 +140,42 @@ class Orders:
         return lifted
 
     async def allow(
-        self, networks: list[str], reason: str, until: FiniteFloat | None = None
+        self, networks: list[str], reason: str, until: FiniteFloat | None = None, force: bool = False
     ) -> list[dict[str, Any]]:
-        """Never ban these until then; what is banned inside them is lifted."""
+        """Never ban these until then, with `force` also what is wider than may be banned; the bans inside are
+        not enforced as long."""
         service, now = self._service, time.time()
+        widest = service.judge.guard.widest
 
         def one(network: Network) -> dict[str, Any]:
+            wide = network.length < widest[network.version]
+            covered = {"covers": allowing.preview(service, network)} if wide else {}
+            if wide and not force:
+                return {"result": "refused", "reason": "too-wide", **covered}
             allowed = service.allowed[network] = Allowed(network, now, until, reason)
             service.ledger.add([allowed])
-            lifted = [u for n in service.table.inside(network) for u in service.table.lift(n, now, "allowed")]
-            service.publish(lifted)
-            return {"result": "allowed", "lifted": len(lifted)}
+            return {"result": "allowed", "suspended": allowing.bans_inside(service, network), **covered}
 
         answers = _each(networks, one)
         await self._protected_anew()
         return answers
 
     async def disallow(self, networks: list[str]) -> list[dict[str, Any]]:
-        """End what `allow` began."""
+        """End what `allow` began; the bans inside are enforced again."""
         service = self._service
 
         def one(network: Network) -> dict[str, Any]:
-            if service.allowed.pop(network, None) is None:
-                return {"result": "not-allowed"}
-            service.ledger.add([Allowed(network, 0.0, 0.0, "ended")])
-            return {"result": "disallowed"}
+            known = service.allowed.pop(network, None) is not None
+            if known:
+                service.ledger.add([Allowed(network, 0.0, 0.0, "ended")])
+            wider = allowing.still_allowed(service, network)
+            return {"result": "disallowed" if known else "not-allowed", "still_covered_by": wider}
 
         answers = _each(networks, one)
         await self._protected_anew()
+        for answer in answers:
+            if answer["result"] == "disallowed":
+                answer["enforced"] = allowing.enforced_inside(service, Network.parse(answer["network"]))
         return answers
 
     async def _protected_anew(self) -> None:
@@ -184,10 +194,12 @@ class Orders:
         failed = await service.ledger.commit()
         bans = list(service.table) if failed else None
 
+        why = allowing.suspended(service)
+
         def records() -> list[dict[str, Any]]:
             present = service.enforcer.present()
             found = bans or service.ledger.database.bans(keys)
-            return [record(ban, present) for ban in selected(found, jail, contains)]
+            return [record(ban, present, why(ban)) for ban in selected(found, jail, contains)]
 
         return await to_the_end(records)
 

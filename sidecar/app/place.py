@@ -15,10 +15,11 @@ from sidecar.settings import Settings
 
 @dataclass(frozen=True)
 class Place:
-    """Where this service keeps its state, and whether it only looks on."""
+    """Where this service keeps its state, whether it only looks on, and what is doubtful about its place."""
 
     state: Path
     dry_run: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 def backend(settings: Settings, *, dry: bool) -> BanBackend:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from sidecar.kernel.ingress import STRANGERS
-from sidecar.kernel.plan import BanBackend, Count, Difference, count
+from sidecar.kernel.plan import BanBackend, Count, count
 from sidecar.kernel.reading import Routes
 from sidecar.kernel.routes import RouteKind
 from sidecar.network import BITS, Network, Ranges
@@ -27,42 +27,37 @@ _LINK_LOCAL = Network.parse("fe80::/10")
 class Proof:
     """What one look at the kernel brought.
 
-    `change` is what a reconcile would write, `counts` what stands, `rules` the families whose packets are led
-    to our table. `let_in` are banned networks to which there is a way all the same, each with a sentence.
+    `counts` is what stands, `rules` the families whose packets are led to our table. `let_in` are banned
+    networks to which there is a way all the same, each with a sentence.
     `silent` are families in which the kernel knows no way to anybody: there, that it knows none to the banned
     proves nothing. `shut_out` must be reachable and are refused by a route that is not ours.
     """
 
-    change: Difference
     counts: dict[int, Count]
     rules: tuple[int, ...]
     let_in: list[tuple[Network, str]]
     silent: tuple[int, ...]
     shut_out: tuple[Network, ...]
 
-    def doubts(self) -> Iterator[str]:
-        """What leaves bans standing and is wrong all the same."""
+    def doubts(self, spared: Collection[Network]) -> Iterator[str]:
+        """What leaves bans standing and is wrong all the same; `spared` is who must be reachable by now."""
         for version in self.silent:
             yield f"the kernel knows a way to nobody in IPv{version}: its refusals prove nothing"
-        for network in self.shut_out[:TOLD]:
+        for network in [n for n in self.shut_out if n in spared][:TOLD]:
             yield f"{network} must be reachable, and a route that is not zmban's refuses it"
 
 
 def look(
-    backend: BanBackend, wanted: Routes, newest: Iterable[Network], spared: Collection[Network]
+    backend: BanBackend, present: Routes, newest: Iterable[Network], spared: Collection[Network]
 ) -> Proof:
-    """Read the table and ask for the ways; takes a second for a million routes. KernelError.
+    """Ask for the ways; takes a second for a million routes. KernelError.
 
-    `newest` are bans that should be among those asked for, `spared` who must be reachable.
+    `present` is what stands, `newest` are bans that should be among those asked for, `spared` who must be
+    reachable.
     """
-    change = backend.differs(wanted)
-    present = wanted
-    if change:
-        present = {n: kind for n, kind in {**wanted, **change.remove}.items() if n not in change.add}
     asked = dict.fromkeys([CANARY, *newest, *_some(present)])
     kept = list(_some(spared))
     return Proof(
-        change,
         count(present),
         backend.rules_present(),
         list(_let_in(backend, asked, present, Ranges(spared))),

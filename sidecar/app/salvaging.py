@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.app import notes
 from sidecar.app.threads import to_the_end
-from sidecar.model import Ban, Event, Failure, StoreError, Unban
+from sidecar.model import Ban, Failure, StoreError, Unban
 from sidecar.store import damage
 from sidecar.store.changes import Ended, Good, Key, Lines
 from sidecar.store.database import FILE, Allowed, Change, DamagedError, Past, Zone
@@ -96,15 +96,13 @@ class Salvaging:
 
     def _bans(self, bans: Iterable[Ban], known: dict[Key, list[Ended]]) -> None:
         service, now = self._service, time.time()
-        events: list[Event] = []
+        events: list[Ban | Extended] = []
         for ban in bans:
             ended = known.get((ban.network, ban.jail), [])
             if any(one.why in _LIFTED and one.ended > ban.at for one in ended):
                 continue
-            over = ban.until is not None and ban.until <= now
-            if over or service.judge.spares(ban):
-                end, why = (ban.until or now, "expired") if over else (now, "protected")
-                self._past([Past(ban, end, why)] if not ban.dry else [], known)
+            if ban.until is not None and ban.until <= now:
+                self._past([Past(ban, ban.until, "expired")] if not ban.dry else [], known)
                 # Its end is known now.
                 service.publish(service.table.give_way(ban.network, now))
                 continue
@@ -114,6 +112,8 @@ class Salvaging:
             if event is not None:
                 events.append(event)
             self._grow(ban)
+        if any(service.judge.spares(event if isinstance(event, Ban) else event.ban) for event in events):
+            service.suspend_spared()
         service.publish(events, again=True)
 
     def _past(self, past: Iterable[Past], known: dict[Key, list[Ended]]) -> None:

@@ -125,7 +125,7 @@ class Service:
         self.publish(self.table.expire(now))
 
     def protect(self) -> None:
-        """Tell guard and kernel what must never be cut off, and lift the bans that now would; the caller
+        """Tell guard and kernel what must never be cut off. Bans that would do so rest as long; the caller
         reconciles. At the start, after `allow` and `disallow`, and when the host's networks change."""
         protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
         protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
@@ -134,10 +134,15 @@ class Service:
         kernel = self.settings.kernel
         guard = self.judge.guard = Guard(protected, {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
         self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)
-        now = time.time()
-        spared = self.judge.spared()
-        lifted = [u for ban in spared for u in self.table.lift(ban.network, now, "protected", ban.jail)]
-        self.publish(lifted)
+        before = self.table.resting.total()
+        self.suspend_spared()
+        if (now := self.table.resting.total()) != before:
+            _log.info("%d bans are suspended: their networks are allowed, protected or ignored", now)
+        self.metrics.active(self.table.active, self.table.resting)
+
+    def suspend_spared(self) -> None:
+        """The bans of whom nobody may ban rest, and no others do; the caller reconciles."""
+        self.enforcer.mark_due(self.table.rest(self.judge.spared()))
 
     async def look_around(self) -> bool:
         """Take over what changed around: a network that came up, a gateway, a container's bridge. Whether
@@ -169,6 +174,8 @@ class Service:
             self.metrics.kernel_errors.inc()
             _log.error("%s", error)
             return 0
+        finally:
+            self.drift.tell()
         self.metrics.kernel_errors.inc(len(applied.faults))
         return applied.added + applied.removed
 
@@ -178,7 +185,7 @@ class Service:
         events = list(events)
         new = Counter(e.network for e in events if isinstance(e, Ban) and not e.dry)
         # One that another reason refuses already has its route; writing it anew would open it for a moment.
-        banned = [network for network, times in new.items() if self.table.reasons(network) <= times]
+        banned = [network for network, times in new.items() if 0 < self.table.reasons(network) <= times]
         known = {
             e.network for e in events if isinstance(e, Ban) and not e.dry and (again or e.origin == "log")
         }
@@ -196,13 +203,15 @@ class Service:
         announce.tell(told)
         self.oddities.hear(events)
         if new or ended:
-            self.metrics.active(self.table.active)
+            self.metrics.active(self.table.active, self.table.resting)
         if len(banned) > MOST_SINGLE:
+            self.enforcer.mark_due(banned)
             self.later(self.reconcile())
         elif banned and not self.enforcer.suspended:
             failed = sum(n not in self.enforcer.throws for n in banned) - self.enforcer.ban(banned)
             self.metrics.kernel_errors.inc(max(0, failed))
         if ended:
+            self.enforcer.hold(ended)
             self.later(self._let_in(ended))
 
     def later(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -219,7 +228,9 @@ class Service:
     async def _let_in(self, networks: list[Network]) -> None:
         """An unban commits first: after a crash a route too many is repaired, a lost unban is not."""
         await self.ledger.commit()
+        self.enforcer.release(networks)
         if len(networks) > MOST_SINGLE:
+            self.enforcer.mark_due(networks)
             await self.reconcile()
         else:
             self.enforcer.unban([n for n in networks if not self.table.stands(n)])
@@ -244,7 +255,7 @@ class Service:
         while True:
             begun = time.monotonic()
             await self.verify()
-            self.metrics.active(self.table.active)
+            self.metrics.active(self.table.active, self.table.resting)
             self.metrics.database_bytes.set(self.ledger.database.bytes())
             # A million routes take seconds to read: never more than a twentieth of one core.
             await asyncio.sleep(max(_VERIFY_SECONDS, 20 * (time.monotonic() - begun)))
@@ -259,15 +270,17 @@ class Service:
             self.enforcer.missing += self.witnesses.reasons()
             if not self.enforcer.dry:
                 self.enforcer.missing += self.surroundings.whereabouts.missing
-                self.enforcer.doubts += self.surroundings.whereabouts.doubts
+                self.enforcer.doubts += (*self.surroundings.whereabouts.doubts, *self.place.doubts)
             self.metrics.ingress_dropped.inc(await to_the_end(self.enforcer.dropped))
         except KernelError as error:
             self.enforcer.missing = (str(error),)
+        self.drift.tell()
         self.metrics.enforced.set(0 if self.enforcer.missing else 1)
 
     async def _reconciled(self) -> None:
         """The first full reconcile once the backlog is read: unknown blackholes of ours go then."""
         await self.logs.caught_up.wait()
+        self.enforcer.forget_unknown()
         await self.reconcile()
         while True:
             await asyncio.sleep(_RECONCILE_SECONDS)

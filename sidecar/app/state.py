@@ -30,6 +30,7 @@ async def of(service: Service) -> dict[str, Any]:
         "ready": not service.ready(),
         "not_ready_because": service.ready(),
         "networks_banned": len(service.table),
+        "bans_suspended": service.table.resting.total(),
         "proposals": await _proposals(service),
         "spread": _spread(service),
         "known_good": len(service.judge.known),

@@ -16,7 +16,8 @@ class BanTable:
     """The bans, each keyed by (network, jail). Changes return the events that tell of them.
 
     A million stand for years: each is 28 bytes here, and its lines of evidence are not kept (the database
-    does). `active` counts the bans of each jail.
+    does). A ban that rests stands, and is not enforced for now. `active` counts the bans of each jail that do
+    not rest, `resting` those that do.
     """
 
     def __init__(self, bans: Iterable[Ban] = ()) -> None:
@@ -26,7 +27,10 @@ class BanTable:
         # Version and length of every network that ever had a ban here: few.
         self._lengths: set[tuple[int, int]] = set()
         self._deadlines = Deadlines(self._dues)
+        # Of each network the jails whose bans rest: few, but where a wide network is allowed.
+        self._rests: dict[Network, frozenset[str]] = {}
         self.active: Counter[str] = Counter()
+        self.resting: Counter[str] = Counter()
         for ban in bans:
             self._put(ban)
 
@@ -78,7 +82,12 @@ class BanTable:
                 self._bans[network] = rest
             else:
                 del self._bans[network]
-        self.active.subtract(lifted)
+        for name in lifted:
+            (self.resting if self.rests(network, name) else self.active).subtract((name,))
+        if network in self._rests and (still := self._rests[network].difference(lifted)):
+            self._rests[network] = still
+        else:
+            self._rests.pop(network, None)
         return [Unban(network, name, now, reason) for name in lifted]
 
     def give_way(self, network: Network, now: Instant) -> list[Unban]:
@@ -110,11 +119,36 @@ class BanTable:
             for due in self._dues(network):
                 self._deadlines.add(due, network)
 
+    def rest(self, bans: Iterable[tuple[Network, str]]) -> set[Network]:
+        """Of all bans exactly these (network, jail) rest from now on. Returns the networks that the kernel
+        should refuse by that, or no more."""
+        rests: dict[Network, frozenset[str]] = {}
+        alike: dict[frozenset[str], frozenset[str]] = {}
+        for network, jail in bans:
+            jails = rests.get(network, frozenset()) | {jail}
+            rests[network] = alike.setdefault(jails, jails)
+        before, concerned = self._rests, self._rests.keys() | rests.keys()
+        changed = [n for n in concerned if before.get(n) != rests.get(n)]
+        stood = [self.stands(network) for network in changed]
+        for each, sign in ((before, 1), (rests, -1)):
+            counted = Counter(jail for jails in each.values() for jail in jails)
+            for jail, number in counted.items():
+                self.active[jail] += sign * number
+                self.resting[jail] -= sign * number
+        self._rests = rests
+        return {n for n, was in zip(changed, stood, strict=True) if self.stands(n) != was}
+
+    def rests(self, network: Network, jail: str) -> bool:
+        """Whether this ban is not enforced for now."""
+        return jail in self._rests.get(network, ())
+
     def refused(self) -> Iterable[Network]:
-        """Every network that the kernel should refuse: those with a reason that is no dry run."""
-        if not self._packing.any_dry:
-            return self._bans.keys()
-        return (network for network in self._bans if self.stands(network))
+        """Every network that the kernel should refuse: those with a reason that is awake and no dry run."""
+        if self._packing.any_dry:
+            return (network for network in self._bans if self.stands(network))
+        if self._rests:
+            return (n for n in self._bans if n not in self._rests or self.stands(n))
+        return self._bans.keys()
 
     def newest(self, count: int) -> list[Network]:
         """Of the networks that have bans, those that had none last."""
@@ -122,16 +156,22 @@ class BanTable:
 
     def stands(self, network: Network) -> bool:
         """Whether exactly this network should be refused by the kernel."""
-        return self.reasons(network) > 0
+        if self._packing.any_dry or network in self._rests:
+            return self.reasons(network) > 0
+        return network in self._bans
 
     def reasons(self, network: Network) -> int:
         """How many reasons stand for exactly this network to be refused by the kernel."""
-        return sum(not one.dry for one in self._read(network))
+        return sum(1 for _ in self._refusing(network))
+
+    def _refusing(self, network: Network) -> Iterator[Standing]:
+        resting = self._rests.get(network, ())
+        return (one for one in self._read(network) if not one.dry and one.jail not in resting)
 
     def refused_since(self, network: Network) -> Instant | None:
         """When the first ban began that refuses all of this network, by itself or by a wider one."""
-        reasons = (one for n in self._around(network) for one in self._read(n))
-        return min((one.at for one in reasons if not one.dry), default=None)
+        reasons = (one for n in self._around(network) for one in self._refusing(n))
+        return min((one.at for one in reasons), default=None)
 
     def _around(self, network: Network) -> list[Network]:
         """Those that may have a ban which covers this network, the most specific first."""

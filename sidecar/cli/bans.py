@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sidecar.app import orders
+from sidecar.app import allowing, orders
 from sidecar.cli import UnavailableError
 from sidecar.cli.output import emit, json_options, moment, printable, table
 from sidecar.cli.places import socket_option, state_option
@@ -48,15 +50,21 @@ def bans(
         for r in records
     ]
     table(("network", "jail", "since", "until", "enforced", "reason"), rows, f"{len(rows)} bans")
-    if any(not (r["enforced"] or r["dry"]) for r in records):
+    for why, number in Counter(r["suspended"] for r in records if r["suspended"]).most_common(_MOST_REASONS):
+        click.echo(f"suspended: {number}, {printable(why)}")
+    if any(not (r["enforced"] or r["dry"] or r["suspended"]) for r in records):
         for reason in (control.ask(socket, "status") or _NO_SERVICE)["not_enforced_because"]:
             click.echo(f"not enforced: {printable(reason)}")
 
 
+# Of reasons why bans are suspended, so many are told.
+_MOST_REASONS = 10
 _NO_SERVICE = {"not_enforced_because": ["no service runs"]}
 
 
 def _enforced(record: dict[str, Any]) -> str:
+    if record["suspended"]:
+        return "suspended"
     return "dry run" if record["dry"] else "yes" if record["enforced"] else "NO"
 
 
@@ -70,10 +78,11 @@ def _offline(
     database = Database(state, read_only=True)
     try:
         found = orders.selected(database.bans(), jail, contains)
+        allowed = [a for a in database.allowed() if a.until is None or a.until > time.time()]
     finally:
         database.close()
     present = _present(config)
-    return [orders.record(ban, present) for ban in found]
+    return [orders.record(ban, present, allowing.by_person(allowed, ban.network)) for ban in found]
 
 
 def _present(config: Sequence[str]) -> Mapping[Network, Any]:

@@ -30,7 +30,7 @@ def _report(answers: list[dict[str, Any]], *, as_json: bool, jsonl: bool) -> Non
     else:
         for one in answers:
             extra = f" ({one['reason']})" if one["result"] == "refused" else ""
-            extra += _preview(one)
+            extra += _preview(one) + _bans(one)
             wider = one.get("still_covered_by")
             extra += f"; still covered by {', '.join(wider)}" if wider else ""
             click.echo(f"{one['network']}: {one['result']}{extra}", err=one["result"] == "refused")
@@ -44,12 +44,23 @@ def _preview(answer: dict[str, Any]) -> str:
         return ""
     covers = answer["covers"]
     text = f": {covers['addresses']:,} addresses, {covers['bans']} bans that stand"
+    refused = answer["result"] == "refused"
+    if "kept_reachable" not in covers:
+        return text + ("; --force allows it, and suspends them as long" if refused else "")
     text += f", {covers['kept_reachable']} networks in it are kept reachable"
     if covers["good_logins"]:
         text += f", {covers['good_logins']} addresses from which somebody logged in lately"
     if covers["delivered_to"]:
         text += f", {covers['delivered_to']} mail servers that we deal with"
-    return text + ("; --force bans it" if answer["result"] == "refused" else "")
+    return text + ("; --force bans it" if refused else "")
+
+
+def _bans(answer: dict[str, Any]) -> str:
+    """What becomes of the bans inside a network that is allowed, or no more."""
+    if number := answer.get("suspended"):
+        return f"; {number} bans inside are suspended as long"
+    number = answer.get("enforced")
+    return f"; {number} bans inside are enforced again" if number else ""
 
 
 def _evidence(source: str | None) -> list[str]:
@@ -109,13 +120,21 @@ def unban(networks: tuple[str, ...], jail: str | None, socket: Path, as_json: bo
 @_networks
 @_reason
 @_for
+@click.option("--force", is_flag=True, help="Allow also what is wider than [kernel] widest_ipv4 or _ipv6.")
 @socket_option
 @json_options
 def allow(
-    networks: tuple[str, ...], reason: str, duration: str | None, socket: Path, as_json: bool, jsonl: bool
+    networks: tuple[str, ...],
+    reason: str,
+    duration: str | None,
+    force: bool,
+    socket: Path,
+    as_json: bool,
+    jsonl: bool,
 ) -> None:
     """Never ban these until then (an announced security test, a customer on the telephone)."""
-    answers = ask(socket, "allow", networks=list(networks), reason=reason, until=until(duration))
+    end = until(duration)
+    answers = ask(socket, "allow", networks=list(networks), reason=reason, until=end, force=force)
     _report(answers, as_json=as_json, jsonl=jsonl)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Sequence
+
 from sidecar.kernel.codec import RouteKind
 from sidecar.kernel.plan import Applied, Difference, Keep, difference
 from sidecar.kernel.reading import Routes
@@ -47,6 +50,20 @@ class DryRunTable:
     def remove(self, network: Network) -> None:
         """Forget the route on exactly this prefix."""
         self._routes.pop(network, None)
+
+    def write(self, kind: RouteKind, networks: Sequence[Network]) -> dict[Network, int]:
+        """Remember these; EEXIST for each that has a route."""
+        codes = {network: errno.EEXIST for network in networks if network in self._routes}
+        self._routes.update((network, kind) for network in networks if network not in codes)
+        return codes
+
+    def erase(self, kind: RouteKind, networks: Sequence[Network]) -> dict[Network, int]:
+        """Forget these of this kind; ESRCH for each that had no such route."""
+        codes = {network: errno.ESRCH for network in networks if self._routes.get(network) is not kind}
+        for network in networks:
+            if network not in codes:
+                del self._routes[network]
+        return codes
 
     def ensure_rules(self) -> tuple[int, ...]:
         """The families whose rule was missing; none is afterwards."""

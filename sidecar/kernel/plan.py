@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from operator import itemgetter
+from typing import NamedTuple, Protocol, TypeAlias
 
 from sidecar.kernel.codec import RouteKind
 from sidecar.kernel.reading import Routes
 from sidecar.network import BITS, Network, PrefixSet
 
+_FOREIGN = "a route that is not zmban's stands on this prefix"
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What to write. A prefix that changes its kind is in both: the old goes before the new comes."""
+    """What to write. A prefix that changes its kind is in both: the old goes before the new comes. `doubles`
+    are prefixes on which several of ours stand."""
 
     add: Routes
     remove: dict[Network, RouteKind]
+    doubles: frozenset[Network] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.add or self.remove)
+        return bool(self.add or self.remove or self.doubles)
+
+    def only(self, networks: Collection[Network]) -> Difference:
+        """The part of it that concerns these."""
+        add, remove = (
+            {n: kind for n, kind in part.items() if n in networks} for part in (self.add, self.remove)
+        )
+        return Difference(add, remove, self.doubles.intersection(networks))
+
+
+# One step of writing a difference: whether to delete, which kind, which networks.
+Step: TypeAlias = tuple[bool, RouteKind, Sequence[Network]]
 
 
 class Fault(NamedTuple):
@@ -36,6 +53,13 @@ class Fault(NamedTuple):
     def from_code(cls, network: Network, kind: RouteKind, code: int) -> Fault:
         """The fault for an errno of the kernel."""
         return cls(network, kind, code, os.strerror(code) if code else "the kernel did not say why")
+
+    @classmethod
+    def of(cls, network: Network, kind: RouteKind, code: int) -> Fault:
+        """As `from_code`, of a write: something stood there already, and still is not ours."""
+        return (
+            cls(network, kind, code, _FOREIGN) if code == errno.EEXIST else cls.from_code(network, kind, code)
+        )
 
     def __str__(self) -> str:
         return f"{self.kind.name.lower()} {self.network}: {self.reason}"
@@ -84,6 +108,8 @@ class BanBackend(Protocol):
     def reconcile(self, wanted: Routes, keep: Keep | None = None) -> Applied: ...
     def add(self, network: Network, kind: RouteKind = ...) -> None: ...
     def remove(self, network: Network) -> None: ...
+    def write(self, kind: RouteKind, networks: Sequence[Network]) -> Mapping[Network, int]: ...
+    def erase(self, kind: RouteKind, networks: Sequence[Network]) -> Mapping[Network, int]: ...
     def ensure_rules(self) -> tuple[int, ...]: ...
     def rules_present(self) -> tuple[int, ...]: ...
     def rules_before(self, version: int) -> list[int]: ...
@@ -106,6 +132,18 @@ def difference(wanted: Routes, present: Routes) -> Difference:
         add={network: wanted[network] for network in absent | turned},
         remove={network: present[network] for network in surplus | turned},
     )
+
+
+def steps(change: Difference) -> Iterator[Step]:
+    """The writes of a difference in their order: throws come before blackholes and go after them, so that
+    nobody protected is ever cut off between."""
+    blackhole, throw, add, remove = RouteKind.BLACKHOLE, RouteKind.THROW, change.add, change.remove
+    yield True, blackhole, [network for network, kind in remove.items() if kind is blackhole]
+    yield True, throw, [network for network, kind in remove.items() if kind is throw and network in add]
+    yield False, throw, [network for network, kind in add.items() if kind is throw]
+    # By family, for messages of one length are packed together.
+    yield False, blackhole, sorted((n for n, kind in add.items() if kind is blackhole), key=itemgetter(0))
+    yield True, throw, [network for network, kind in remove.items() if kind is throw and network not in add]
 
 
 def covering(throws: Iterable[Network], blackholes: Routes) -> set[Network]:

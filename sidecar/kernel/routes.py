@@ -6,13 +6,12 @@ import errno
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
 from sidecar.kernel.codec import KINDS, PROTOCOL, TABLE_LOCAL, TABLE_MAIN, RouteKind, Rule
 from sidecar.kernel.netlink import RECEIVE_BUFFER, Netlink, Receipt
-from sidecar.kernel.plan import Applied, Difference, Fault, Keep, covering, difference
+from sidecar.kernel.plan import Applied, Difference, Fault, Keep, covering, difference, steps
 from sidecar.kernel.reading import NOTHING, Reading, Routes
 from sidecar.model import KernelError
 from sidecar.network import Network
@@ -28,7 +27,6 @@ PREFERENCE = 252
 
 _IPV6 = Path("/proc/sys/net/ipv6")
 _ROUNDS = 6
-_FOREIGN = "a route that is not zmban's stands on this prefix"
 _COVERS = "it covers a protected network, and in table main nothing can be kept reachable under it"
 
 
@@ -93,7 +91,11 @@ class RoutingTable:
         return {n: kind for one in self._readings(NOTHING) for n, kind in one.routes.items()}
 
     def differs(self, wanted: Routes) -> Difference:
-        """What a reconcile would write now."""
+        """What a reconcile would write now; only reads.
+
+        Where somebody writes meanwhile it is a suspicion: the kernel lists IPv6 routes anew from their
+        beginning when its tree changes, so that some that stand are left out and others come twice.
+        """
         with self._lock:
             return self._difference(self._admissible(wanted)[0])
 
@@ -106,7 +108,7 @@ class RoutingTable:
         """
         with self._lock:
             needed, refused, skipped = self._admissible(wanted)
-            rest, kept = self._difference(needed), frozenset[Network]()
+            rest, kept = self._alone(needed), frozenset[Network]()
             if keep is not None:
                 surplus = (n for n, kind in rest.remove.items() if kind is RouteKind.BLACKHOLE)
                 kept = frozenset(n for n in surplus if n not in needed and keep(n))
@@ -117,8 +119,8 @@ class RoutingTable:
             for _ in range(_ROUNDS):
                 if not rest:
                     break
-                codes, certain = self._apply(rest)
-                before, rest = rest, Difference({}, {}) if certain else self._difference(needed)
+                codes = self._apply(rest)
+                before, rest = rest, self._alone(needed) if codes else Difference({}, {})
                 if rest == before:
                     break
         return Applied(
@@ -148,8 +150,7 @@ class RoutingTable:
                 self._remove(network)
                 code = self._put(network, kind)
         if code:
-            reason = _FOREIGN if code == errno.EEXIST else Fault.from_code(network, kind, code).reason
-            raise KernelError(str(Fault(network, kind, code, reason)))
+            raise KernelError(str(Fault.of(network, kind, code)))
 
     def remove(self, network: Network) -> None:
         """Delete our route on exactly this prefix, of whatever kind; without effect if there is none."""
@@ -231,48 +232,47 @@ class RoutingTable:
         return [self._netlink.routes(version, *where, wanted) for version in self.versions]
 
     def _difference(self, needed: Routes) -> Difference:
-        """What must be written. Where several of ours stand on one prefix, all go, to be written afresh."""
+        """What must be written; only reads."""
         readings = self._readings(needed)
+        doubles = frozenset(network for reading in readings for network in reading.doubles)
+        matched = sum(reading.matched for reading in readings)
+        if not doubles and matched in (0, len(needed)):
+            others = {n: kind for reading in readings for n, kind in reading.routes.items()}
+            return Difference({} if matched else needed, others)
+        return replace(difference(needed, self.present()), doubles=doubles)
+
+    def _alone(self, needed: Routes) -> Difference:
+        """What must be written. Where several of ours stand on one prefix, all go, to be written afresh."""
+        change = self._difference(needed)
         for _ in range(_ROUNDS):
-            doubles = [network for reading in readings for network in reading.doubles]
-            if not doubles:
+            if not change.doubles:
                 break
             for kind in self._types.values():
-                self._delete(kind, doubles)
-            readings = self._readings(needed)
-        others = {n: kind for reading in readings for n, kind in reading.routes.items()}
-        matched = sum(reading.matched for reading in readings)
-        if matched in (0, len(needed)):
-            return Difference({} if matched else needed, others)
-        return difference(needed, self.present())
+                self._delete(kind, list(change.doubles))
+            change = self._difference(needed)
+        return change
 
-    def _apply(self, change: Difference) -> tuple[dict[Network, int], bool]:
-        """Write a difference. Returns the errno of each refused route, and whether no second look is needed.
-
-        Throws come before blackholes and go after them, so that nobody protected is ever cut off between.
-        """
-        blackhole, throw, add, remove = RouteKind.BLACKHOLE, RouteKind.THROW, change.add, change.remove
-        lifted = [network for network, kind in remove.items() if kind is blackhole]
-        turned = [network for network, kind in remove.items() if kind is throw and network in add]
-        shields = [network for network, kind in add.items() if kind is throw]
-        # By family, for messages of one length are packed together.
-        bans = sorted((n for n, kind in add.items() if kind is blackhole), key=itemgetter(0))
-        expired = [network for network, kind in remove.items() if kind is throw and network not in add]
+    def _apply(self, change: Difference) -> dict[Network, int]:
+        """Write a difference; the errno of each refused route. Without one no second look is needed."""
         codes: dict[Network, int] = {}
-        certain = True
-        for deleting, kind, networks in (
-            (True, blackhole, lifted),
-            (True, throw, turned),
-            (False, throw, shields),
-            (False, blackhole, bans),
-            (True, throw, expired),
-        ):
-            receipt = (self._delete if deleting else self._create)(kind, networks)
-            certain &= receipt.complete
-            for index, code in receipt.errors.items():
-                if not (deleting and code == errno.ESRCH):
-                    codes[networks[index]] = code
-        return codes, certain and not codes
+        for deleting, kind, networks in steps(change):
+            refused = (self.erase if deleting else self.write)(kind, networks)
+            codes |= {n: code for n, code in refused.items() if not (deleting and code == errno.ESRCH)}
+        return codes
+
+    def write(self, kind: RouteKind, networks: Sequence[Network]) -> dict[Network, int]:
+        """Write these routes, whatever stands there; the errno of each that was refused: EEXIST where any
+        route stands on the prefix, ENOBUFS where the answer was lost. Each is asked and done in one."""
+        return self._each(self._create(kind, networks), networks)
+
+    def erase(self, kind: RouteKind, networks: Sequence[Network]) -> dict[Network, int]:
+        """As `write`, delete: ESRCH where no such route of ours stood."""
+        return self._each(self._delete(kind, networks), networks)
+
+    @staticmethod
+    def _each(receipt: Receipt, networks: Sequence[Network]) -> dict[Network, int]:
+        codes = {networks[index]: code for index, code in receipt.errors.items()}
+        return codes if receipt.complete else dict.fromkeys(networks, errno.ENOBUFS) | codes
 
     def _create(self, kind: RouteKind, networks: Sequence[Network]) -> Receipt:
         return self._netlink.add_routes(kind, self._table, networks, self._protocol)
@@ -294,6 +294,4 @@ class RoutingTable:
 def _faults(rest: Difference, codes: Mapping[Network, int]) -> Iterator[Fault]:
     """What is still not as wanted, and what the kernel said to it."""
     for network, kind in {**rest.remove, **rest.add}.items():
-        code = codes.get(network, 0)
-        fault = Fault.from_code(network, kind, code)
-        yield fault._replace(reason=_FOREIGN) if code == errno.EEXIST else fault
+        yield Fault.of(network, kind, codes.get(network, 0))

@@ -45,7 +45,10 @@ class Metrics:
         self.bans = counter("bans", "Bans", "jail", "origin")
         self.unbans = counter("unbans", "Bans that ended", "jail")
         self.refused = counter("refused", "Bans and failures refused", "jail", "reason")
-        self.bans_active = gauge("bans_active", "Bans that stand", "jail")
+        self.bans_active = gauge("bans_active", "Bans that stand and are not suspended", "jail")
+        self.bans_suspended = gauge(
+            "bans_suspended", "Bans that stand and are not enforced: allowed, protected or ignored", "jail"
+        )
         self.table_routes = gauge("table_routes", "Blackhole routes read from the kernel", "family")
         self.table_addresses = gauge("table_addresses", "Addresses that they refuse", "family")
         self.slow = counter("slow_regex", "Lines on which a regex worked for too long", "jail")
@@ -79,6 +82,7 @@ class Metrics:
                 metric.labels(jail)
             self.bans.labels(jail, "log")
             self.bans_active.labels(jail).set(0)
+            self.bans_suspended.labels(jail)
         for kind in ("route", "rule", "ingress"):
             self.drift.labels(kind)
         self.bans.labels("manual", "manual")
@@ -119,10 +123,11 @@ class Metrics:
         self.lag.labels(source).set(lag)
         self.last_line.labels(source).set(at)
 
-    def active(self, bans: Mapping[str, int]) -> None:
-        """Set the standing bans per jail."""
-        for jail, number in bans.items():
-            self.bans_active.labels(jail).set(number)
+    def active(self, bans: Mapping[str, int], suspended: Mapping[str, int]) -> None:
+        """Set the bans per jail that are enforced, and those that are not for now."""
+        for gauge, numbers in ((self.bans_active, bans), (self.bans_suspended, suspended)):
+            for jail, number in numbers.items():
+                gauge.labels(jail).set(number)
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""

@@ -72,9 +72,11 @@ def test_a_protected_network_that_somebody_unprotects_is_protected_again(
         until(lambda: throw in host.routes("2520"))
         host.ip("route", "del", "throw", "203.0.113.50", "table", "2520")
         until(lambda: throw in host.routes("2520"))
-        # Somebody turns it into its opposite.
-        host.ip("route", "del", "throw", "203.0.113.50", "table", "2520", "proto", "222")
-        host.ip("route", "add", "blackhole", "203.0.113.50", "table", "2520", "proto", "222")
+        # Somebody turns it into its opposite, too quickly to be put right in between.
+        turned = tmp_path / "turned"
+        where = "203.0.113.50 table 2520 proto 222\n"
+        turned.write_text(f"route del throw {where}route add blackhole {where}", encoding="utf-8")
+        host.ip("-batch", str(turned))
         until(lambda: throw in host.routes("2520"))
         assert "203.0.113.50" not in blackholes(host)
 

@@ -173,9 +173,14 @@ def test_an_allowed_client_is_let_in_and_not_banned_until_disallowed(host: Names
         assert not blackholes(host)
         zmban_.attack(EVIL)
         until(lambda: zmban_.metric('zmban_refused_total{jail="smtp",reason="ignored"}') == 2)
+        (record,) = zmban_.ask("bans")
+        assert not record["enforced"]
+        assert record["suspended"].startswith("allowed until 2")
+        assert record["suspended"].endswith(": on the telephone")
+        assert zmban_.metric("zmban_enforced") == 1
         zmban_.ask("disallow", EVIL)
-        zmban_.attack(EVIL)
-        until(lambda: blackholes(host) == {EVIL})
+        assert blackholes(host) == {EVIL}
+        assert f"throw {EVIL} proto 222" not in host.routes("2520")
 
 
 def test_flush_is_the_way_out_and_lasts_over_a_restart_until_resume(host: Namespace, tmp_path: Path) -> None:

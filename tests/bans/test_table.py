@@ -167,3 +167,51 @@ def test_a_table_says_what_a_plain_list_of_bans_would(steps: list[tuple[str, int
         assert set(table) == set(plain.values())
         assert set(table.refused()) == {key[0] for key, one in plain.items() if not one.dry}
         assert +table.active == Counter(jail for _, jail in plain)
+
+
+def test_a_ban_that_rests_stands_and_refuses_nobody_until_it_rests_no_more() -> None:
+    other = Network.parse("203.0.113.8")
+    table = BanTable(
+        [ban(), ban(jail="b", until=None), ban(other), ban(Network.parse("203.0.113.0/24"), "wide")]
+    )
+    assert table.rest([(WHO, "a")]) == set()
+    assert (table.active, table.resting) == (Counter(a=1, b=1, wide=1), Counter(a=1))
+    assert table.stands(WHO) and table.reasons(WHO) == 1
+    assert table.rest([(WHO, "a"), (WHO, "b")]) == {WHO}
+    assert not table.stands(WHO) and table.rests(WHO, "b")
+    assert WHO not in set(table.refused()) and other in set(table.refused())
+    assert len(table.all_of(WHO)) == 2 and table.inside(WHO) == [WHO]
+    assert sorted(u.jail for u in table.expire(100.0)) == ["a", "a", "wide"]
+    assert (+table.active, +table.resting) == (Counter(), Counter(b=1))
+    assert table.rest([]) == {WHO}
+    assert table.stands(WHO) and list(table.refused()) == [WHO]
+    assert (+table.active, +table.resting) == (Counter(b=1), Counter())
+
+
+_JAILS = st.sampled_from("ab")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("ban", "lift", "rest", "expire")), st.integers(0, 3), _JAILS), max_size=40
+    )
+)
+def test_what_rests_and_what_is_active_is_always_what_stands(steps: list[tuple[str, int, str]]) -> None:
+    table = BanTable()
+    for at, (what, last, jail) in enumerate(steps):
+        network = Network(4, last, 32)
+        if what == "ban":
+            table.ban(Ban(network, jail, float(at), at + 3.0 + last, "log"))
+        elif what == "lift":
+            table.lift(network, float(at), "manual", jail)
+        elif what == "rest":
+            stood = {n for n in table.networks() if table.stands(n)}
+            some = [(b.network, b.jail) for b in table if b.network.value <= last]
+            changed = table.rest(some)
+            assert changed == stood ^ {n for n in table.networks() if table.stands(n)}
+        else:
+            table.expire(float(at))
+        bans = [(b.jail, table.rests(b.network, b.jail)) for b in table]
+        assert +table.active == Counter(jail for jail, rests in bans if not rests)
+        assert +table.resting == Counter(jail for jail, rests in bans if rests)
+        assert set(table.refused()) == {b.network for b in table if not table.rests(b.network, b.jail)}

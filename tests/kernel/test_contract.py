@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 
 import pytest
@@ -62,6 +63,14 @@ def test_a_single_ban_and_unban_may_be_repeated(backend: BanBackend) -> None:
         backend.remove(network)
         assert backend.present().get(network) is None
     assert backend.present() == {}
+
+
+def test_a_write_asks_and_does_in_one(backend: BanBackend) -> None:
+    assert backend.write(BLACKHOLE, [FOUR, SIX]) == {}
+    assert backend.write(BLACKHOLE, [FOUR, SIX, WIDE]) == {FOUR: errno.EEXIST, SIX: errno.EEXIST}
+    assert backend.erase(BLACKHOLE, [FOUR, KEPT, SIX]) == {KEPT: errno.ESRCH}
+    assert backend.erase(THROW, [WIDE]) == {WIDE: errno.ESRCH}
+    assert backend.present() == {WIDE: BLACKHOLE}
 
 
 def test_standing_asks_for_exactly_this_prefix(backend: BanBackend) -> None:
