@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from sidecar.model import ConfigError
+from sidecar.model import LONGEST, ConfigError
 from sidecar.network import Network
 
 
@@ -82,7 +82,7 @@ class GoodSettings(_Section):
 
     days: Annotated[int, Field(ge=0, le=3650)] = 30
     patience: Annotated[int, Field(ge=1, le=1000)] = 5
-    first_ban: Annotated[int, Field(gt=0)] = 3600
+    first_ban: Annotated[int, Field(gt=0, le=int(LONGEST))] = 3600
 
 
 class ServeSettings(_Section):

@@ -7,9 +7,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from pydantic import FiniteFloat, validate_call
+from pydantic import ValidationError, validate_call
 
 from sidecar.app import helpdesk, importing, state
+from sidecar.app.arguments import Evidence, Reason, Time, kept_with_each, sentence
 from sidecar.app.proposals import covers
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
@@ -71,18 +72,22 @@ class Orders:
         if command not in commands:
             raise ValueError(f"{command} is no command of this service")
         # Whoever writes to the socket by hand is told what is wrong, instead of breaking the service later.
-        return await validate_call(commands[command])(**arguments)
+        try:
+            return await validate_call(commands[command])(**arguments)
+        except ValidationError as error:
+            raise ValueError(sentence(error)) from error
 
     async def ban(
         self,
         networks: list[str],
-        reason: str,
-        until: FiniteFloat | None = None,
-        evidence: list[str] | None = None,
+        reason: Reason,
+        until: Time | None = None,
+        evidence: Evidence | None = None,
         force: bool = False,
     ) -> list[dict[str, Any]]:
         """Ban by hand, with the lines that led to it; with `force` also what is wider than may be."""
         service, now = self._service, time.time()
+        kept_with_each(evidence or (), networks)
         events: list[Event] = []
 
         def one(network: Network) -> dict[str, Any]:
@@ -138,7 +143,7 @@ class Orders:
         return lifted
 
     async def allow(
-        self, networks: list[str], reason: str, until: FiniteFloat | None = None
+        self, networks: list[str], reason: Reason, until: Time | None = None
     ) -> list[dict[str, Any]]:
         """Never ban these until then; what is banned inside them is lifted."""
         service, now = self._service, time.time()

@@ -120,6 +120,9 @@ class Service:
             if court is not None and failure.at > now - court.spec.findtime:
                 self.judge.restore(failure)
         self.allowed = {a.network: a for a in database.allowed() if a.until is None or a.until > now}
+        if beyond := database.beyond():
+            text = "%d bans of the database end after the year 9999: they are for ever; zmban unban lifts one"
+            _log.warning(text, beyond)
         self.publish(self.table.expire(now))
 
     def protect(self) -> None:

@@ -10,7 +10,7 @@ import click
 
 from sidecar.app import orders
 from sidecar.cli import UnavailableError
-from sidecar.cli.output import emit, json_options, moment, printable, table
+from sidecar.cli.output import emit, json_options, moment, say, table
 from sidecar.cli.places import socket_option, state_option
 from sidecar.model import KernelError
 from sidecar.network import Network
@@ -50,7 +50,7 @@ def bans(
     table(("network", "jail", "since", "until", "enforced", "reason"), rows, f"{len(rows)} bans")
     if any(not (r["enforced"] or r["dry"]) for r in records):
         for reason in (control.ask(socket, "status") or _NO_SERVICE)["not_enforced_because"]:
-            click.echo(f"not enforced: {printable(reason)}")
+            say(f"not enforced: {reason}")
 
 
 _NO_SERVICE = {"not_enforced_because": ["no service runs"]}

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import resource
 import signal
-import sys
 from pathlib import Path
 
 import click
 
 from sidecar.app import configuration
+from sidecar.cli import log_format
 from sidecar.cli.places import socket_option, state_option
 from sidecar.settings import ServeSettings
 
@@ -29,12 +29,7 @@ def run(
     """Read the logs, and make the kernel refuse who attacks."""
     import uvloop
 
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    log_format.begin(verbose=verbose)
     loaded = configuration.load(config)
     try:
         ServeSettings(listen=listen or loaded.settings.serve.listen)

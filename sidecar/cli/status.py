@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from sidecar.cli.output import build_table, emit, json_options, moment, printable
+from sidecar.cli.output import build_table, emit, json_options, moment
 from sidecar.cli.places import ask, socket_option
+from sidecar.model import printable
 
 
 @click.command()

@@ -245,6 +245,11 @@ class Database:
         """As `bans`, without their evidence: a fifth of the bytes to read."""
         return self._values(rows.SELECT_STANDING, rows.standing_of)
 
+    def beyond(self) -> int:
+        """How many bans end later than any calendar shows: they are read as for ever."""
+        ((number,),) = self._rows(rows.COUNT_BEYOND)
+        return int(number)
+
     def past(self, keys: Iterable[Key]) -> dict[Key, list[Ended]]:
         """What the history knows of the bans of (network, jail)."""
         found: dict[Key, list[Ended]] = {}
@@ -285,5 +290,5 @@ class Database:
 
     def allowed(self) -> list[Allowed]:
         """The networks that a person allowed, those that ended included."""
-        found = self._rows("SELECT network,at,until,reason FROM allowed")
+        found = self._rows(rows.SELECT_ALLOWED)
         return [Allowed(rows.network_of(key), at, until, reason) for key, at, until, reason in found]

@@ -7,13 +7,18 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar.model import Ban, Extended, Failure, Position, Spent, Unban
+from sidecar.model import LATEST, Ban, Extended, Failure, Position, Spent, Unban
 from sidecar.network import Network
 from sidecar.store.changes import Allowed, Change, Forgotten, Good, Lines, Past, Zone
 
 _BAN = "network,jail,at,until,origin,reason,failures,count,dry"
-SELECT_STANDING = f"SELECT {_BAN} FROM bans"  # noqa: S608 - only our own names
-SELECT_BANS = f"SELECT {_BAN},(SELECT lines FROM evidence WHERE ban=bans.id) FROM bans"  # noqa: S608
+# Times that a calendar can show, whatever earlier versions or others wrote: an end behind it is none.
+_TIMES = f"MIN(MAX(at,0),{LATEST}),CASE WHEN until<={LATEST} THEN MAX(until,0) END"
+_READ_BAN = _BAN.replace("at,until", _TIMES)
+SELECT_STANDING = f"SELECT {_READ_BAN} FROM bans"  # noqa: S608 - only our own names
+SELECT_BANS = f"SELECT {_READ_BAN},(SELECT lines FROM evidence WHERE ban=bans.id) FROM bans"  # noqa: S608
+COUNT_BEYOND = f"SELECT COUNT(*) FROM bans WHERE until>{LATEST}"  # noqa: S608
+SELECT_ALLOWED = f"SELECT network,at,CASE WHEN until<={LATEST} THEN until END,reason FROM allowed"  # noqa: S608
 _PUT_BAN = (
     f"INSERT INTO bans ({_BAN}) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (network,jail) DO UPDATE SET"  # noqa: S608
     " at=excluded.at, until=excluded.until, origin=excluded.origin, reason=excluded.reason,"
