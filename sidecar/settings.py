@@ -44,6 +44,7 @@ Networks = Annotated[
 ]
 Ports = Annotated[tuple[Annotated[int, Field(gt=0, lt=65536)], ...], BeforeValidator(_listed)]
 Address = Annotated[str, BeforeValidator(_address)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
@@ -86,10 +87,12 @@ class GoodSettings(_Section):
 
 
 class ServeSettings(_Section):
-    """Where metrics and health are answered; `metrics` is one more address for scraping only."""
+    """Where metrics and health are answered; `metrics` is one more address for scraping only. `names` are the
+    host names under which they may be asked for, beside addresses, localhost and the host's own name."""
 
     listen: Address = "127.0.0.1:9177"
     metrics: Address = ""
+    names: Names = ()
 
 
 class Settings(_Section):

@@ -177,6 +177,10 @@ class Enforcer:
                 applied = await to_the_end(self._reconcile, wanted, keep_unknown)
                 if self._changed:
                     self._settle(await to_the_end(self._bulk.present))
+            except asyncio.CancelledError:
+                # Its thread is done, and may have undone what was decided meanwhile.
+                self._settle(None)
+                raise
             finally:
                 self._changed = None
         self.faults = tuple(str(fault) for fault in applied.faults)
@@ -184,11 +188,12 @@ class Enforcer:
             _log.error("route: %s", fault)
         return applied
 
-    def _settle(self, present: Mapping[Network, RouteKind]) -> None:
-        """What was decided while a reconcile ran, and was undone by it, is written again."""
+    def _settle(self, present: Mapping[Network, RouteKind] | None) -> None:
+        """What was decided while a reconcile ran, and was undone by it, is written again; all where that is
+        not known."""
         changed, self._changed = self._changed or {}, None
         for network, stands in changed.items():
-            if stands != (present.get(network) is RouteKind.BLACKHOLE):
+            if present is None or stands != (present.get(network) is RouteKind.BLACKHOLE):
                 self._one(network, wanted=stands)
 
     def _reconcile(self, wanted: Routes, keep_unknown: bool) -> Applied:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from pydantic import ValidationError, validate_call
+from pydantic import FiniteFloat, ValidationError, validate_call
 
 from sidecar.app import helpdesk, importing, state
 from sidecar.app.arguments import Evidence, Reason, Time, kept_with_each, sentence
+from sidecar.app.listing import Listing
 from sidecar.app.proposals import covers
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
-from sidecar.kernel.routes import RouteKind
 from sidecar.model import Ban, Event, Unban
 from sidecar.network import Network
 from sidecar.serve.control import RefusedError
@@ -23,37 +23,13 @@ from sidecar.store.database import Allowed, Forgotten
 MANUAL = "manual"
 
 
-def record(ban: Ban, present: Mapping[Network, RouteKind]) -> dict[str, Any]:
-    """A ban as the object that contract.md names for `bans --jsonl`; `present` is what the kernel holds."""
-    return {
-        "network": str(ban.network),
-        "jail": ban.jail,
-        "since": ban.at,
-        "until": ban.until,
-        "count": ban.times,
-        "origin": ban.origin,
-        "reason": ban.reason,
-        "enforced": not ban.dry and present.get(ban.network) is RouteKind.BLACKHOLE,
-        "dry": ban.dry,
-        "failures": ban.failures,
-        "evidence": list(ban.evidence),
-    }
-
-
-def selected(bans: Iterable[Ban], jail: str | None, contains: str | None) -> list[Ban]:
-    """The bans of one jail, or those that cover an address. ValueError for text that is no address."""
-    inside = Network.parse(contains) if contains else None
-    return [
-        ban for ban in bans if jail in (None, ban.jail) and (inside is None or ban.network.covers(inside))
-    ]
-
-
 class Orders:
     """The commands of the control socket, by name. An answer comes after its commit."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._one_import = asyncio.Lock()
+        self._listing = Listing(service)
 
     async def handle(self, command: str, arguments: dict[str, Any]) -> Any:
         """Run one command. ValueError and ZmbanError carry the sentence for the caller."""
@@ -179,22 +155,16 @@ class Orders:
         await self._service.reconcile()
         await self._written()
 
-    async def bans(self, jail: str | None = None, contains: str | None = None) -> list[dict[str, Any]]:
-        """The bans that stand."""
-        service = self._service
-        keys = (
-            [(b.network, b.jail) for b in service.table.over(Network.parse(contains))] if contains else None
-        )
-        # The database holds their evidence; as long as it takes nothing, memory alone knows the newest.
-        failed = await service.ledger.commit()
-        bans = list(service.table) if failed else None
-
-        def records() -> list[dict[str, Any]]:
-            present = service.enforcer.present()
-            found = bans or service.ledger.database.bans(keys)
-            return [record(ban, present) for ban in selected(found, jail, contains)]
-
-        return await to_the_end(records)
+    async def bans(
+        self,
+        jail: str | None = None,
+        contains: str | None = None,
+        after: int = 0,
+        asked: FiniteFloat | None = None,
+        lines: bool = True,
+    ) -> dict[str, Any]:
+        """A page of the bans that stand, see `Listing.page`."""
+        return await self._listing.page(jail, contains, after, asked, lines=lines)
 
     async def import_(self, records: importing.Records) -> dict[str, Any]:
         """Take over bans that somebody else decided; one request after the other, or both would count."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from datetime import tzinfo
 from functools import partial
@@ -26,7 +26,7 @@ from sidecar.app.oddities import Oddities
 from sidecar.app.place import Place, backend, run_dry
 from sidecar.app.resolver import Resolver
 from sidecar.app.sessions import Sessions
-from sidecar.app.threads import to_the_end
+from sidecar.app.threads import to_the_end, until_cancelled
 from sidecar.app.witnesses import Witnesses
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
@@ -218,8 +218,9 @@ class Service:
         else:
             self.enforcer.unban([n for n in networks if not self.table.stands(n)])
 
-    async def run(self) -> None:
-        """Until cancelled. A part that ends with an error ends the service: it is restarted whole."""
+    async def run(self, at_stop: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled; `at_stop` is called when that begins. A part that ends with an error ends the
+        service: it is restarted whole."""
         async with AsyncExitStack() as stack:
             stack.enter_context(budget.kept())
             stack.push_async_callback(self._stop)
@@ -232,6 +233,7 @@ class Service:
                 tasks.create_task(self.drift.run(), name="drift")
                 tasks.create_task(self._sessions_seen(), name="sessions")
                 tasks.create_task(MailTrust(self).run(), name="mail trust")
+                tasks.create_task(until_cancelled(at_stop), name="doors")
 
     async def _verify(self) -> None:
         while True:

@@ -69,7 +69,8 @@ def zmban(ctx: click.Context, config: tuple[str, ...]) -> None:
     ctx.obj = config
 
 
-def _code(error: ZmbanError) -> int:
+def exit_code(error: ZmbanError) -> int:
+    """The code of sysexits.h that tells a script who must act."""
     if isinstance(error, ConfigError):
         return CONFIG
     if isinstance(error, KernelError):
@@ -95,7 +96,7 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(130)
     except ZmbanError as error:
         click.echo(f"zmban: {printable(str(error))}", err=True)
-        sys.exit(_code(error))
+        sys.exit(exit_code(error))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

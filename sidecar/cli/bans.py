@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sidecar.app import orders
+from sidecar.app.listing import record
 from sidecar.cli import UnavailableError
-from sidecar.cli.output import emit, json_options, moment, say, table
+from sidecar.cli.output import emit, json_options, moment, say
 from sidecar.cli.places import socket_option, state_option
+from sidecar.kernel.routes import RouteKind
 from sidecar.model import KernelError
 from sidecar.network import Network
 from sidecar.serve import control
+
+_ROWS = 2000
+# Beside each other as long as nothing is longer; a longer one moves the rest of its line.
+_LINE = "{:<20} {:<16} {:<19} {:<19} {:<8} {}"
 
 
 @click.command()
@@ -35,20 +40,17 @@ def bans(
 ) -> None:
     """List the bans that stand."""
     try:
-        records = control.ask(socket, "bans", jail=jail, contains=contains)
-        if records is None:
-            records = _offline(config, state, jail, contains)
+        if contains:
+            Network.parse(contains)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"--contains: {error}") from error
+    asked: dict[str, Any] = {"jail": jail, "contains": contains, "lines": as_json or jsonl}
+    first = control.ask(socket, "bans", **asked)
+    records = _offline(config, state, jail, contains) if first is None else _online(socket, first, asked)
     if as_json or jsonl:
         emit(records, jsonl=jsonl)
         return
-    rows = [
-        (r["network"], r["jail"], moment(r["since"]), moment(r["until"]), _enforced(r), r["reason"])
-        for r in records
-    ]
-    table(("network", "jail", "since", "until", "enforced", "reason"), rows, f"{len(rows)} bans")
-    if any(not (r["enforced"] or r["dry"]) for r in records):
+    if _show(records):
         for reason in (control.ask(socket, "status") or _NO_SERVICE)["not_enforced_because"]:
             say(f"not enforced: {reason}")
 
@@ -56,24 +58,52 @@ def bans(
 _NO_SERVICE = {"not_enforced_because": ["no service runs"]}
 
 
-def _enforced(record: dict[str, Any]) -> str:
-    return "dry run" if record["dry"] else "yes" if record["enforced"] else "NO"
+def _show(records: Iterator[dict[str, Any]]) -> bool:
+    """A line for each as it comes; whether some are not enforced that should be."""
+    say(_LINE.format("network", "jail", "since", "until", "enforced", "reason"))
+    number, lacking = 0, False
+    for one in records:
+        number += 1
+        since, until = moment(one["since"]), moment(one["until"])
+        say(_LINE.format(one["network"], one["jail"], since, until, _enforced(one), one["reason"]))
+        lacking |= not (one["enforced"] or one["dry"])
+    say(f"{number} bans")
+    return lacking
+
+
+def _enforced(one: dict[str, Any]) -> str:
+    return "dry run" if one["dry"] else "yes" if one["enforced"] else "NO"
+
+
+def _online(socket: Path, page: dict[str, Any], asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All pages, each asked for when the one before it is printed."""
+    while True:
+        yield from page["bans"]
+        if page["next"] is None:
+            return
+        page = control.ask(socket, "bans", **asked, after=page["next"], asked=page["asked"])
+        if page is None:
+            raise UnavailableError("the service ended meanwhile: the list is not complete")
 
 
 def _offline(
     config: Sequence[str], state: Path, jail: str | None, contains: str | None
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     from sidecar.store.database import FILE, Database
 
     if not (state / FILE).exists():
         raise UnavailableError(f"no service answers, and there is no database in {state}")
     database = Database(state, read_only=True)
+    inside, present = Network.parse(contains) if contains else None, _present(config)
     try:
-        found = orders.selected(database.bans(), jail, contains)
+        rest: int | None = 0
+        while rest is not None:
+            found, rest = database.page(rest, _ROWS)
+            for ban in found:
+                if jail in (None, ban.jail) and (inside is None or ban.network.covers(inside)):
+                    yield record(ban, enforced=present.get(ban.network) is RouteKind.BLACKHOLE)
     finally:
         database.close()
-    present = _present(config)
-    return [orders.record(ban, present) for ban in found]
 
 
 def _present(config: Sequence[str]) -> Mapping[Network, Any]:

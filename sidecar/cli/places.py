@@ -37,7 +37,7 @@ def ask(socket: Path, command: str, **arguments: Any) -> Any:
     """Ask the service; UnavailableError (69) where none runs."""
     answer = control.ask(socket, command, **arguments)
     if answer is None:
-        raise UnavailableError(f"no service answers at {socket}; start it with zmban run, or name --socket")
+        raise UnavailableError(control.nobody(socket))
     return answer
 
 

@@ -241,6 +241,11 @@ class Database:
                 return list(self._values(rows.SELECT_BANS, rows.ban_of))
             return [rows.ban_of(row) for _, row in self._each(f"{rows.SELECT_BANS} WHERE {_KEY}", keys)]
 
+    def page(self, after: int, most: int, *, lines: bool = True) -> tuple[list[Ban], int | None]:
+        """The next bans behind row `after`, see `rows.page`."""
+        with self._lock, self._errors():
+            return rows.page(self._db, after, most, lines=lines)
+
     def standing(self) -> Iterator[Ban]:
         """As `bans`, without their evidence: a fifth of the bytes to read."""
         return self._values(rows.SELECT_STANDING, rows.standing_of)

@@ -26,6 +26,7 @@ _PUT_BAN = (
 )
 # What was known of the very same file: an earlier position of what begins as it does.
 _DELETE_POSITION = "DELETE FROM positions WHERE path=? AND inode=? AND substr(?, 1, length(head)) = head"
+_PAGE_BYTES = 1 << 20
 _DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
 
 
@@ -53,6 +54,22 @@ def standing_of(row: Sequence[Any]) -> Ban:
     """A row of SELECT_STANDING."""
     key, jail, at, until, origin, reason, failures, count, dry = row
     return _made(Ban, (network_of(key), jail, at, until, origin, reason, failures, (), count, dry == 1))
+
+
+def page(db: sqlite3.Connection, after: int, most: int, *, lines: bool) -> tuple[list[Ban], int | None]:
+    """The bans behind row `after`: so many at most, and fewer where their lines are long; without `lines` no
+    evidence. With them the row to go on behind, None at the end."""
+    select, make = (SELECT_BANS, ban_of) if lines else (SELECT_STANDING, standing_of)
+    query = f"{select} WHERE id>? ORDER BY id LIMIT ?".replace("SELECT ", "SELECT id,", 1)
+    found: list[Ban] = []
+    size = 0
+    for number, *row in db.execute(query, (after, most)):
+        found.append(make(row))
+        after = number
+        size += len(row[-1] or "") if lines else 0
+        if size > _PAGE_BYTES:
+            return found, after
+    return found, after if len(found) == most else None
 
 
 def write(db: sqlite3.Connection, change: Change) -> None:
