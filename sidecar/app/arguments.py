@@ -32,7 +32,7 @@ def _note(text: str) -> str:
 def _plain(text: str) -> str:
     """Text of one line that nothing is hidden in."""
     if not text.isprintable():
-        raise ValueError(f"{printable(text)[:80]!r} holds control codes; write plain text in one line")
+        raise ValueError(f"{text[:80]!r} holds control codes; write plain text in one line")
     return text
 
 

@@ -59,7 +59,12 @@ def seconds(text: str) -> Seconds:
     try:
         return evaluate("".join(_sums(text.strip())))
     except ValueError as error:
-        raise ValueError(f"{text!r} is no time value ({error}); {_CURE}") from error
+        why = f" ({error})" if isinstance(error, _AmbiguousError) else ""
+        raise ValueError(f"{text!r} is no time value{why}; {_CURE}") from error
+
+
+class _AmbiguousError(ValueError):
+    """Somebody may have meant something else than Python reads."""
 
 
 def _sums(text: str) -> list[str]:
@@ -69,23 +74,23 @@ def _sums(text: str) -> list[str]:
     while place < len(text):
         found = _TOKEN.match(text, place)
         if found is None:
-            raise ValueError(f"what is {text[place : place + 20]!r}?")
+            raise ValueError(text[place:])
         place = found.end()
         number, unit, sign = found.groups()
         before = parts[-1] if parts else "("
         if sign is not None:
             if sign in "+-*/" and before in tuple("+-*/"):
                 # Python takes "--1" for 1; whoever wrote that meant -1, for ever.
-                raise ValueError(f"{before + sign!r}: two signs in a row")
+                raise _AmbiguousError(f"{before + sign!r}: two signs in a row")
             parts.append(sign)
             continue
         if before not in tuple("+-*/("):
             if not before.startswith("("):
                 # "1 000" is a thousand for who writes it, and 1 + 0 for Python.
-                raise ValueError(f"{(before + found.group())[:20]!r}: two values side by side")
+                raise _AmbiguousError(f"{(before + found.group())[:20]!r}: two values side by side")
             parts.append("+")
         if unit is not None and before == "/":
-            raise ValueError(f"nothing can be divided by {number + unit!r}")
+            raise _AmbiguousError(f"nothing can be divided by {number + unit!r}")
         parts.append(_value(number, unit))
     return parts
 
