@@ -15,7 +15,19 @@ from sidecar.network import Network
 Instant: TypeAlias = float
 Seconds: TypeAlias = float
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+# No duration is longer: what is, is for ever. And no instant is later: calendars end with the year 9999, in
+# zones ahead of UTC some hours before that.
+LONGEST: Seconds = 100 * 365.25 * 86400
+LATEST: Instant = 253370764800.0
 Origin: TypeAlias = Literal["log", "manual", "import", "cluster"]
+
+
+def printable(text: str) -> str:
+    """Text from outside for a terminal or a log: what could drive one (control codes, line breaks, changes of
+    the writing direction, what no font shows) is written as Python escapes it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class ZmbanError(Exception):
@@ -53,10 +65,8 @@ class Fault:
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}"
-        if text.isprintable():
-            return text
         # A file's control characters neither break the line nor reach a terminal.
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return printable(text)
 
 
 @dataclass(frozen=True, slots=True)

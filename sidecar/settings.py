@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from sidecar.model import ConfigError
+from sidecar.model import LONGEST, ConfigError
 from sidecar.network import Network
 
 
@@ -44,6 +44,7 @@ Networks = Annotated[
 ]
 Ports = Annotated[tuple[Annotated[int, Field(gt=0, lt=65536)], ...], BeforeValidator(_listed)]
 Address = Annotated[str, BeforeValidator(_address)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
@@ -82,14 +83,16 @@ class GoodSettings(_Section):
 
     days: Annotated[int, Field(ge=0, le=3650)] = 30
     patience: Annotated[int, Field(ge=1, le=1000)] = 5
-    first_ban: Annotated[int, Field(gt=0)] = 3600
+    first_ban: Annotated[int, Field(gt=0, le=int(LONGEST))] = 3600
 
 
 class ServeSettings(_Section):
-    """Where metrics and health are answered; `metrics` is one more address for scraping only."""
+    """Where metrics and health are answered; `metrics` is one more address for scraping only. `names` are the
+    host names under which they may be asked for, beside addresses, localhost and the host's own name."""
 
     listen: Address = "127.0.0.1:9177"
     metrics: Address = ""
+    names: Names = ()
 
 
 class Settings(_Section):

@@ -10,7 +10,7 @@ from typing import Literal
 
 from sidecar.app import ownership
 from sidecar.app.configuration import directories
-from sidecar.app.enforcer import mark
+from sidecar.app.suspension import Marker
 from sidecar.kernel import owner
 from sidecar.kernel.ingress import Ingress
 from sidecar.kernel.routes import TABLE, RoutingTable
@@ -55,7 +55,7 @@ def flush(config: Sequence[str], state: Path) -> tuple[int, bool]:
     with contextlib.suppress(ZmbanError):
         kernel = load(directories(config)).kernel
     # First the word: a service that starts this very moment must not write again what goes now.
-    marked = mark(state)
+    marked = Marker(state).leave()
     removed = remove_all(kernel)
     other = owner.holder(ownership.number(kernel))
     if other is not None and other.counts and other.state != str(state.absolute()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from sidecar.app import proof
 from sidecar.app.proof import CANARY, TOLD, Proof
 from sidecar.app.reconciler import Reconciler
+from sidecar.app.suspension import Marker
 from sidecar.app.threads import to_the_end
 from sidecar.bans.table import BanTable
 from sidecar.kernel.ingress import Ingress, Way
@@ -27,7 +27,6 @@ _log = logging.getLogger("zmban.kernel")
 
 # More routes than this at once are written in bulk.
 MOST_SINGLE = 1000
-_SUSPENDED = "suspended"
 # So many of the newest bans are asked for each time.
 _NEWEST = 8
 
@@ -52,8 +51,8 @@ class Enforcer:
         self._fast, self._bulk = fast, fast if self.dry else bulk
         self.routes = Reconciler(fast, self._bulk)
         self._remove_all, self._ingress = remove_all, ingress
-        self._marker = state / _SUSPENDED
-        self.suspended = self._marked
+        self._marker = Marker(state)
+        self.suspended = self._marker.stands
         self.faults: tuple[str, ...] = ()
         self.missing: tuple[str, ...] = ("not verified yet",)
         self.doubts: tuple[str, ...] = ()
@@ -118,7 +117,7 @@ class Enforcer:
     def mend(self, table: BanTable, changed: Mapping[Network, RouteKind | None]) -> None:
         """Somebody changed these routes of ours, to this kind or (None) to nothing: make good at once what is
         not as wanted."""
-        if self.suspended or self._marked:
+        if self.suspended or self._marker.stands:
             return
         try:
             self.routes.mend(table, changed)
@@ -137,7 +136,7 @@ class Enforcer:
     def mend_rules(self) -> None:
         """Add the rules of ours that are gone. Call it in a thread."""
         with self._gate:
-            if not (self.suspended or self._marked):
+            if not (self.suspended or self._marker.stands):
                 self._ensure_rules()
 
     def _ensure_rules(self) -> None:
@@ -149,7 +148,7 @@ class Enforcer:
     def keep_ingress(self) -> int:
         """Drop on the way in what only our rule drops; how many rules somebody had removed. In a thread."""
         with self._gate:
-            if self._ingress is None or self.suspended or self._marked:
+            if self._ingress is None or self.suspended or self._marker.stands:
                 return 0
             try:
                 lost = self._ingress.ensure()
@@ -173,10 +172,6 @@ class Enforcer:
     def listener(self) -> Listener | None:
         """Hears what others change of ours; None in a dry run. KernelError where nothing can be heard."""
         return None if self.dry else Listener((self._fast.port, self._bulk.port), self._bulk.table)
-
-    @property
-    def _marked(self) -> bool:
-        return os.access(self._marker, os.F_OK)  # Not where it cannot be told.
 
     async def reconcile(self, table: BanTable, *, keep_unknown: bool = False) -> Applied:
         """Write the difference between table and kernel, rules included; one at a time.
@@ -203,7 +198,7 @@ class Enforcer:
     def _heed_marker(self) -> None:
         """Another process may have flushed meanwhile: its word counts. Else our rules stand. In a thread."""
         with self._gate:
-            if self._marked:
+            if self._marker.stands:
                 if not self.suspended:
                     self.suspended = True
                     self._leave()
@@ -260,7 +255,7 @@ class Enforcer:
 
     def suspend(self) -> int:
         """Everything of ours out of the kernel, and nothing written until `resume`, over restarts."""
-        mark(self._marker.parent)
+        self._marker.leave()
         self.suspended = True
         with self._gate:
             return self._leave()
@@ -279,7 +274,7 @@ class Enforcer:
 
     def resume(self) -> None:
         """Write again; the caller reconciles."""
-        self._marker.unlink(missing_ok=True)
+        self._marker.remove()
         self.suspended = False
 
     def close(self, *, flush: bool) -> None:
@@ -290,15 +285,3 @@ class Enforcer:
                 self._let_all_in()
             self._fast.close()
             self._bulk.close()
-
-
-def mark(state: Path) -> bool:
-    """Leave the word that enforcement is suspended; False where nothing can be written there.
-
-    A file, because it must work with a broken database.
-    """
-    with contextlib.suppress(OSError):
-        state.mkdir(parents=True, exist_ok=True)
-        (state / _SUSPENDED).touch()
-        return True
-    return False

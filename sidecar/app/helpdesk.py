@@ -14,6 +14,7 @@ from sidecar.network import Network
 
 # Of an account that many attackers tried, so many bans are shown.
 _MOST = 50
+_ROWS = 2000
 
 
 async def explain(service: Service, subject: str) -> dict[str, Any]:
@@ -64,11 +65,14 @@ async def _of_account(service: Service, account: str) -> dict[str, Any]:
     named = re.compile(rf"(?<![\w.+-]){re.escape(account)}(?![\w.+-])", re.IGNORECASE)
     await service.ledger.commit()
 
-    def concerned() -> list[Ban]:
-        found = (b for b in service.ledger.database.bans() if any(map(named.search, b.evidence)))
-        return [ban for ban, _ in zip(found, range(_MOST), strict=False)]
-
-    bans = await to_the_end(concerned)
+    database = service.ledger.database
+    bans: list[Ban] = []
+    rest: int | None = 0
+    # Page by page: a commit waits for one of them at most.
+    while rest is not None and len(bans) < _MOST:
+        found, rest = await to_the_end(database.page, rest, _ROWS)
+        bans += [ban for ban in found if any(map(named.search, ban.evidence))]
+    del bans[_MOST:]
     failures = [
         {"network": str(network), "jail": name, "failures": court.window.count(network)}
         | {"maxretry": court.spec.maxretry}

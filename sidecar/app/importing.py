@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, FiniteFloat, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 
+from sidecar.app.arguments import Name, Note, Time
 from sidecar.app.main import claimed
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
@@ -27,8 +28,6 @@ from sidecar.store.entry import LIST
 # versions.
 _LIFTED = {"manual", "allowed", "protected"}
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
-# A calendar has to show it: up to the year 9999.
-_Time = Annotated[FiniteFloat, Field(ge=0, le=253402300799)]
 Result = Literal["banned", "extended", "history", "unchanged", "lifted", "refused"]
 
 
@@ -36,10 +35,10 @@ class Record(BaseModel, frozen=True, extra="forbid"):
     """One ban as the control socket carries it, see `Entry.record`."""
 
     network: str
-    jail: Annotated[str, Field(min_length=1, max_length=200)]
-    at: _Time
-    until: _Time | None
-    reason: str
+    jail: Name
+    at: Time
+    until: Time | None
+    reason: Note
     failures: _Count
     count: _Count
     evidence: tuple[str, ...]

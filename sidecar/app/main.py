@@ -8,7 +8,7 @@ import fcntl
 import gc
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sidecar.app import check, ownership
@@ -19,12 +19,19 @@ from sidecar.kernel.netlink import NoNetAdmin
 from sidecar.model import ConfigError, ZmbanError
 
 _log = logging.getLogger("zmban")
-# Who does not read an answer to its end must not keep us from stopping.
-_PATIENCE_SECONDS = 5.0
 
 
-async def serve(loaded: Loaded, state: Path, socket: Path, *, dry_run: bool, listen: str | None) -> None:
-    """Run until cancelled. NoNetAdmin, ConfigError and StoreError end it with one sentence."""
+async def serve(
+    loaded: Loaded,
+    state: Path,
+    socket: Path,
+    *,
+    dry_run: bool,
+    listen: str | None,
+    begun: Callable[[], None] = lambda: None,
+) -> None:
+    """Run until cancelled; `begun` is called when there is something to end in order. NoNetAdmin, ConfigError
+    and StoreError end it with one sentence."""
     from sidecar.serve import control
 
     control.claim(socket)
@@ -37,32 +44,37 @@ async def serve(loaded: Loaded, state: Path, socket: Path, *, dry_run: bool, lis
             _log.warning("%s", fault)
         if service.enforcer.suspended:
             _log.warning("suspended by flush: nobody is refused until zmban resume")
+        if service.settings.kernel.on_stop == "flush":
+            begun()
         # Routes stand before the heavy imports of those who ask.
         # What is made now stands as long as the process: to look for circles in it takes time and finds none.
         gc.disable()
-        await service.start()
+        try:
+            await service.start()
+        except asyncio.CancelledError:
+            service.enforcer.close(flush=service.settings.kernel.on_stop == "flush")
+            raise
         gc.freeze()
         gc.enable()
+        begun()
         await _serve(service, socket, listen or service.settings.serve.listen)
 
 
 async def _serve(service: Service, socket: Path, listen: str) -> None:
     from sidecar.app.orders import Orders
-    from sidecar.serve import control, http
+    from sidecar.serve import http
+    from sidecar.serve.control import Control
 
-    server = await control.serve(socket, Orders(service).handle)
-    addresses = [listen, service.settings.serve.metrics]
-    runner = await http.listen(http.Answers(service.metrics.text, service.ready), [a for a in addresses if a])
-    try:
-        await service.run()
-    except* ZmbanError as group:
-        raise group.exceptions[0] from None
-    finally:
-        server.close()
-        socket.unlink(missing_ok=True)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await asyncio.shield(runner.cleanup())
+    serving = service.settings.serve
+    with contextlib.ExitStack() as doors:
+        doors.callback(Control(socket, Orders(service).handle).close)
+        answers = http.Answers(service.metrics.text, service.ready)
+        addresses = [one for one in (listen, serving.metrics) if one]
+        doors.callback((await http.listen(answers, addresses, serving.names)).close)
+        try:
+            await service.run(doors.close)
+        except* ZmbanError as group:
+            raise group.exceptions[0] from None
 
 
 @contextlib.contextmanager

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from pydantic import FiniteFloat, validate_call
+from pydantic import FiniteFloat, ValidationError, validate_call
 
 from sidecar.app import allowing, helpdesk, importing, state
+from sidecar.app.arguments import Evidence, Reason, Time, kept_with_each, sentence
+from sidecar.app.listing import Listing
 from sidecar.app.proposals import covers
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
-from sidecar.kernel.routes import RouteKind
 from sidecar.model import Ban, Event, Unban
 from sidecar.network import Network
 from sidecar.serve.control import RefusedError
@@ -22,39 +23,13 @@ from sidecar.store.database import Allowed, Forgotten
 MANUAL = "manual"
 
 
-def record(ban: Ban, present: Mapping[Network, RouteKind], suspended: str | None = None) -> dict[str, Any]:
-    """A ban as the object that contract.md names for `bans --jsonl`; `present` is what the kernel holds,
-    `suspended` why it is not enforced for now."""
-    return {
-        "network": str(ban.network),
-        "jail": ban.jail,
-        "since": ban.at,
-        "until": ban.until,
-        "count": ban.times,
-        "origin": ban.origin,
-        "reason": ban.reason,
-        "enforced": not (ban.dry or suspended) and present.get(ban.network) is RouteKind.BLACKHOLE,
-        "suspended": suspended,
-        "dry": ban.dry,
-        "failures": ban.failures,
-        "evidence": list(ban.evidence),
-    }
-
-
-def selected(bans: Iterable[Ban], jail: str | None, contains: str | None) -> list[Ban]:
-    """The bans of one jail, or those that cover an address. ValueError for text that is no address."""
-    inside = Network.parse(contains) if contains else None
-    return [
-        ban for ban in bans if jail in (None, ban.jail) and (inside is None or ban.network.covers(inside))
-    ]
-
-
 class Orders:
     """The commands of the control socket, by name. An answer comes after its commit."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._one_import = asyncio.Lock()
+        self._listing = Listing(service)
 
     async def handle(self, command: str, arguments: dict[str, Any]) -> Any:
         """Run one command. ValueError and ZmbanError carry the sentence for the caller."""
@@ -73,18 +48,22 @@ class Orders:
         if command not in commands:
             raise ValueError(f"{command} is no command of this service")
         # Whoever writes to the socket by hand is told what is wrong, instead of breaking the service later.
-        return await validate_call(commands[command])(**arguments)
+        try:
+            return await validate_call(commands[command])(**arguments)
+        except ValidationError as error:
+            raise ValueError(sentence(error)) from error
 
     async def ban(
         self,
         networks: list[str],
-        reason: str,
-        until: FiniteFloat | None = None,
-        evidence: list[str] | None = None,
+        reason: Reason,
+        until: Time | None = None,
+        evidence: Evidence | None = None,
         force: bool = False,
     ) -> list[dict[str, Any]]:
         """Ban by hand, with the lines that led to it; with `force` also what is wider than may be."""
         service, now = self._service, time.time()
+        kept_with_each(evidence or (), networks)
         events: list[Event] = []
 
         def one(network: Network) -> dict[str, Any]:
@@ -140,7 +119,7 @@ class Orders:
         return lifted
 
     async def allow(
-        self, networks: list[str], reason: str, until: FiniteFloat | None = None, force: bool = False
+        self, networks: list[str], reason: Reason, until: Time | None = None, force: bool = False
     ) -> list[dict[str, Any]]:
         """Never ban these until then, with `force` also what is wider than may be banned; the bans inside are
         not enforced as long."""
@@ -184,24 +163,16 @@ class Orders:
         await self._service.reconcile()
         await self._written()
 
-    async def bans(self, jail: str | None = None, contains: str | None = None) -> list[dict[str, Any]]:
-        """The bans that stand."""
-        service = self._service
-        keys = (
-            [(b.network, b.jail) for b in service.table.over(Network.parse(contains))] if contains else None
-        )
-        # The database holds their evidence; as long as it takes nothing, memory alone knows the newest.
-        failed = await service.ledger.commit()
-        bans = list(service.table) if failed else None
-
-        why = allowing.suspended(service)
-
-        def records() -> list[dict[str, Any]]:
-            present = service.enforcer.present()
-            found = bans or service.ledger.database.bans(keys)
-            return [record(ban, present, why(ban)) for ban in selected(found, jail, contains)]
-
-        return await to_the_end(records)
+    async def bans(
+        self,
+        jail: str | None = None,
+        contains: str | None = None,
+        after: int = 0,
+        asked: FiniteFloat | None = None,
+        lines: bool = True,
+    ) -> dict[str, Any]:
+        """A page of the bans that stand, see `Listing.page`."""
+        return await self._listing.page(jail, contains, after, asked, lines=lines)
 
     async def import_(self, records: importing.Records) -> dict[str, Any]:
         """Take over bans that somebody else decided; one request after the other, or both would count."""
@@ -213,7 +184,7 @@ class Orders:
     async def flush(self) -> dict[str, Any]:
         """The emergency exit: everything of ours out of the kernel, until resume."""
         removed = await to_the_end(self._service.enforcer.suspend)
-        await self._service.verify()
+        await self._service.verifier.verify()
         return {"result": "suspended", "removed": removed}
 
     async def resume(self) -> dict[str, Any]:
@@ -221,7 +192,7 @@ class Orders:
         self._service.enforcer.resume()
         written = await self._service.reconcile()
         await self._service.drift.keep_ingress()
-        await self._service.verify()
+        await self._service.verifier.verify()
         return {"result": "resumed", "written": written}
 
     async def explain(self, subject: str) -> dict[str, Any]:

@@ -34,11 +34,11 @@ def proposals(banned: Iterable[Network]) -> list[tuple[Network, int]]:
     return sorted(free, key=lambda one: (-one[1], one[0]))[:_MOST]
 
 
-def covers(service: Service, network: Network) -> dict[str, int]:
-    """What a ban of this network would mean."""
+def covers(service: Service, network: Network, bans: int | None = None) -> dict[str, int]:
+    """What a ban of this network would mean; `bans` inside it are counted here where nobody did so yet."""
     return {
         "addresses": network.addresses,
-        "bans": len(service.table.inside(network)),
+        "bans": len(service.table.inside(network)) if bans is None else bans,
         "kept_reachable": len(network.those_inside(service.enforcer.throws)),
         "good_logins": service.judge.known.inside(network, time.time()),
         "delivered_to": service.judge.peers.inside(network, time.time()),

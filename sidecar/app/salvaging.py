@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.app import notes
 from sidecar.app.threads import to_the_end
-from sidecar.model import Ban, Failure, StoreError, Unban
+from sidecar.model import Ban, Extended, Failure, StoreError, Unban
 from sidecar.store import damage
 from sidecar.store.changes import Ended, Good, Key, Lines
 from sidecar.store.database import FILE, Allowed, Change, DamagedError, Past, Zone

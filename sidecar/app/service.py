@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from datetime import tzinfo
 from functools import partial
@@ -27,7 +27,8 @@ from sidecar.app.place import Place, backend, run_dry
 from sidecar.app.resolver import Resolver
 from sidecar.app.salvaging import Salvaging, snapshot
 from sidecar.app.sessions import Sessions
-from sidecar.app.threads import to_the_end
+from sidecar.app.threads import until_cancelled
+from sidecar.app.verifier import Verifier
 from sidecar.app.witnesses import Witnesses
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
@@ -42,7 +43,6 @@ from sidecar.store.database import Allowed, DamagedError
 
 _log = logging.getLogger("zmban")
 
-_VERIFY_SECONDS = 5.0
 _RECONCILE_SECONDS = 60.0
 _SESSIONS_SECONDS = 30.0
 
@@ -80,6 +80,7 @@ class Service:
         self.logs = readers.Logs(self)
         self.drift = Drift(self)
         self.witnesses = Witnesses(self)
+        self.verifier = Verifier(self)
         self.oddities = Oddities(self.metrics)
         self.started = time.time()
         self.salvaging = Salvaging(self)
@@ -122,6 +123,9 @@ class Service:
             if court is not None and failure.at > now - court.spec.findtime:
                 self.judge.restore(failure)
         self.allowed = {a.network: a for a in database.allowed() if a.until is None or a.until > now}
+        if beyond := database.beyond():
+            text = "%d bans of the database end after the year 9999: they are for ever; zmban unban lifts one"
+            _log.warning(text, beyond)
         self.publish(self.table.expire(now))
 
     def protect(self) -> None:
@@ -235,8 +239,9 @@ class Service:
         else:
             self.enforcer.unban([n for n in networks if not self.table.stands(n)])
 
-    async def run(self) -> None:
-        """Until cancelled. A part that ends with an error ends the service: it is restarted whole."""
+    async def run(self, at_stop: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled; `at_stop` is called when that begins. A part that ends with an error ends the
+        service: it is restarted whole."""
         async with AsyncExitStack() as stack:
             stack.enter_context(budget.kept())
             stack.push_async_callback(self._stop)
@@ -244,38 +249,13 @@ class Service:
                 tasks.create_task(self.ledger.run(), name="commit")
                 tasks.create_task(self.logs.run(), name="logs")
                 tasks.create_task(Ends(self).run(), name="ends")
-                tasks.create_task(self._verify(), name="verify")
+                tasks.create_task(self.verifier.run(), name="verify")
                 tasks.create_task(self._reconciled(), name="reconcile")
                 tasks.create_task(self.drift.run(), name="drift")
                 tasks.create_task(self._sessions_seen(), name="sessions")
                 tasks.create_task(MailTrust(self).run(), name="mail trust")
                 tasks.create_task(self.salvaging.run(), name="salvage")
-
-    async def _verify(self) -> None:
-        while True:
-            begun = time.monotonic()
-            await self.verify()
-            self.metrics.active(self.table.active, self.table.resting)
-            self.metrics.database_bytes.set(self.ledger.database.bytes())
-            # A million routes take seconds to read: never more than a twentieth of one core.
-            await asyncio.sleep(max(_VERIFY_SECONDS, 20 * (time.monotonic() - begun)))
-
-    async def verify(self) -> None:
-        """Ask the kernel whether it says what it should, and tell the metrics."""
-        try:
-            for version, count in (await self.enforcer.verify(self.table)).items():
-                family = f"ipv{version}"
-                self.metrics.table_routes.labels(family).set(count.routes - count.throws)
-                self.metrics.table_addresses.labels(family).set(count.addresses)
-            self.enforcer.missing += self.witnesses.reasons()
-            if not self.enforcer.dry:
-                self.enforcer.missing += self.surroundings.whereabouts.missing
-                self.enforcer.doubts += (*self.surroundings.whereabouts.doubts, *self.place.doubts)
-            self.metrics.ingress_dropped.inc(await to_the_end(self.enforcer.dropped))
-        except KernelError as error:
-            self.enforcer.missing = (str(error),)
-        self.drift.tell()
-        self.metrics.enforced.set(0 if self.enforcer.missing else 1)
+                tasks.create_task(until_cancelled(at_stop), name="doors")
 
     async def _reconciled(self) -> None:
         """The first full reconcile once the backlog is read: unknown blackholes of ours go then."""

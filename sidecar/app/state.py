@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import time
 from dataclasses import asdict
 from typing import Any
@@ -11,14 +12,16 @@ from sidecar.app.proposals import covers, proposals
 from sidecar.app.service import Service
 from sidecar.detect import multipattern
 from sidecar.model import Refused
+from sidecar.network import Network
 
 # Of what goes on without end, so much is shown.
 _MOST = 20
+_LATELY = 1000
 
 
 async def of(service: Service) -> dict[str, Any]:
     """State of jails, sources and kernel."""
-    await service.verify()
+    await service.verifier.verify()
     missing = service.enforcer.missing
     return {
         "since": service.started,
@@ -104,11 +107,21 @@ def _source(service: Service, path: str) -> dict[str, Any]:
 
 
 def _last_bans(service: Service, most: int = 12) -> list[dict[str, Any]]:
-    newest = sorted(service.table, key=lambda ban: ban.at, reverse=True)[:most]
+    # Among those that were banned last: to sort a million would keep everybody waiting for seconds.
+    lately = (ban for network in service.table.newest(_LATELY) for ban in service.table.all_of(network))
+    newest = heapq.nlargest(most, lately, key=lambda ban: ban.at)
     return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
 
 
 async def _proposals(service: Service) -> list[dict[str, Any]]:
     """Networks that may be worth a ban by hand, each with what that would mean."""
-    found = await asyncio.to_thread(proposals, list(service.table.refused()))
-    return [{"network": str(network), "banned": many, **covers(service, network)} for network, many in found]
+    # A copy, for the table changes while the thread looks through it.
+    refused = list(service.table.refused())
+
+    def found() -> list[tuple[Network, int, int]]:
+        return [(one, many, len(one.those_inside(refused))) for one, many in proposals(refused)]
+
+    return [
+        {"network": str(network), "banned": many, **covers(service, network, bans)}
+        for network, many, bans in await asyncio.to_thread(found)
+    ]

@@ -36,3 +36,11 @@ async def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
+
+
+async def until_cancelled(then: Callable[[], None]) -> None:
+    """Wait, and do this as soon as that is over."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        then()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any
 
 import click
 
 from sidecar import __version__
-from sidecar.model import ConfigError, KernelError, SourceError, StoreError, ZmbanError
+from sidecar.model import ConfigError, KernelError, SourceError, StoreError, ZmbanError, printable
 
 # sysexits.h: what a shell script can tell apart.
 USAGE, DATA, UNAVAILABLE, NO_PERMISSION, CONFIG = 64, 65, 69, 77, 78
@@ -68,7 +69,8 @@ def zmban(ctx: click.Context, config: tuple[str, ...]) -> None:
     ctx.obj = config
 
 
-def _code(error: ZmbanError) -> int:
+def exit_code(error: ZmbanError) -> int:
+    """The code of sysexits.h that tells a script who must act."""
     if isinstance(error, ConfigError):
         return CONFIG
     if isinstance(error, KernelError):
@@ -85,17 +87,16 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         # Without standalone mode, an exit code that a command asked for is returned.
         sys.exit(zmban.main(args=arguments, prog_name="zmban", standalone_mode=False) or 0)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(USAGE)
     except click.ClickException as error:
-        error.show()
-        sys.exit(DATA)
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo("\n".join(map(printable, shown.getvalue().rstrip().split("\n"))), err=True)
+        sys.exit(USAGE if isinstance(error, click.UsageError) else DATA)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except ZmbanError as error:
-        click.echo(f"zmban: {error}", err=True)
-        sys.exit(_code(error))
+        click.echo(f"zmban: {printable(str(error))}", err=True)
+        sys.exit(exit_code(error))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

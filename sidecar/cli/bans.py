@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sidecar.app import allowing, orders
+from sidecar.app import allowing
+from sidecar.app.listing import record
 from sidecar.cli import UnavailableError
-from sidecar.cli.output import emit, json_options, moment, printable, table
+from sidecar.cli.output import emit, json_options, moment, say
 from sidecar.cli.places import socket_option, state_option
+from sidecar.kernel.routes import RouteKind
 from sidecar.model import KernelError
 from sidecar.network import Network
 from sidecar.serve import control
+
+_ROWS = 2000
+# Beside each other as long as nothing is longer; a longer one moves the rest of its line.
+_LINE = "{:<20} {:<16} {:<19} {:<19} {:<8} {}"
 
 
 @click.command()
@@ -37,24 +43,19 @@ def bans(
 ) -> None:
     """List the bans that stand."""
     try:
-        records = control.ask(socket, "bans", jail=jail, contains=contains)
-        if records is None:
-            records = _offline(config, state, jail, contains)
+        if contains:
+            Network.parse(contains)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"--contains: {error}") from error
+    asked: dict[str, Any] = {"jail": jail, "contains": contains, "lines": as_json or jsonl}
+    first = control.ask(socket, "bans", **asked)
+    records = _offline(config, state, jail, contains) if first is None else _online(socket, first, asked)
     if as_json or jsonl:
         emit(records, jsonl=jsonl)
         return
-    rows = [
-        (r["network"], r["jail"], moment(r["since"]), moment(r["until"]), _enforced(r), r["reason"])
-        for r in records
-    ]
-    table(("network", "jail", "since", "until", "enforced", "reason"), rows, f"{len(rows)} bans")
-    for why, number in Counter(r["suspended"] for r in records if r["suspended"]).most_common(_MOST_REASONS):
-        click.echo(f"suspended: {number}, {printable(why)}")
-    if any(not (r["enforced"] or r["dry"] or r["suspended"]) for r in records):
+    if _show(records):
         for reason in (control.ask(socket, "status") or _NO_SERVICE)["not_enforced_because"]:
-            click.echo(f"not enforced: {printable(reason)}")
+            say(f"not enforced: {reason}")
 
 
 # Of reasons why bans are suspended, so many are told.
@@ -62,27 +63,61 @@ _MOST_REASONS = 10
 _NO_SERVICE = {"not_enforced_because": ["no service runs"]}
 
 
-def _enforced(record: dict[str, Any]) -> str:
-    if record["suspended"]:
+def _show(records: Iterator[dict[str, Any]]) -> bool:
+    """A line for each as it comes; whether some are not enforced that should be."""
+    say(_LINE.format("network", "jail", "since", "until", "enforced", "reason"))
+    number, lacking, suspended = 0, False, Counter[str]()
+    for one in records:
+        number += 1
+        since, until = moment(one["since"]), moment(one["until"])
+        say(_LINE.format(one["network"], one["jail"], since, until, _enforced(one), one["reason"]))
+        if one["suspended"]:
+            suspended[one["suspended"]] += 1
+        lacking |= not (one["enforced"] or one["dry"] or one["suspended"])
+    say(f"{number} bans")
+    for why, many in suspended.most_common(_MOST_REASONS):
+        say(f"suspended: {many}, {why}")
+    return lacking
+
+
+def _enforced(one: dict[str, Any]) -> str:
+    if one["suspended"]:
         return "suspended"
-    return "dry run" if record["dry"] else "yes" if record["enforced"] else "NO"
+    return "dry run" if one["dry"] else "yes" if one["enforced"] else "NO"
+
+
+def _online(socket: Path, page: dict[str, Any], asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All pages, each asked for when the one before it is printed."""
+    while True:
+        yield from page["bans"]
+        if page["next"] is None:
+            return
+        page = control.ask(socket, "bans", **asked, after=page["next"], asked=page["asked"])
+        if page is None:
+            raise UnavailableError("the service ended meanwhile: the list is not complete")
 
 
 def _offline(
     config: Sequence[str], state: Path, jail: str | None, contains: str | None
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     from sidecar.store.database import FILE, Database
 
     if not (state / FILE).exists():
         raise UnavailableError(f"no service answers, and there is no database in {state}")
     database = Database(state, read_only=True)
+    inside, present = Network.parse(contains) if contains else None, _present(config)
     try:
-        found = orders.selected(database.bans(), jail, contains)
         allowed = [a for a in database.allowed() if a.until is None or a.until > time.time()]
+        rest: int | None = 0
+        while rest is not None:
+            found, rest = database.page(rest, _ROWS)
+            for ban in found:
+                if jail in (None, ban.jail) and (inside is None or ban.network.covers(inside)):
+                    stands = present.get(ban.network) is RouteKind.BLACKHOLE
+                    why = allowing.by_person(allowed, ban.network)
+                    yield record(ban, enforced=stands, suspended=why)
     finally:
         database.close()
-    present = _present(config)
-    return [orders.record(ban, present, allowing.by_person(allowed, ban.network)) for ban in found]
 
 
 def _present(config: Sequence[str]) -> Mapping[Network, Any]:

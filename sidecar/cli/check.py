@@ -7,7 +7,8 @@ import click
 from sidecar.app import check as checking
 from sidecar.app import configuration
 from sidecar.cli import CONFIG
-from sidecar.cli.output import emit, json_options, printable
+from sidecar.cli.output import emit, json_options
+from sidecar.model import printable
 
 
 @click.command()

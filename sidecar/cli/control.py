@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sidecar.cli import DATA
-from sidecar.cli.output import emit, json_options
+from sidecar.cli.evidence import lines as read_evidence
+from sidecar.cli.output import emit, json_options, say
 from sidecar.cli.places import ask, socket_option, until
 
 _networks = click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
@@ -20,8 +20,15 @@ def _text(_: click.Context, __: click.Parameter, value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-_reason = click.option("--reason", required=True, callback=_text, help="Why; it is kept with the ban.")
-_for = click.option("--for", "duration", metavar="DURATION", help="How long (10m, 1d12h); default: for ever.")
+_reason = click.option(
+    "--reason", required=True, callback=_text, help="Why; one line of 1 KiB at most, kept with the ban."
+)
+_for = click.option(
+    "--for",
+    "duration",
+    metavar="DURATION",
+    help="How long (10m, 1d12h), 100 years at most; default, and -1: for ever.",
+)
 
 
 def _report(answers: list[dict[str, Any]], *, as_json: bool, jsonl: bool) -> None:
@@ -33,7 +40,7 @@ def _report(answers: list[dict[str, Any]], *, as_json: bool, jsonl: bool) -> Non
             extra += _preview(one) + _bans(one)
             wider = one.get("still_covered_by")
             extra += f"; still covered by {', '.join(wider)}" if wider else ""
-            click.echo(f"{one['network']}: {one['result']}{extra}", err=one["result"] == "refused")
+            say(f"{one['network']}: {one['result']}{extra}", err=one["result"] == "refused")
     if any(one["result"] == "refused" for one in answers):
         raise click.exceptions.Exit(DATA)
 
@@ -63,22 +70,15 @@ def _bans(answer: dict[str, Any]) -> str:
     return f"; {number} bans inside are enforced again" if number else ""
 
 
-def _evidence(source: str | None) -> list[str]:
-    if source is None:
-        return []
-    if source == "-":
-        return sys.stdin.read().splitlines()
-    try:
-        return Path(source).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise click.UsageError(f"--evidence {source}: {error.strerror}") from error
-
-
 @click.command()
 @_networks
 @_reason
 @_for
-@click.option("--evidence", metavar="FILE|-", help="The log lines that led to it, kept with the ban.")
+@click.option(
+    "--evidence",
+    metavar="FILE|-",
+    help="The log lines that led to it, kept with each ban: 1,000 lines, 1 MiB at most.",
+)
 @click.option("--force", is_flag=True, help="Ban also what is wider than [kernel] widest_ipv4 or _ipv6.")
 @socket_option
 @json_options
@@ -93,14 +93,13 @@ def ban(
     jsonl: bool,
 ) -> None:
     """Ban networks by hand; the answer comes when they are refused and written down."""
-    lines = _evidence(evidence)
     answers = ask(
         socket,
         "ban",
         networks=list(networks),
         reason=reason,
         until=until(duration),
-        evidence=lines,
+        evidence=read_evidence(evidence),
         force=force,
     )
     _report(answers, as_json=as_json, jsonl=jsonl)

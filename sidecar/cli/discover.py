@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from sidecar.cli.output import emit, json_options, table
+from sidecar.cli.output import emit, json_options, say, table
 from sidecar.model import SourceError
 from sidecar.network import Network
 from sidecar.sources.docker import ZimbraContainer, trusted_ips, zimbra_containers
@@ -46,7 +46,7 @@ def _trusted(container: ZimbraContainer) -> tuple[Network, ...] | None:
     try:
         return trusted_ips(container)
     except SourceError as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         return None
 
 
@@ -73,16 +73,17 @@ def _quoted(networks: Iterable[Network]) -> str:
 
 def _advise(container: ZimbraContainer, trusted: tuple[Network, ...] | None) -> None:
     logs, syslog = container.logs["/opt/zimbra/log"], container.logs["/var/log"]
-    click.echo(f"# .env beside compose.yaml, for {container.name}")
-    click.echo(f"ZIMBRA_LOG_DIR={logs}" if logs else "# /opt/zimbra/log lies in no volume: add one to Zimbra")
-    click.echo(f"ZIMBRA_SYSLOG_DIR={syslog}" if syslog else "# /var/log lies in no volume: add one to Zimbra")
+    say(f"# .env beside compose.yaml, for {container.name}")
+    say(f"ZIMBRA_LOG_DIR={logs}" if logs else "# /opt/zimbra/log lies in no volume: add one to Zimbra")
+    say(f"ZIMBRA_SYSLOG_DIR={syslog}" if syslog else "# /var/log lies in no volume: add one to Zimbra")
     click.echo("\n# zmban.toml")
     click.echo("[trust]")
     # Zimbra's own proxy reaches mailboxd by the container's own address: its word is believed.
     proxies = dict.fromkeys((*container.addresses, *(trusted or ())))
-    click.echo(f"proxies = [{_quoted(n for n in proxies if n not in _LOOPBACK)}]")
-    click.echo(f"gateways = [{_quoted(container.gateways)}]")
-    click.echo(f"networks = [{_quoted(container.networks)}]\n")
+    say(f"proxies = [{_quoted(n for n in proxies if n not in _LOOPBACK)}]")
+    say(f"gateways = [{_quoted(container.gateways)}]")
+    say(f"networks = [{_quoted(container.networks)}]")
+    click.echo()
     unknown = [n.address for n in container.addresses if trusted is not None and n not in trusted]
     if unknown:
         click.echo(

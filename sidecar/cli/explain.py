@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sidecar.app import configuration
-from sidecar.cli.output import EPOCH, emit, json_options, moment, printable
+from sidecar.cli.output import EPOCH, emit, json_options, moment, say
 from sidecar.cli.places import ask, socket_option
 from sidecar.detect.grammar import LOGS
 
@@ -59,14 +59,13 @@ def _given(subject: str) -> Iterable[str]:
 
 def _step_by_step(record: Mapping[str, Any]) -> None:
     """Grammar, fields, client, filters, decision."""
-    say = click.echo
-    say(f"client    {printable(record['client'] or 'nobody: the server names none')}")
-    say(f"account   {printable(record['account'] or '-')}")
+    say(f"client    {record['client'] or 'nobody: the server names none'}")
+    say(f"account   {record['account'] or '-'}")
     for name, value in record["fields"].items():
-        say(f"  {name} = {printable(value)[:200]}")
+        say(f"  {name} = {value[:200]}")
     for match in record["matches"]:
         verdict = f"not counted: {match['reason']}" if match["reason"] else "counts"
-        host = f", names {printable(match['host'])}" if match["host"] else ""
+        host = f", names {match['host']}" if match["host"] else ""
         say(f"filter    {match['filter']} of jail {match['jail']}{host}: {verdict}")
     if record["good"]:
         say("good      a login that succeeded")
@@ -76,16 +75,15 @@ def _step_by_step(record: Mapping[str, Any]) -> None:
 
 def _tell(record: Mapping[str, Any]) -> None:
     """For the help desk."""
-    say = click.echo
-    say(f"{record['subject']}: {printable(record['verdict'])}")
+    say(f"{record['subject']}: {record['verdict']}")
     for ban in record["bans"]:
         until = moment(ban["until"]) if ban["until"] else "for ever"
         say(f"banned    {ban['network']} by {ban['jail']} since {moment(ban['since'])} until {until}")
-        say(f"          {printable(ban['reason'])}")
+        say(f"          {ban['reason']}")
         for line in ban["evidence"]:
-            say(f"          | {printable(line)}")
+            say(f"          | {line}")
     for failing in record["failures"]:
         counted = f"{failing['failures']} of {failing['maxretry']}"
         say(f"failing   {failing['network']} in {failing['jail']}: {counted}")
     for reason in record["protected"]:
-        say(f"protected {printable(reason)}")
+        say(f"protected {reason}")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from sidecar.cli import DATA, UnavailableError
-from sidecar.cli.output import emit, json_options, printable, progress, table
+from sidecar.cli.output import emit, json_options, progress, say, table
 from sidecar.cli.places import socket_option, state_option
 from sidecar.model import Seconds
 from sidecar.serve import control
@@ -143,6 +143,6 @@ def _show(told: list[dict[str, Any]], summary: dict[str, Any]) -> None:
     if len(told) > len(rows):
         click.echo(f"and {len(told) - len(rows)} more; --jsonl names all")
     counts = ", ".join(f"{summary[name]} {word}" for name, word in _WORDS.items() if summary[name])
-    click.echo(f"{printable(summary['file'])}: {counts or 'nothing to import'}")
+    say(f"{summary['file']}: {counts or 'nothing to import'}")
     if summary["lifted"]:
         click.echo("whom a person lifted stays lifted; zmban ban bans again")

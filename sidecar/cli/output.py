@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from typing import Any
 import click
 from pydantic_core import to_json
 
-from sidecar.model import Instant
+from sidecar.model import LATEST, Instant, printable
 
-# What a calendar can show: up to the year 9999.
-EPOCH = click.FloatRange(0, 253402300799)
+EPOCH = click.FloatRange(0, LATEST)
+# What must not reach a terminal, in JSON: outside of its texts there is nothing but ASCII.
+_UNSHOWN = re.compile(r"[^\x20-\x7e]")
+_INDENT = "  "
 
 
 def json_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,16 +28,41 @@ def json_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def emit(records: Iterable[dict[str, Any]], *, jsonl: bool) -> None:
-    """Print records for programs."""
+    """Print records for programs, each as it comes: there may be a million."""
+    # Not click's echo, which flushes each, and not json, which takes five times as long.
+    write = sys.stdout.buffer.write
     if jsonl:
-        # Not click's echo, which flushes each, and not json, which takes five times as long: there may be a
-        # million.
-        write = sys.stdout.buffer.write
         for one in records:
-            write(to_json(one) + b"\n")
-        sys.stdout.flush()
+            write(_shown(_json(one)) + b"\n")
     else:
-        click.echo(json.dumps(list(records), ensure_ascii=False, indent=2))
+        before = b"[\n"
+        for one in records:
+            lines = _json(one, indent=2).split(b"\n")
+            write(before + b"\n".join(_INDENT.encode() + _shown(line) for line in lines))
+            before = b",\n"
+        write(b"[]\n" if before == b"[\n" else b"\n]\n")
+    sys.stdout.flush()
+
+
+def _json(record: dict[str, Any], indent: int | None = None) -> bytes:
+    try:
+        return to_json(record, indent=indent)
+    except ValueError:
+        # A byte that was no UTF-8, which the faster way does not know.
+        return json.dumps(record, indent=indent).encode()
+
+
+def _shown(line: bytes) -> bytes:
+    """A line of JSON that says the same, without what could drive a terminal."""
+    if line.isascii():
+        # What is below a blank, JSON escapes; but it passes DEL.
+        return line.replace(b"\x7f", b"\\u007f")
+    text = line.decode()
+    return line if text.isprintable() else _UNSHOWN.sub(_escaped, text).encode()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0]).strip('"')
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
@@ -58,14 +86,19 @@ def build_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     return made
 
 
-def printable(text: str) -> str:
-    """A line of a log without the control codes that could drive a terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line for people."""
+    click.echo(printable(text), err=err)
 
 
 def moment(at: Instant | None) -> str:
-    """Local time for people; `for ever` where there is no end."""
-    return "for ever" if at is None else datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Local time for people; `for ever` where there is no end, and words for what no calendar shows."""
+    if at is None:
+        return "for ever"
+    try:
+        return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return "after the year 9999" if at > 0 else "no time"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import click
 
 from sidecar.cli import UnavailableError
-from sidecar.fail2ban.durations import seconds
+from sidecar.fail2ban.durations import length
 from sidecar.model import Instant
 from sidecar.serve import control
 
@@ -38,20 +38,16 @@ def ask(socket: Path, command: str, **arguments: Any) -> Any:
     """Ask the service; UnavailableError (69) where none runs."""
     answer = control.ask(socket, command, **arguments)
     if answer is None:
-        raise UnavailableError(f"no service answers at {socket}; start it with zmban run, or name --socket")
+        raise UnavailableError(control.nobody(socket))
     return answer
 
 
 def until(duration: str | None) -> Instant | None:
     """The end of `--for DURATION`, from now on; None is for ever."""
-    if duration is None:
+    # Fail2Ban's word for ever is -1.
+    if duration is None or duration.strip() == "-1":
         return None
     try:
-        length = seconds(duration)
+        return time.time() + length(duration)
     except ValueError as error:
         raise click.UsageError(f"--for: {error}") from error
-    if length == -1:
-        return None
-    if length <= 0:
-        raise click.UsageError(f"--for {duration}: not in the future")
-    return time.time() + length

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from sidecar.app.regex import Reading
-from sidecar.cli.output import printable
 from sidecar.fail2ban.filters import FilterSpec
+from sidecar.model import printable
 
 _TAG = re.compile(r"<([^<>\s]+)>")
 

@@ -12,9 +12,9 @@ from tempfile import SpooledTemporaryFile
 import click
 
 from sidecar.app.regex import Reading, Target, too_long
-from sidecar.cli.output import printable
 from sidecar.detect.matcher import LONGEST_LINE
 from sidecar.fail2ban.filters import Pattern
+from sidecar.model import printable
 
 # As there: so many, and none are printed any more without being asked.
 _TOO_MANY = 20
@@ -150,7 +150,7 @@ class Report:
         """Print it all."""
         spec = self._target.spec
         if spec.prefregex:
-            click.echo(f"Prefregex: {self._prefixed} total\n|  {spec.prefregex.text}\n`-\n")
+            click.echo(f"Prefregex: {self._prefixed} total\n|  {printable(spec.prefregex.text)}\n`-\n")
         self._regexes("Failregex", spec.failregex, self._hits)
         self._regexes("Ignoreregex", spec.ignoreregex, self._ignores)
         click.echo("Date template hits:")

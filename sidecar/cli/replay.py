@@ -13,7 +13,7 @@ import click
 from sidecar.app import budget, configuration
 from sidecar.app.replay import Replay, record
 from sidecar.bans.guard import Guard
-from sidecar.cli.output import EPOCH, emit, json_options, moment, printable, progress
+from sidecar.cli.output import EPOCH, emit, json_options, moment, progress, say
 from sidecar.detect.grammar import Trust
 from sidecar.fail2ban.jails import JailSpec
 
@@ -81,7 +81,7 @@ def replay(
     with budget.kept():
         _print(run, by_path, as_json=as_json, jsonl=jsonl)
     for (name, regex), times in run.slow.items():
-        click.echo(f"{name}: {regex} worked too long on {times} lines and was broken off", err=True)
+        say(f"{name}: {regex} worked too long on {times} lines and was broken off", err=True)
 
 
 def _print(run: Replay, by_path: dict[str, list[JailSpec]], *, as_json: bool, jsonl: bool) -> None:
@@ -108,11 +108,11 @@ def _with_summary(run: Replay, records: Iterator[dict[str, Any]]) -> Iterator[di
 
 def _line(one: dict[str, Any]) -> None:
     at = moment(one["at"])
-    jail, network = one["jail"], printable(str(one["network"]))
+    jail, network = one["jail"], str(one["network"])
     if one["event"] in ("ban", "extend"):
         until = moment(one["until"])
-        click.echo(f"{at}  {one['event']:7} {network:24} {jail}  {one['failures']} failures, until {until}")
+        say(f"{at}  {one['event']:7} {network:24} {jail}  {one['failures']} failures, until {until}")
         for text in one["evidence"]:
-            click.echo(f"    {printable(text)}")
+            say(f"    {text}")
     else:
-        click.echo(f"{at}  {one['event']:7} {network:24} {jail}  {one.get('reason', '')}")
+        say(f"{at}  {one['event']:7} {network:24} {jail}  {one.get('reason', '')}")

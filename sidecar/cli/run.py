@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-import signal
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sidecar.app import configuration
+from sidecar.cli import exit_code, log_format
 from sidecar.cli.places import socket_option, state_option
-from sidecar.settings import ServeSettings
+from sidecar.cli.signals import Signals, leave
+from sidecar.model import ZmbanError, printable
+
+if TYPE_CHECKING:
+    from sidecar.app.configuration import Loaded
+
+_log = logging.getLogger("zmban")
+# For a stop: Docker gives ten seconds. To take the routes out of the kernel takes longer than to leave them.
+_PATIENCE = {"keep": 2.5, "flush": 8.0}
 
 
 @click.command()
@@ -27,14 +36,14 @@ def run(
     config: tuple[str, ...], state: Path, socket: Path, dry_run: bool, listen: str | None, verbose: bool
 ) -> None:
     """Read the logs, and make the kernel refuse who attacks."""
+    log_format.begin(verbose=verbose)
+    signals = Signals()
+    # Only now, for it takes its time.
     import uvloop
 
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    from sidecar.app import configuration
+    from sidecar.settings import ServeSettings
+
     loaded = configuration.load(config)
     try:
         ServeSettings(listen=listen or loaded.settings.serve.listen)
@@ -45,22 +54,43 @@ def run(
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for fault in loaded.jails.faults:
         logging.getLogger("zmban.config").warning("%s", fault)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(loaded, state, socket, dry_run, listen))
+    with _left():
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        runner.run(_serve(signals, loaded, state, socket, dry_run, listen))
+
+
+@contextmanager
+def _left() -> Iterator[None]:
+    """Whatever ends the service ends the process, with its code: no thread is waited for."""
+    code = 0
+    try:
+        yield
+    except ZmbanError as error:
+        click.echo(f"zmban: {printable(str(error))}", err=True)
+        code = exit_code(error)
+    except Exception:
+        _log.exception("zmban ends by a fault of its own")
+        code = 1
+    finally:
+        leave(code)
 
 
 async def _serve(
-    loaded: configuration.Loaded, state: Path, socket: Path, dry_run: bool, listen: str | None
+    signals: Signals, loaded: Loaded, state: Path, socket: Path, dry_run: bool, listen: str | None
 ) -> None:
     from sidecar.app.main import serve
 
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine that runs is a task
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+    loop, on_stop = asyncio.get_running_loop(), loaded.settings.kernel.on_stop
+
+    def stop() -> None:
+        loop.call_soon_threadsafe(task.cancel)
+
+    def begun() -> None:
+        signals.in_order(stop, _PATIENCE[on_stop], socket)
+
     try:
-        await serve(loaded, state, socket, dry_run=dry_run, listen=listen)
+        await serve(loaded, state, socket, dry_run=dry_run, listen=listen, begun=begun)
     except asyncio.CancelledError:
-        flushed = loaded.settings.kernel.on_stop == "flush"
-        logging.getLogger("zmban").info("stopped; the routes %s", "are gone" if flushed else "stay")
+        _log.info("stopped; the routes %s", "are gone" if on_stop == "flush" else "stay")

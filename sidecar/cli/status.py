@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from sidecar.cli.output import build_table, emit, json_options, moment, printable
+from sidecar.cli.output import build_table, emit, json_options, moment
 from sidecar.cli.places import ask, socket_option
+from sidecar.model import printable
 
 
 @click.command()
@@ -99,11 +100,17 @@ def _jails(state: dict[str, Any]) -> Any:
             str(jail["banned"]),
             str(jail["failing"]),
             str(jail["maxretry"]),
-            ", ".join(jail["logs"]) or "none yet",
+            _some(jail["logs"]),
         )
         for jail in state["jails"]
     ]
     return build_table(("jail", "banned", "failing", "maxretry", "log"), rows)
+
+
+def _some(logs: list[str]) -> str:
+    """A glob may name hundreds, for each of many jails."""
+    more = len(logs) - _MOST_SHOWN
+    return ", ".join(logs[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none yet"
 
 
 def _sources(state: dict[str, Any]) -> Any:

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from sidecar.fail2ban.arithmetic import evaluate
 from sidecar.fail2ban.options import Options
-from sidecar.model import Seconds
+from sidecar.model import LONGEST, Seconds
 
 _MOST_DOUBLINGS = 20
-# What Fail2Ban's manual gives as the default; kept as numbers, not as a text to evaluate each time.
-_LONGEST = 100 * 365.25 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +26,32 @@ class Increment:
     def seconds(self, bantime: Seconds, count: int, chance: float) -> Seconds:
         """The time of a ban after `count` earlier ones; `chance` in [0, 1) is what luck says.
 
-        ValueError where the formula gives no number. A formula never shortens the time.
+        A formula never shortens the time; where it gives no number, for it grows past all of them or divides
+        by zero, the time doubles with each ban. Never more than LONGEST.
         """
         if count <= 0:
             return bantime
-        grown = min(max(bantime, self._grown(bantime, count)), _LONGEST)
-        if self.maxtime is not None:
-            grown = min(grown, self.maxtime)
-        return float(round(grown)) + chance * self.rndtime
+        try:
+            grown = self._grown(bantime, count)
+        except ValueError:
+            grown = self._doubled(bantime, count)
+        grown = min(max(bantime, grown), LONGEST if self.maxtime is None else self.maxtime)
+        return min(float(round(grown)) + chance * self.rndtime, LONGEST)
+
+    def check(self) -> None:
+        """ValueError where the formula gives no number for a third ban."""
+        self._grown(600.0, 3)
 
     def _grown(self, bantime: Seconds, count: int) -> float:
         if self.multipliers:
             return bantime * self.factor * self.multipliers[min(count, len(self.multipliers) - 1)]
         if self.formula is None:
-            return bantime * float(1 << min(count, _MOST_DOUBLINGS)) * self.factor
+            return self._doubled(bantime, count)
         names = {"ban.Time": bantime, "ban.Count": count, "banFactor": self.factor}
         return evaluate(self.formula, names, functions=True)
+
+    def _doubled(self, bantime: Seconds, count: int) -> float:
+        return bantime * float(1 << min(count, _MOST_DOUBLINGS)) * self.factor
 
 
 def weight(count: int, maxretry: int) -> int:
@@ -63,10 +71,10 @@ def read(options: Options) -> Increment | None:
             formula=formula or None,
             multipliers=tuple(evaluate(word) for word in text.split()),
             maxtime=_maxtime(options),
-            rndtime=options.seconds("bantime.rndtime", "0"),
+            rndtime=_rndtime(options),
             overalljails=options.boolean("bantime.overalljails"),
         )
-        found.seconds(600.0, 3, 0.0)
+        found.check()
     except ValueError as error:
         key = "bantime.formula" if formula else "bantime.factor"
         options.fault(key, f"{key}: {error}; write it as in Fail2Ban's manual, or leave it out")
@@ -77,5 +85,16 @@ def read(options: Options) -> Increment | None:
 def _maxtime(options: Options) -> Seconds | None:
     if not options.text("bantime.maxtime"):
         return None
-    longest = options.seconds("bantime.maxtime", "-1")
+    longest = options.seconds("bantime.maxtime", "-1", endless=True)
+    if longest <= 0 and longest != -1:
+        options.fault(
+            "bantime.maxtime", f"bantime.maxtime = {longest:g} never bans; leave it out for no bound"
+        )
     return None if longest == -1 else longest
+
+
+def _rndtime(options: Options) -> Seconds:
+    most = options.seconds("bantime.rndtime", "0")
+    if most < 0:
+        options.fault("bantime.rndtime", f"bantime.rndtime = {most:g} would shorten bans; write 0 or more")
+    return most

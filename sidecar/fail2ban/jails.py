@@ -17,8 +17,6 @@ from sidecar.fail2ban.options import Options
 from sidecar.model import ConfigError, Fault, Seconds
 from sidecar.network import Network
 
-# Longer is for ever; it also bounds what a calendar has to show.
-_LONGEST_BAN = 100 * 365.25 * 86400
 _NOT_JAILS = {"DEFAULT", "INCLUDES"}
 _BACKENDS = ("auto", "pyinotify", "polling", "gamin", "systemd")
 
@@ -144,7 +142,8 @@ class _Reader:
         options = self._options
         spec = self._filter()
         bans = self._lint()
-        bantime, findtime = options.seconds("bantime", "600"), options.seconds("findtime", "600")
+        bantime = options.seconds("bantime", "600", endless=True)
+        findtime = options.seconds("findtime", "600")
         if findtime <= 0:
             options.fault("findtime", f"findtime = {findtime:g} is no time to count in")
         if bantime <= 0 and bantime != -1:
@@ -156,7 +155,7 @@ class _Reader:
             logpath=self._logpath(),
             maxretry=options.whole("maxretry", 3, 1, 1_000_000),
             findtime=findtime,
-            bantime=None if bantime == -1 or bantime > _LONGEST_BAN else bantime,
+            bantime=None if bantime == -1 else bantime,
             increment=increment.read(options),
             maxmatches=options.whole("maxmatches", 5, 0, 1_000_000),
             ignoreip=self._listed(ignored).networks,

@@ -13,7 +13,7 @@ from sidecar.fail2ban.durations import seconds
 from sidecar.fail2ban.ini import Ini
 from sidecar.fail2ban.interpolation import LostReferenceError, Values
 from sidecar.fail2ban.moments import fixed_offset
-from sidecar.model import Fault, Seconds
+from sidecar.model import LONGEST, Fault, Seconds
 
 TRUE = {"1", "on", "true", "yes"}
 FALSE = {"0", "off", "false", "no", ""}
@@ -86,14 +86,20 @@ class Options:
             return fallback
         return text in TRUE
 
-    def seconds(self, key: str, fallback: str) -> Seconds:
-        """A time value."""
+    def seconds(self, key: str, fallback: str, *, endless: bool = False) -> Seconds:
+        """A time value of LONGEST at most; what is longer counts as that, with a warning. `endless`: -1, or
+        longer, is for ever."""
         text = self.text(key, fallback)
         try:
-            return seconds(text)
+            found = seconds(text)
         except ValueError as error:
             self.fault(key, f"{key}: {error}{_hint(text)}")
             return seconds(fallback)
+        if found <= LONGEST:
+            return found
+        means = "is for ever here; write -1" if endless else "counts as 100 years; write a shorter one"
+        self.fault(key, f"{key} = {text[:60]} is longer than 100 years and {means}", warning=True)
+        return -1.0 if endless else LONGEST
 
     def timezone(self) -> tzinfo | None:
         """`logtimezone`: a fixed offset, or (our extension) an IANA name; None where none is given."""

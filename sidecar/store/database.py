@@ -240,9 +240,19 @@ class Database:
                 return list(self._values(rows.SELECT_BANS, rows.ban_of))
             return [rows.ban_of(row) for _, row in self._each(f"{rows.SELECT_BANS} WHERE {_KEY}", keys)]
 
+    def page(self, after: int, most: int, *, lines: bool = True) -> tuple[list[Ban], int | None]:
+        """The next bans behind row `after`, see `rows.page`."""
+        with self._lock, self._errors():
+            return rows.page(self._db, after, most, lines=lines)
+
     def standing(self) -> Iterator[Ban]:
         """As `bans`, without their evidence: a fifth of the bytes to read."""
         return self._values(rows.SELECT_STANDING, rows.standing_of)
+
+    def beyond(self) -> int:
+        """How many bans end later than any calendar shows: they are read as for ever."""
+        ((number,),) = self._rows(rows.COUNT_BEYOND)
+        return int(number)
 
     def past(self, keys: Iterable[Key]) -> dict[Key, list[Ended]]:
         """What the history knows of the bans of (network, jail)."""
@@ -271,8 +281,7 @@ class Database:
     def positions(self) -> dict[str, list[Position]]:
         """How far each content of each log was read; of each log the one that was read last comes first."""
         found: dict[str, list[Position]] = {}
-        query = "SELECT path,inode,offset,head,tail,content FROM positions ORDER BY rowid DESC"
-        for row in self._rows(query):
+        for row in self._rows(rows.SELECT_POSITIONS):
             found.setdefault(row[0], []).append(Position(*row))
         return found
 
@@ -288,5 +297,4 @@ class Database:
 
     def allowed(self) -> list[Allowed]:
         """The networks that a person allowed, those that ended included."""
-        query = "SELECT network,at,until,reason FROM allowed"
-        return list(self._values(query, lambda row: Allowed(rows.network_of(row[0]), *row[1:])))
+        return list(self._values(rows.SELECT_ALLOWED, lambda row: Allowed(rows.network_of(row[0]), *row[1:])))

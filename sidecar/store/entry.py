@@ -10,6 +10,10 @@ from sidecar.model import Ban
 
 # The jail of what a plain list brings; Fail2Ban's bans keep theirs.
 LIST = "import"
+# In bytes: a reason is kept with each ban.
+LONGEST_REASON = 1024
+# Of the lines that a person gives with a ban: they are kept with each of its networks.
+MOST_GIVEN_LINES, MOST_GIVEN_BYTES = 1000, 1 << 20
 # As for a line of a log: what is longer is cut, so that no file can make a ban of any size.
 _LONGEST_LINE = 16384
 _MOST_LINES = 100

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sidecar.model import Ban, Instant, Seconds, StoreError
+from sidecar.model import LONGEST, Ban, Instant, Seconds, StoreError
 from sidecar.network import Network
 from sidecar.store.entry import Entry, Skipped, kept
 
@@ -19,8 +19,6 @@ DEFAULT_BANTIME: Seconds = 600.0
 _SCHEMAS = (1, 2, 3, 4)
 _NEEDED = {"jail", "ip", "timeofban"}
 _FOR_EVER = -1
-# A calendar has to show the ends; longer than a century is for ever, as for a jail's bantime.
-_LONGEST_BAN: Seconds = 100 * 365.25 * 86400
 _LATEST: Instant = 2**32
 _MOST = 2**31
 # The lines of one ban; a value that says to be longer is damage.
@@ -149,7 +147,7 @@ def _until(at: Instant, length: object, unknown: Callable[[], Seconds | None]) -
     if length == _FOR_EVER:
         return None
     known = length if isinstance(length, int | float) and length >= 0 else unknown()
-    return None if known is None or known > _LONGEST_BAN else at + known
+    return None if known is None or known > LONGEST else at + known
 
 
 def _told(data: object) -> tuple[int, tuple[str, ...]]:

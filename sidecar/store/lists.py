@@ -8,11 +8,10 @@ from typing import BinaryIO
 
 from sidecar.model import Ban, Instant, StoreError
 from sidecar.network import Network
-from sidecar.store.entry import LIST, Entry, Skipped
+from sidecar.store.entry import LIST, LONGEST_REASON, Entry, Skipped
 
 _LINE = re.compile(r"([^\s,;#]+)[\s,;#]*(.*)")
 _LONGEST = 65536
-_LONGEST_REASON = 1000
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 
 
@@ -51,4 +50,5 @@ def _read(line: bytes, name: str, number: int, now: Instant) -> Entry | Skipped 
     if not found:
         return Skipped(text[:200], f"line {number}", "not-a-network")
     reason = "".join(c if c.isprintable() else " " for c in found[2] or f"imported from {name}")
-    return Entry(Ban(banned, LIST, now, None, "import", reason[:_LONGEST_REASON]))
+    cut = reason.encode()[:LONGEST_REASON].decode("utf-8", "ignore")
+    return Entry(Ban(banned, LIST, now, None, "import", cut))

@@ -7,13 +7,19 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar.model import Ban, Extended, Failure, Position, Spent, Unban
+from sidecar.model import LATEST, Ban, Extended, Failure, Position, Spent, Unban
 from sidecar.network import Network
 from sidecar.store.changes import Allowed, Change, Forgotten, Good, Lines, Past, Zone
 
 _BAN = "network,jail,at,until,origin,reason,failures,count,dry"
-SELECT_STANDING = f"SELECT {_BAN} FROM bans"  # noqa: S608 - only our own names
-SELECT_BANS = f"SELECT {_BAN},(SELECT lines FROM evidence WHERE ban=bans.id) FROM bans"  # noqa: S608
+# Times that a calendar can show, whatever earlier versions or others wrote: an end behind it is none.
+_TIMES = f"MIN(MAX(at,0),{LATEST}),CASE WHEN until<={LATEST} THEN MAX(until,0) END"
+_READ_BAN = _BAN.replace("at,until", _TIMES)
+SELECT_STANDING = f"SELECT {_READ_BAN} FROM bans"  # noqa: S608 - only our own names
+SELECT_BANS = f"SELECT {_READ_BAN},(SELECT lines FROM evidence WHERE ban=bans.id) FROM bans"  # noqa: S608
+SELECT_POSITIONS = "SELECT path,inode,offset,head,tail,content FROM positions ORDER BY rowid DESC"
+COUNT_BEYOND = f"SELECT COUNT(*) FROM bans WHERE until>{LATEST}"  # noqa: S608
+SELECT_ALLOWED = f"SELECT network,at,CASE WHEN until<={LATEST} THEN until END,reason FROM allowed"  # noqa: S608
 COUNT_BANS = (
     "SELECT network, jail, MAX(count), MAX(at) FROM (SELECT network, jail, count, at FROM bans WHERE dry=0"
     " UNION ALL SELECT network, jail, count, at FROM history"
@@ -28,6 +34,7 @@ _PUT_LINES = (
     "INSERT OR IGNORE INTO evidence SELECT id,?1 FROM bans"
     " WHERE network=?2 AND jail=?3 AND (?4 IS NULL OR at=?4)"
 )
+_PAGE_BYTES = 1 << 20
 _DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
 
 
@@ -55,6 +62,22 @@ def standing_of(row: Sequence[Any]) -> Ban:
     """A row of SELECT_STANDING."""
     key, jail, at, until, origin, reason, failures, count, dry = row
     return _made(Ban, (network_of(key), jail, at, until, origin, reason, failures, (), count, dry == 1))
+
+
+def page(db: sqlite3.Connection, after: int, most: int, *, lines: bool) -> tuple[list[Ban], int | None]:
+    """The bans behind row `after`: so many at most, and fewer where their lines are long; without `lines` no
+    evidence. With them the row to go on behind, None at the end."""
+    select, make = (SELECT_BANS, ban_of) if lines else (SELECT_STANDING, standing_of)
+    query = f"{select} WHERE id>? ORDER BY id LIMIT ?".replace("SELECT ", "SELECT id,", 1)
+    found: list[Ban] = []
+    size = 0
+    for number, *row in db.execute(query, (after, most)):
+        found.append(make(row))
+        after = number
+        size += len(row[-1] or "") if lines else 0
+        if size > _PAGE_BYTES:
+            return found, after
+    return found, after if len(found) == most else None
 
 
 def write(db: sqlite3.Connection, change: Change) -> None:

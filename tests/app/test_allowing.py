@@ -66,9 +66,9 @@ async def test_what_is_no_more_allowed_is_enforced_again_and_nothing_was_ended(r
     assert refused(running) == set()
     assert sorted(running.table) == before
     assert (counted(running, "bans_active"), counted(running, "bans_suspended")) == (0, 2)
-    await running.verify()
+    await running.verifier.verify()
     assert not running.enforcer.missing
-    assert {(r["enforced"], r["suspended"]) for r in await orders.bans()} == {(False, "allowed: x")}
+    assert {(r["enforced"], r["suspended"]) for r in (await orders.bans())["bans"]} == {(False, "allowed: x")}
     assert (await orders.explain(str(WHO)))["verdict"] == "protected"
     assert (await orders.status())["bans_suspended"] == 3
     first, second = await orders.disallow([EVERYBODY[0], EVERYBODY[0]])
@@ -108,7 +108,7 @@ async def test_a_ban_comes_back_when_the_time_of_the_allowed_is_over_and_not_whe
     # One ended meanwhile, as it would have done anyway.
     assert running.table.of(NEXT, "smtp") is None
     assert refused(running) == {SIX}
-    (record,) = [r for r in await orders.bans() if r["network"] == str(WHO)]
+    (record,) = [r for r in (await orders.bans())["bans"] if r["network"] == str(WHO)]
     assert record["suspended"] == "allowed until 1970-01-01 00:10:00Z: x"
     await ends.end(600.0)
     assert refused(running) == {WHO, SIX}
@@ -132,7 +132,10 @@ async def test_the_reasons_of_jails_that_ignore_a_network_rest_and_those_of_othe
     running.protect()
     await running.reconcile()
     assert refused(running) == {WHO, SIX}
-    told = {(r["network"], r["jail"]): (r["enforced"], r["suspended"]) for r in await Orders(running).bans()}
+    told = {
+        (r["network"], r["jail"]): (r["enforced"], r["suspended"])
+        for r in (await Orders(running).bans())["bans"]
+    }
     assert told[str(NEXT), "smtp"] == (False, "ignored by smtp")
     assert told[str(WHO), "smtp"] == (False, "ignored by smtp")
     assert told[str(WHO), "manual"] == (True, None)

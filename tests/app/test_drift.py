@@ -129,7 +129,7 @@ async def test_only_what_was_ours_is_drift_when_all_is_looked_at(host: Namespace
         host.wire("mail0", "192.0.2.1/24")
         host.ip("route", "add", "default", "via", "192.0.2.2")
         host.ip("rule", "add", "pref", "99", "table", "main")
-        await one.verify()
+        await one.verifier.verify()
         assert any("rule" in reason for reason in one.enforcer.missing)
         await one.drift.check()
         assert (counted("rule"), counted("route")) == (0, 0)

@@ -75,7 +75,7 @@ class Attack:
             await asyncio.sleep(self.chance.random() / 100)
 
     async def verify(self) -> None:
-        await self.service.verify()
+        await self.service.verifier.verify()
         self.complaints += self.service.enforcer.missing
 
     async def person(self) -> None:

@@ -93,10 +93,10 @@ async def test_a_live_line_of_a_client_who_has_been_banned_for_a_while_is_a_reas
         one.started = 1000.0
         one.publish(filter(None, [one.table.ban(Ban(who, "smtp", 1000.0, None, "log"))]))
         one.witnesses.hear([Failure("smtp", who, 1009.0, ""), Failure("smtp", other, 1020.0, "")])
-        await one.verify()
+        await one.verifier.verify()
         assert not one.enforcer.missing
         one.witnesses.hear([Failure("smtp", who, 1011.0, "")])
-        await one.verify()
+        await one.verifier.verify()
         (reason,) = tuple(one.enforcer.missing)
         assert b'zmban_still_seen_total{jail="smtp"} 1.0' in one.metrics.text()
         assert reason.startswith("a line of banned clients came after their bans")

@@ -3,6 +3,7 @@
 import pytest
 
 from sidecar.fail2ban.increment import Increment, weight
+from sidecar.model import LONGEST
 
 COUNTS = (1, 2, 3, 4, 5, 10, 20, 25)
 EXPONENTIAL = "ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)"
@@ -47,7 +48,21 @@ def test_a_formula_never_shortens_a_ban() -> None:
 )
 def test_a_formula_is_never_evaluated_as_a_program(formula: str) -> None:
     with pytest.raises(ValueError):
-        Increment(formula=formula).seconds(600, 3, 0.0)
+        Increment(formula=formula).check()
+
+
+@pytest.mark.parametrize(
+    "formula", ["ban.Time * 10.0**(ban.Count*100)", "ban.Time / (5-ban.Count)", "1e307*2**ban.Count"]
+)
+def test_a_formula_that_fails_at_a_later_ban_ends_no_service_and_the_time_doubles(formula: str) -> None:
+    grown = Increment(formula=formula)
+    grown.check()
+    assert all(600 <= grown.seconds(600, count, 0.5) <= LONGEST for count in range(40))
+    assert grown.seconds(600, 5, 0.0) in (19200, LONGEST)
+
+
+def test_no_ban_time_grows_beyond_a_century_whatever_luck_adds() -> None:
+    assert Increment(rndtime=LONGEST).seconds(LONGEST, 5, 0.99) == LONGEST
 
 
 def test_who_was_banned_before_needs_fewer_failures() -> None:

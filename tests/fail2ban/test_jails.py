@@ -9,7 +9,7 @@ from sidecar.fail2ban import jails
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.increment import Increment
 from sidecar.fail2ban.naming import split_name
-from sidecar.model import ConfigError
+from sidecar.model import LONGEST, ConfigError
 from sidecar.network import Network
 
 FILTER = "[Definition]\nfailregex = ^ host \\S+: bad from <HOST>$\n"
@@ -187,6 +187,32 @@ def test_an_include_that_is_a_directory_or_itself_ends(tmp_path: Path) -> None:
 def test_a_ban_of_more_than_a_hundred_years_is_for_ever(tmp_path: Path) -> None:
     found = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\nbantime = 99999999999999999\n")
     assert found.jails["a"].bantime is None
+    (told,) = found.faults
+    assert told.warning
+    assert str(told).endswith(
+        "bantime = 99999999999999999 is longer than 100 years and is for ever here; write -1"
+    )
+
+
+def test_a_longer_findtime_counts_as_a_hundred_years_and_says_so(tmp_path: Path) -> None:
+    found = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\nfindtime = 99999y\n")
+    assert found.jails["a"].findtime == LONGEST
+    assert [fault.warning for fault in found.faults] == [True]
+
+
+@pytest.mark.parametrize(
+    "option", ["bantime.maxtime = 0", "bantime.maxtime = -5", "bantime.rndtime = -1m", "bantime = --1"]
+)
+def test_a_time_that_would_end_bans_at_once_stops_the_jail(tmp_path: Path, option: str) -> None:
+    found = load(tmp_path, f"[a]\nenabled=1\nlogpath=/x\nbantime.increment = true\n{option}\n")
+    assert not found.jails
+    assert option.split(" ")[0] in str(found.faults[0])
+
+
+def test_the_longest_of_grown_times_is_for_ever_where_it_says_so(tmp_path: Path) -> None:
+    found = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\nbantime.increment = true\nbantime.maxtime = 500y\n")
+    assert found.jails["a"].increment == Increment()
+    assert [fault.warning for fault in found.faults] == [True]
 
 
 @pytest.mark.parametrize(

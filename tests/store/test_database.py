@@ -5,11 +5,12 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar import store
-from sidecar.model import Ban, Extended, Failure, Position, Spent, StoreError, Unban
+from sidecar.model import LATEST, Ban, Extended, Failure, Position, Spent, StoreError, Unban
 from sidecar.network import Network
 from sidecar.store import rows
 from sidecar.store.database import FILE, MOST_FILES, Allowed, Database, Forgotten
@@ -194,3 +195,21 @@ def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(StoreError, match="later version"):
         Database(tmp_path)
+
+
+def test_times_that_no_calendar_shows_are_read_as_some_that_it_does(tmp_path: Path) -> None:
+    """Earlier versions took any number for an end."""
+    database = Database(tmp_path)
+    ends = [None, 5.0, 1e12, 9e99, float("inf"), -1e99, "x"]
+    database.write([replace_end(number, end) for number, end in enumerate(ends)])
+    database.write([Allowed(WHO, 1.0, 1e12, "test")])
+    assert [ban.until for ban in database.standing()] == [None, 5.0, None, None, None, 0.0, None]
+    assert [ban.until for ban in database.bans()] == [None, 5.0, None, None, None, 0.0, None]
+    assert database.beyond() == 4
+    assert [one.until for one in database.allowed()] == [None]
+    assert all(0 <= ban.at <= LATEST for ban in database.standing())
+    database.close()
+
+
+def replace_end(number: int, end: Any) -> Ban:
+    return BAN._replace(jail=str(number), at=9e99, until=end)
