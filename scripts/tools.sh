@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs from the distribution what the tests run for real: ip, setpriv, curl, Prometheus with promtool; and the
+# Installs from the distribution what the tests run for real: ip, setpriv, curl, nft, logrotate, Prometheus; and the
 # programs that are named, each of the package of that name.
 set -eu
 
@@ -17,6 +17,7 @@ need setpriv util-linux
 need curl curl
 need promtool prometheus
 need nft nftables
+need logrotate logrotate
 for name; do need "$name" "$name"; done
 [ -n "$wanted" ] || exit 0
 [ "$(id -u)" = 0 ] || { say "missing:$wanted; sudo apt-get install --no-install-recommends$wanted"; exit 69; }

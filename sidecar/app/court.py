@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from sidecar.bans.guard import Guard
 from sidecar.detect import certainty
@@ -57,6 +58,11 @@ class Court:
         # Most attackers are nobody that any list knows, and that is one question.
         self.matters = guard.matters(ignored)
         self._known.clear()
+
+    def prune(self, now: Instant) -> Iterator[None]:
+        """Drop what counts no more, a part at each step."""
+        for window in (self.window, self.unsure, self.patient):
+            yield from window.prune(now)
 
     def whom(self, host: str | None) -> tuple[Network | None, str | None]:
         """The network that a ban of this host would refuse, or why there is none."""

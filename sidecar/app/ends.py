@@ -62,5 +62,6 @@ class Ends:
         service = self._service
         oldest = {name: now - jail.findtime for name, jail in service.jails.items()}
         for court in service.judge.courts.values():
-            court.window.prune(now)
+            for _ in court.prune(now):
+                await asyncio.sleep(0)
         await service.ledger.prune(oldest)

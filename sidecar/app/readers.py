@@ -18,8 +18,10 @@ from sidecar.app.resolver import BusyError
 from sidecar.detect.beginning import first_since
 from sidecar.detect.clock import LogClock
 from sidecar.detect.matcher import LONGEST_LINE
+from sidecar.detect.prefilter import Prefilter
 from sidecar.detect.scanner import Scanner
 from sidecar.fail2ban.ignoring import is_name
+from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Ban, Block, Event, Instant, Match, Position, Refused, Slow, SourceError
 from sidecar.sources.disk import Disk, open_regular
 from sidecar.sources.file import BLOCK, Follower
@@ -65,6 +67,7 @@ class Logs:
         self._service = service
         self._wake = Wake()
         self._discovery = Discovery(service.jails)
+        self._prefilters: dict[tuple[str, ...], Prefilter] = {}
         self.logs: dict[str, Log] = {}
         self.caught_up = asyncio.Event()
         self._backlog = asyncio.Lock()
@@ -81,15 +84,24 @@ class Logs:
             while True:
                 for path, (jails, tail) in (await self._discovery.look()).items():
                     if path not in self.logs:
-                        scanner = Scanner(path, jails, self._service.zone, self._service.trust)
+                        scanner = self._scanner(path, jails)
                         self._service.metrics.follow(path)
                         disk = Disk(path)
                         clock = await self._clock(scanner, disk, zones)
                         log = self.logs[path] = Log(path, disk, scanner, clock, tail=tail)
                         tasks.create_task(self._follow(log, positions.get(path, [])), name=path)
+                        await asyncio.sleep(0)
                 if all(log.caught_up or log.error for log in self.logs.values()):
                     self.caught_up.set()
                 await asyncio.sleep(_LOOK_SECONDS if self.caught_up.is_set() else 0.05)
+
+    def _scanner(self, path: str, jails: list[JailSpec]) -> Scanner:
+        """Logs of the same jails share a prefilter."""
+        names = tuple(jail.name for jail in jails)
+        shared = self._prefilters.get(names)
+        scanner = Scanner(path, jails, self._service.zone, self._service.trust, shared)
+        self._prefilters[names] = scanner.prefilter
+        return scanner
 
     async def _clock(self, scanner: Scanner, disk: Disk, zones: dict[str, float | None]) -> LogClock | None:
         """What is known of the zone of a log; None where its jails tell it."""

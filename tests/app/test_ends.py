@@ -50,6 +50,14 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         yield one
 
 
+async def test_no_window_of_a_jail_keeps_those_who_stopped(service: Service) -> None:
+    court = service.judge.courts["smtp"]
+    for window in (court.window, court.unsure, court.patient):
+        window.add(WHO, 1000.0, "")
+    await Ends(service)._prune(1000.0 + court.spec.findtime)
+    assert [len(window) for window in (court.window, court.unsure, court.patient)] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("jump", [86400.0, -86400.0], ids=["forward", "back"])
 async def test_a_clock_that_is_set_lifts_nothing_early_and_nothing_late(
     service: Service, jump: float

@@ -60,10 +60,23 @@ def test_forgetting_a_network_forgets_the_addresses_inside_it() -> None:
 def test_pruning_drops_those_who_stopped() -> None:
     window = Window(60, 9, 2)
     window.add(WHO, 1, "")
-    window.prune(60)
+    list(window.prune(60))
     assert len(window) == 1
-    window.prune(61)
+    list(window.prune(61))
     assert len(window) == 0
+
+
+def test_pruning_lets_others_in_between_and_drops_nobody_who_fails_meanwhile() -> None:
+    window, many = Window(60, 9, 0), 25_000
+    for number in range(many):
+        window.add(Network(4, number + (1 << 24), 32), 1, "")
+    steps = window.prune(61)
+    next(steps)
+    last = Network(4, many - 1 + (1 << 24), 32)
+    window.add(last, 50, "")
+    assert 0 < len(window) < many
+    list(steps)
+    assert list(window) == [last]
 
 
 @given(
