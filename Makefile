@@ -12,7 +12,7 @@ help:
 	@echo "make check   format, lint, types, floors"
 	@echo "make unit    tests that need no containers"
 	@echo "make stack   tests against real mail servers in containers"
-	@echo "make test-faults  a hundred kills under every kind of rotation, broken disks, 1,000 damaged databases"
+	@echo "make test-faults  5,000 stories of rotation, a hundred kills, broken disks, 1,000 damaged databases"
 	@echo "make test-blame  a million forged lines: found, missed, framed, innocent, of each shipped filter"
 	@echo "make conformance  Fail2Ban's own sample logs through our matcher, as a table"
 	@echo "make venv    .venv/bin/zmban"
@@ -57,6 +57,7 @@ test-blame: venv
 
 test-faults: venv
 	@sh scripts/tools.sh
+	ZMBAN_MODELS=$${ZMBAN_MODELS:-5000} .venv/bin/pytest -q tests/sources/test_rotation_model.py
 	ZMBAN_KILLS=$${ZMBAN_KILLS:-100} .venv/bin/pytest -q -s tests/faults
 
 test: check

@@ -53,6 +53,7 @@ class Enforcer:
         self._remove_all, self._ingress = remove_all, ingress
         self._marker = Marker(state)
         self.suspended = self._marker.stands
+        self._left = False
         self.faults: tuple[str, ...] = ()
         self.missing: tuple[str, ...] = ("not verified yet",)
         self.doubts: tuple[str, ...] = ()
@@ -199,8 +200,8 @@ class Enforcer:
         """Another process may have flushed meanwhile: its word counts. Else our rules stand. In a thread."""
         with self._gate:
             if self._marker.stands:
-                if not self.suspended:
-                    self.suspended = True
+                left, self.suspended = self.suspended and self._left, True
+                if not (left or self.dry):
                     self._leave()
             elif not self.suspended:
                 self._ensure_rules()
@@ -262,10 +263,14 @@ class Enforcer:
 
     def _leave(self) -> int:
         """Everything of ours out of the kernel; how many routes that were."""
+        self._left = False
         self.routes.forget_unknown()
         self._rules.clear()
         self._let_all_in()
-        return self._remove_all()
+        removed = self._remove_all()
+        # Where that failed it is tried again at the next look.
+        self._left = True
+        return removed
 
     def _let_all_in(self) -> None:
         with contextlib.suppress(KernelError):

@@ -13,7 +13,7 @@ from sidecar.app.service import Service
 from sidecar.bans.table import BanTable
 from sidecar.kernel.dryrun import DryRunTable
 from sidecar.kernel.ingress import Ingress
-from sidecar.kernel.plan import Applied, Keep
+from sidecar.kernel.plan import Difference
 from sidecar.kernel.reading import Routes
 from sidecar.kernel.routes import RouteKind
 from sidecar.model import Ban
@@ -126,10 +126,10 @@ async def test_a_stop_in_the_middle_of_a_reconcile_undoes_no_ban(tmp_path: Path)
     loop = asyncio.get_running_loop()
 
     class Slow(DryRunTable):
-        def reconcile(self, wanted: Routes, keep: Keep | None = None) -> Applied:
+        def differs(self, wanted: Routes) -> Difference:
             loop.call_soon_threadsafe(begun.set)
             asyncio.run_coroutine_threadsafe(go.wait(), loop).result(10)
-            return super().reconcile(wanted, keep)
+            return super().differs(wanted)
 
     backend, table = Slow(), BanTable()
     enforcer = Enforcer(backend, backend, tmp_path, lambda: 0, Ingress("off"))
