@@ -11,7 +11,7 @@ from sidecar.app.logs import by_file
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import SourceError
 from sidecar.sources.disk import Disk
-from sidecar.sources.listing import is_rotated
+from sidecar.sources.listing import logs_of
 from sidecar.sources.packed import is_packed
 
 
@@ -24,7 +24,8 @@ class Discovery:
     def __init__(self, jails: Mapping[str, JailSpec]) -> None:
         self._jails = jails
         self._disks: dict[str, Disk] = {}
-        self._found: dict[str, list[str]] = {}
+        # What each glob names, and where each of these names leads.
+        self._found: dict[str, dict[str, str]] = {}
         self.trouble: list[str] = []
 
     async def look(self) -> dict[str, tuple[list[JailSpec], bool]]:
@@ -39,7 +40,8 @@ class Discovery:
             for path in self._found.get(pattern.glob, ())
         ]
         tails = {path: all(tail for other, _, tail in named if other == path) for path, _, _ in named}
-        logs = without_rotated(by_file((path, jail) for path, jail, _ in named))
+        real = {path: leads for found in self._found.values() for path, leads in found.items()}
+        logs = without_rotated(by_file(((path, jail) for path, jail, _ in named), real.__getitem__))
         return {path: (jails, tails[path]) for path, jails in logs.items()}
 
     async def _look_up(self, pattern: str) -> str | None:
@@ -52,12 +54,13 @@ class Discovery:
         return None
 
 
-def _matching(pattern: str) -> list[str]:
-    """The files that a glob names; a directory among the matches of a wildcard is not meant."""
+def _matching(pattern: str) -> dict[str, str]:
+    """The files that a glob names, and where each leads; a directory among the matches of a wildcard is not
+    meant."""
     found = sorted(glob.glob(pattern))
     if glob.has_magic(pattern):
         found = [path for path in found if not os.path.isdir(path)]  # noqa: PTH112 - a text, not a Path
-    return [path for path in found if not is_packed(path)]
+    return {path: os.path.realpath(path) for path in found if not is_packed(path)}
 
 
 def without_rotated(logs: Mapping[str, list[JailSpec]]) -> dict[str, list[JailSpec]]:
@@ -65,13 +68,8 @@ def without_rotated(logs: Mapping[str, list[JailSpec]]) -> dict[str, list[JailSp
     logs of their own their lines would count twice."""
 
     def read_already(path: str, jails: Iterable[JailSpec]) -> bool:
-        place, _, name = path.rpartition("/")
-        return any(
-            other != path
-            and other.rpartition("/")[0] == place
-            and is_rotated(name, other.rpartition("/")[2])
-            and all(jail in theirs for jail in jails)
-            for other, theirs in logs.items()
-        )
+        place, slash, name = path.rpartition("/")
+        others = (logs.get(place + slash + log, []) for log in logs_of(name))
+        return any(all(jail in theirs for jail in jails) for theirs in others)
 
     return {path: jails for path, jails in logs.items() if not read_already(path, jails)}

@@ -8,10 +8,12 @@ import re
 import stat
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
-# What a rotation puts behind a name: a number, a date, "old"; and what packing puts behind that.
-_TURN = r"[._-]?(?:\d[\d._:TZ+-]*|old|bak|prev)"
+# What a rotation puts behind a name: a number, a date, "old"; and what packing puts behind that. Not any
+# number: mail-1.log and mail2.log are logs of their own.
+_TURN = r"(?:\.\d{1,5}|[._-]?\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))"
 _PACKED = re.compile(r"\.(?:gz|bz2|xz|lzma|zst|zip|lz4|7z|br|Z)$")
 _LATELY_NS = 2 * 10**9
 # One that is still being packed is named so by some programs.
@@ -46,6 +48,20 @@ class Found(NamedTuple):
         return self.device, self.inode, self.size, self.changed
 
 
+@lru_cache(maxsize=4096)
+def logs_of(name: str) -> tuple[str, ...]:
+    """The names of the logs whose rotated file one of this name may be.
+
+    >>> logs_of("x.log.1.gz"), logs_of("x-1.log")
+    (('x.log', 'x.log.1'), ())
+    """
+    plain = _PACKED.sub("", name)
+    _, dot, suffix = plain.rpartition(".")
+    starts = [plain[:end] for end in range(1, len(plain))]
+    logs = [*starts, *(start + dot + suffix for start in starts), plain]
+    return tuple(log for log in dict.fromkeys(logs) if log != name and is_rotated(name, log))
+
+
 class Listing(NamedTuple):
     """`current` is the key of what bears the log's name, None if nothing does. `others` are the rest, oldest
     first. `places` are the directories that were looked into, each with what changes when a name in it does.
@@ -59,7 +75,7 @@ class Listing(NamedTuple):
 def is_rotated(name: str, log: str) -> bool:
     """Whether a file name is that of the rotated file of a log of this name.
 
-    >>> names = "x.log.1", "x.log-20260105.gz", "x-2026.log", "x.log", "x.access.log"
+    >>> names = "x.log.1", "x.log-20260105.gz", "x-20260105.log", "x.log", "x-1.log"
     >>> [is_rotated(name, "x.log") for name in names]
     [True, True, True, False, False]
     """

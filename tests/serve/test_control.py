@@ -7,15 +7,15 @@ import logging
 import os
 import resource
 import socket
-import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sidecar.app.threads import beside
 from sidecar.model import ConfigError
 from sidecar.serve import control
 from sidecar.serve.control import Control, RefusedError, ask, claim, nobody
@@ -48,23 +48,6 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, Service]]:
     yield path, service
     one.close()
     assert not path.exists()
-
-
-async def beside(work: Callable[[], Any]) -> Any:
-    """In a thread of its own: many clients are more than a pool has threads."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:
-            loop.call_soon_threadsafe(done.set_exception, error)
-        else:
-            loop.call_soon_threadsafe(done.set_result, result)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await done
 
 
 def raw(path: Path, *parts: bytes, end: bool = False) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """The HTTP doors under clients that are hostile, slow or many."""
 
-import asyncio
 import contextlib
 import logging
 import socket
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 
 import pytest
 
+from sidecar.app.threads import beside
 from sidecar.model import ConfigError
 from sidecar.serve import http
 from sidecar.serve.http import Answers, Site, listen
@@ -32,23 +30,6 @@ async def port() -> AsyncIterator[int]:
     site = await listen(answers, [f"127.0.0.1:{number}"], ["zmban.example.com", "METRICS."])
     yield number
     site.close()
-
-
-async def beside(work: Callable[[], Any]) -> Any:
-    """In a thread of its own, for the loop is the server's."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:
-            loop.call_soon_threadsafe(done.set_exception, error)
-        else:
-            loop.call_soon_threadsafe(done.set_result, result)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await done
 
 
 def sent(port: int, data: bytes, *, end: bool = False) -> bytes:

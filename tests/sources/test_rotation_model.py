@@ -91,7 +91,6 @@ class World:
         self.log = root / "x.log"
         self.lines: list[bytes] = []
         self.lost: set[int] = set()
-        self.judged: Callable[[], Counter[int]] = Counter
         self._fd = self._opened()
         self._half = b""
         self._steps: Iterator[None] | None = None

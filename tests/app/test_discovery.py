@@ -1,0 +1,60 @@
+"""The logs that globs name: each once, and no rotated file as a log of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.app import discovery
+from sidecar.app.discovery import Discovery
+from sidecar.fail2ban.filters import FilterSpec
+from sidecar.fail2ban.jails import JailSpec, LogPath
+from sidecar.sources import disk
+
+
+def jail(name: str, *globs: str) -> JailSpec:
+    return JailSpec(name, FilterSpec(name, ()), tuple(LogPath(one, False) for one in globs))
+
+
+async def found(*jails: JailSpec) -> dict[str, list[str]]:
+    looked = await Discovery({one.name: one for one in jails}).look()
+    return {Path(path).name: [one.name for one in named] for path, (named, _) in looked.items()}
+
+
+async def test_a_glob_that_names_rotated_files_too_makes_one_log(tmp_path: Path) -> None:
+    for name in ("x.log", "x.log.1", "x.log.2.gz", "x2.log"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "x.log.d").mkdir()
+    assert await found(jail("a", f"{tmp_path}/x*")) == {"x.log": ["a"], "x2.log": ["a"]}
+
+
+async def test_a_rotated_file_that_only_another_jail_names_is_a_log_of_its_own(tmp_path: Path) -> None:
+    for name in ("x.log", "x.log.1"):
+        (tmp_path / name).write_text(name)
+    logs = await found(jail("a", f"{tmp_path}/x.log"), jail("b", f"{tmp_path}/x.log.1"))
+    assert logs == {"x.log": ["a"], "x.log.1": ["b"]}
+
+
+async def test_a_directory_that_does_not_answer_is_told_and_hides_no_other_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("x.log", "y.log"):
+        (tmp_path / name).write_text(name)
+    one = Discovery({"a": jail("a", f"{tmp_path}/x.log"), "b": jail("b", f"{tmp_path}/y.log")})
+    assert len(await one.look()) == 2
+    monkeypatch.setattr(disk, "PATIENCE", 0.05)
+    real = discovery._matching
+
+    def hanging(pattern: str) -> dict[str, str]:
+        if pattern.endswith("x.log"):
+            import time
+
+            time.sleep(0.3)
+        return real(pattern)
+
+    monkeypatch.setattr(discovery, "_matching", hanging)
+    # What was found before holds.
+    assert len(await one.look()) == 2
+    assert len(one.trouble) == 1
+    assert "x.log: the disk has not answered" in one.trouble[0]
