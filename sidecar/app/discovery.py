@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import glob
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sidecar.app.logs import by_file
 from sidecar.fail2ban.jails import JailSpec
@@ -18,11 +18,12 @@ from sidecar.sources.packed import is_packed
 class Discovery:
     """Looks each glob up in a thread of its own: a directory that does not answer hides only its own logs.
 
-    `trouble` says which globs could not be looked up.
+    `trouble` says which globs could not be looked up. `read` are logs of which something was read before: one
+    that a jail names without a wildcard is a log though its name is gone, for its rotated files are there.
     """
 
-    def __init__(self, jails: Mapping[str, JailSpec]) -> None:
-        self._jails = jails
+    def __init__(self, jails: Mapping[str, JailSpec], read: Collection[str] = ()) -> None:
+        self._jails, self._read = jails, read
         self._disks: dict[str, Disk] = {}
         # What each glob names, and where each of these names leads.
         self._found: dict[str, dict[str, str]] = {}
@@ -48,7 +49,8 @@ class Discovery:
         """Why it could not be looked up; what was found before holds then."""
         disk = self._disks.setdefault(pattern, Disk(pattern))
         try:
-            self._found[pattern] = await disk.ask(_matching, pattern)
+            found = await disk.ask(_matching, pattern)
+            self._found[pattern] = found or ({pattern: pattern} if pattern in self._read else {})
         except SourceError as error:
             return str(error)
         return None

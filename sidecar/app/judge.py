@@ -148,7 +148,7 @@ class Judge:
         sure = self._certainty.sure(network, match.source, at)
         if many and sure:
             # One of many who try the same account: the jail says that each of them is one too many.
-            return Enough(1, (match.line,)), None
+            return Enough(1, (match.line,), at), None
         if sure or court.spec.maxretry >= certainty.ENOUGH:
             return court.window.add(network, at, match.line, heavy), None
         return court.unsure.add(network, at, match.line), "unconfirmed"
@@ -199,7 +199,7 @@ class Judge:
         earlier: Earlier,
     ) -> Sequence[Event]:
         """What follows from enough failures."""
-        spec = court.spec
+        spec, at = court.spec, max(at, enough.last)
         if any(network.covers(admin) for admin in self.admins):
             refused = Refused(
                 network.address, spec.name, at, "admin-session", line="\n".join(enough.lines[-1:])
@@ -215,7 +215,7 @@ class Judge:
             self.known.spoil(network, short + spec.findtime)
         if until is not None and until <= now:
             return (Spent(spec.name, network),)
-        failures, lines = enough
+        failures, lines, _ = enough
         reason = f"{failures} failures in {spec.findtime:g} s"
         count = self.history.of(network, spec.name).times + 1
         ban = Ban(network, spec.name, at, until, "log", reason, failures, lines, count, spec.dry_run)

@@ -66,6 +66,7 @@ class Logs:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._wake = Wake()
+        # Of which logs something was read before is known when this runs.
         self._discovery = Discovery(service.jails)
         self._prefilters: dict[tuple[str, ...], Prefilter] = {}
         self.logs: dict[str, Log] = {}
@@ -76,6 +77,7 @@ class Logs:
         """Look for logs, and follow each, until cancelled."""
         database = self._service.ledger.database
         positions, zones = database.positions(), database.zones()
+        self._discovery = Discovery(self._service.jails, positions.keys())
         if not positions:
             # Who is known to be good must be known before anybody is judged.
             await self._service.goods.read_past(list(await self._discovery.look()))

@@ -29,10 +29,12 @@ _Failures = list[tuple[Instant, int]]
 
 
 class Enough(NamedTuple):
-    """maxretry is reached: by so many failures, of which these are the last lines, the oldest first."""
+    """maxretry is reached: by so many failures, of which these are the last lines, the oldest first, and
+    `last` is when the latest of them was."""
 
     failures: int
     lines: tuple[str, ...]
+    last: Instant
 
 
 class Window:
@@ -51,7 +53,8 @@ class Window:
         """Count one failure, `weight` times. With it, maxretry is reached within `findtime`: what led to it,
         and the network is forgotten. Else None.
 
-        Failures may come out of order; the window always ends at the failure that is added.
+        Failures may come out of order, from files that are read late or lines of several programs: what lies
+        within `findtime` together counts together, whichever came first.
         """
         seen, heavy = self._seen.get(network, b""), weight
         if weight != 1:
@@ -65,7 +68,8 @@ class Window:
         if heavy >= self._maxretry:
             self._seen.pop(network, None)
             lines = self._lines(_unpacked(seen), self._maxmatches - 1)
-            return Enough(len(seen) // _SIZE + 1, (*lines, line) if line and self._maxmatches > 0 else ())
+            told = (*lines, line) if line and self._maxmatches > 0 else ()
+            return Enough(len(seen) // _SIZE + 1, told, at)
         self._seen[network] = seen + _ONE.pack(at, self._kept(line, weight))
         if len(self._seen) > _MOST_NETWORKS:
             self._make_room()
@@ -73,13 +77,13 @@ class Window:
 
     def _add_late(self, network: Network, at: Instant, line: str, weight: int) -> Enough | None:
         self.restore(network, at, line, weight)
+        # What stands now lies within `findtime` before the latest.
         failures = _unpacked(self._seen[network])
-        first = bisect_right(failures, at - self._findtime, key=_at)
-        last = bisect_right(failures, at, key=_at)
-        if _heaviness(failures[first:last]) < self._maxretry:
+        if _heaviness(failures) < self._maxretry:
             return None
         del self._seen[network]
-        return Enough(last - first, tuple(self._lines(failures[first:last], self._maxmatches)))
+        lines = tuple(self._lines(failures, self._maxmatches))
+        return Enough(len(failures), lines, failures[-1][0])
 
     def restore(self, network: Network, at: Instant, line: str, weight: int = 1) -> None:
         """Count a failure of an earlier run; it decides nothing by itself."""

@@ -26,6 +26,8 @@ BLOCK = 1 << 20
 _LATE_SECONDS = 60.0
 # So long a log may have no file, or be something else, before that is trouble: rotation takes a moment.
 _GONE_SECONDS = 5.0
+# So often in a row the file that bears the name waits for older ones while names change all the time.
+_MOST_PUT_OFF = 100
 # How often it is asked whether names changed where inotify should have told.
 _ASK_SECONDS = 10.0
 # A file that never ends keeps the others waiting for so many blocks at most.
@@ -77,7 +79,7 @@ class Follower:
 
     async def blocks(self) -> AsyncIterator[Block]:
         """Blocks until cancelled. SourceError where the log cannot be opened or read."""
-        look = True
+        look, put_off = True, 0
         try:
             while True:
                 again = False
@@ -85,7 +87,11 @@ class Follower:
                     known, again = await self._look()
                     if known is not None:
                         yield known
+                # Behind a downtime the older files come first, however many there are.
+                put_off = put_off + 1 if again and not self._live and put_off < _MOST_PUT_OFF else 0
                 for reading in list(self._readings):
+                    if put_off and reading.key == self._current:
+                        continue
                     async for block in self._turn(reading):
                         # Behind a backlog it is looked again before it counts as read; and behind a file that
                         # another one may be a longer copy of.
@@ -108,7 +114,8 @@ class Follower:
         try:
             look = await self._disk.ask(self._look_beside, [reading.opened for reading in self._readings])
         except (OSError, SourceError) as error:
-            self._trouble = self._trouble or (_text(self.path, error), time.monotonic())
+            since = time.monotonic() - (_GONE_SECONDS + 1 if isinstance(error, SourceError) else 0)
+            self._trouble = self._trouble or (_text(self.path, error), since)
             return None, False
         try:
             opened = [Reading(self.path, one, self._disk) for one in look.opened]
@@ -152,7 +159,7 @@ class Follower:
             self._at_end()
             return
         text, since = self._trouble
-        # A rotation leaves the name without a file for a moment.
+        # A rotation leaves the name without a file for a moment; what is no file is none of its doing.
         if not self._had_one or time.monotonic() - since > _GONE_SECONDS:
             raise SourceError(text)
 

@@ -36,6 +36,13 @@ async def test_a_rotated_file_that_only_another_jail_names_is_a_log_of_its_own(t
     assert logs == {"x.log": ["a"], "x.log.1": ["b"]}
 
 
+async def test_a_log_that_was_read_before_is_one_though_its_name_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "x.log.1").write_text("rotated, and its program is dead")
+    named = {"a": jail("a", f"{tmp_path}/x.log", f"{tmp_path}/y.log", f"{tmp_path}/z*")}
+    read = {f"{tmp_path}/{name}" for name in ("x.log", "z.log")}
+    assert [*await Discovery(named, read).look()] == [f"{tmp_path}/x.log"]
+
+
 async def test_a_directory_that_does_not_answer_is_told_and_hides_no_other_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

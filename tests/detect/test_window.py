@@ -17,7 +17,7 @@ WHO = Network.parse("203.0.113.7")
         ([0, 590, 601, 602, 603], [1, 2, 2, 3, 4]),
         ([0, 599, 1198, 1797, 2396], [1, 2, 2, 2, 2]),
         ([0, 300, 600, 900, 1200, 1500], [1, 2, 2, 2, 2, 2]),
-        ([1000, 500, 0, 1100], [1, 1, 1, 2]),
+        ([1000, 500, 0, 1100], [1, 2, 2, 2]),
     ],
 )
 def test_a_window_counts_exactly(times: list[float], counts: list[int]) -> None:
@@ -38,7 +38,7 @@ def test_maxretry_gives_the_failures_and_forgets_the_network() -> None:
     assert window.add(WHO, 2, "b") is None
     seen = window.add(WHO, 3, "c")
     assert seen is not None
-    assert seen == (3, ("b", "c"))
+    assert seen == (3, ("b", "c"), 3)
     assert window.count(WHO) == 0
 
 
@@ -46,7 +46,7 @@ def test_only_the_last_lines_are_kept() -> None:
     window = Window(60, 6, 2)
     told = [window.add(WHO, second, f"line {second}") for second in range(6)][-1]
     assert told is not None
-    assert told == (6, ("line 4", "line 5"))
+    assert told == (6, ("line 4", "line 5"), 5)
 
 
 def test_forgetting_a_network_forgets_the_addresses_inside_it() -> None:
@@ -55,6 +55,15 @@ def test_forgetting_a_network_forgets_the_addresses_inside_it() -> None:
     window.add(Network.parse("198.51.100.1"), 1, "")
     assert window.forget(Network.parse("203.0.113.0/24"))
     assert list(window) == [Network.parse("198.51.100.1")]
+
+
+def test_an_earlier_failure_that_is_read_later_counts_with_those_after_it() -> None:
+    window = Window(60, 2, 2)
+    assert window.add(WHO, 100, "the second") is None
+    assert window.add(WHO, 95, "the first") == (2, ("the first", "the second"), 100)
+    assert window.add(WHO, 100, "") is None
+    assert window.add(WHO, 40, "too long before") is None
+    assert window.count(WHO) == 1
 
 
 def test_pruning_drops_those_who_stopped() -> None:
@@ -94,11 +103,10 @@ def test_a_window_decides_as_a_plain_list_of_failures_would(
         # Of the same moment the earlier line comes first; the newest failure ends what is remembered.
         standing.sort(key=lambda failure: failure[0])
         standing = [one for one in standing if one[0] > standing[-1][0] - 300]
-        counted = [one for one in standing if at - 300 < one[0] <= at]
         enough = None
-        if sum(weight for _, weight, _ in counted) >= maxretry and counted:
-            lines = [line for _, _, line in counted]
-            enough = (len(counted), tuple(lines[-maxmatches:] if maxmatches else ()))
+        if sum(weight for _, weight, _ in standing) >= maxretry:
+            lines = [line for _, _, line in standing]
+            enough = (len(standing), tuple(lines[-maxmatches:] if maxmatches else ()), standing[-1][0])
             standing = []
         assert window.add(WHO, at, f"line {number}", weight) == enough
         assert window.count(WHO) == len(standing)

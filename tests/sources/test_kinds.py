@@ -45,16 +45,21 @@ async def test_what_is_no_file_is_told_and_a_file_that_takes_its_place_is_read(
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_log_that_is_something_else_for_a_moment_is_read_on(log: Path, kind: str) -> None:
-    async with reading(log) as reader:
+    reader = Reader(log)
+    async with asyncio.timeout(10):
+        running = asyncio.create_task(reader.run())
         await reader.until(b"one")
         append(log, b"two\n")
-        aside = log.with_name("aside")
-        log.rename(aside)
+        log.rename(log.with_name("aside"))
         KINDS[kind](log)
-        await asyncio.sleep(0.2)
-        log.rename(log.with_name("odd"))
-        append(log, b"three\n")
-        await reader.until(b"one", b"two", b"three")
+        # What was open is read to its end before that is told.
+        with pytest.raises(SourceError, match=kind):
+            await running
+    log.rename(log.with_name("odd"))
+    append(log, b"three\n")
+    async with reading(log, reader.position) as again:
+        await again.until(b"three")
+    assert reader.lines == [b"one", b"two"]
 
 
 async def test_a_fifo_is_not_even_opened(tmp_path: Path) -> None:
