@@ -54,6 +54,7 @@ class Log:
         self.error: str | None = None
         self.last_line: float | None = None
         self.positions: Sequence[Position] = ()
+        self.follower: Follower | None = None
 
     def at_end(self) -> None:
         """Everything that was written is read."""
@@ -136,6 +137,7 @@ class Logs:
                 oldest=partial(self._oldest, log),
             )
             follower.on_end(log.at_end)
+            log.follower = follower
             try:
                 async for block in follower.blocks():
                     log.error, pause, log.positions = None, _RETRY_SECONDS[0], follower.positions
@@ -231,6 +233,11 @@ class Logs:
         for host in hosts:
             events += self._service.judge.judge(told._replace(host=host), at, now)
         return events
+
+    def doubts(self) -> Iterator[str]:
+        """Which rotated files hold lines that are not read, and why."""
+        for log in self.logs.values():
+            yield from log.follower.unread if log.follower else ()
 
     def unread(self) -> Iterator[str]:
         """Why the logs do not count as read."""

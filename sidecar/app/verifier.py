@@ -45,6 +45,7 @@ class Verifier:
                 around = service.surroundings.whereabouts
                 enforcer.missing += around.missing
                 enforcer.doubts += (*around.doubts, *service.place.doubts)
+            enforcer.doubts += tuple(service.logs.doubts())
             metrics.ingress_dropped.inc(await to_the_end(enforcer.dropped))
         except KernelError as error:
             enforcer.missing = (str(error),)

@@ -73,6 +73,11 @@ class Follower:
         """How far each content was read that is known, the one read last first."""
         return self._files.known.positions(self.path)
 
+    @property
+    def unread(self) -> list[str]:
+        """Why lines of some of its files are not read."""
+        return list(self._files.unread.values())
+
     def on_end(self, reached: Callable[[], None]) -> None:
         """Call this whenever the end of the file is reached: there is no backlog then."""
         self._at_end = reached

@@ -58,7 +58,8 @@ class LogFiles:
         self._ours: set[str] = set()
         self._listed: Listing | None = None
         self._current: FileKey | None = None
-        self._warned: set[str] = set()
+        # Why the lines of a file are not read, by its path.
+        self.unread: dict[str, str] = {}
 
     def changed(self) -> bool:
         """Whether names may have changed since the last look: cheap, to be asked every second."""
@@ -80,11 +81,10 @@ class LogFiles:
             self._claimed = {
                 one.content.number: _ALL if one.packed else look_into(one.file).size for one in reading
             }
-            self._ours = {
-                one.place
-                for one in listed.others
-                if one.key in keys or self._holds(one) or self.known.saw_empty(one.inode)
-            }
+            known = (
+                o for o in listed.others if o.key in keys or self._holds(o) or self.known.saw_empty(o.inode)
+            )
+            self._ours = {one.place for one in known}
             unsure = [] if first else self._go_on(others, look)
             self._current = None
             if listed.current is not None:
@@ -109,11 +109,11 @@ class LogFiles:
 
     def leave(self, key: FileKey) -> None:
         """Nothing of this file is to be read, as long as it does not change."""
-        if key in self._verdicts:
-            self._verdicts[key] = self._verdicts[key][0], None
+        self._verdicts[key] = self._verdicts.get(key, ((), None))[0], None
 
     def _remember(self, listed: Listing) -> None:
         there = {one.key for one in listed.others}
+        self.unread = {one.path: why for one in listed.others if (why := self.unread.get(one.path))}
         self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if key in there}
         seen = [content for _, content in self._verdicts.values() if content is not None]
         for content in seen:
@@ -205,17 +205,17 @@ class LogFiles:
         except (FileNotFoundError, SourceError):
             return None
         except OSError as error:
-            self._warn(f"{one.path} cannot be read ({error.strerror}); it is tried again")
+            self._warn(one, f"{one.path} cannot be read ({error.strerror}); it is tried again")
             return None
+        self.unread.pop(one.path, None)
         status = os.fstat(file.fileno())
-        if (status.st_dev, status.st_ino) != one.key:
-            look.again = True
-            return None
-        return file
+        same = (status.st_dev, status.st_ino) == one.key
+        look.again |= not same
+        return file if same else None
 
-    def _warn(self, text: str) -> None:
-        if text not in self._warned:
-            self._warned.add(text)
+    def _warn(self, one: Found, text: str) -> None:
+        if self.unread.get(one.path) != text:
+            self.unread[one.path] = text
             _log.warning("%s", text)
 
     def _goes_on(self, one: Found, file: FileIO, look: Look) -> bool:
@@ -259,7 +259,7 @@ class LogFiles:
                 # A packed file bears its inode when all of it was read: nobody writes to it any more.
                 content, unread = self.known.new(0 if is_packed else one.inode, 0, head), True
         except packed.BROKEN as error:
-            self._warn(f"{one.path} cannot be unpacked ({error}); what it holds is not read")
+            self._warn(one, f"{one.path} cannot be unpacked ({error}); what it holds is not read")
             content = None
         self._settle(one, content, look)
         if content is None:

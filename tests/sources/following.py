@@ -27,6 +27,11 @@ class Reader:
         """All positions that are known, as a database would keep them."""
         return list(self._follower.positions)
 
+    @property
+    def unread(self) -> list[str]:
+        """Why lines of some of its files are not read."""
+        return self._follower.unread
+
     async def read_all(self) -> None:
         """Until the end of the file was reached: what comes now is live."""
         reached = asyncio.Event()

@@ -186,6 +186,26 @@ async def test_a_sector_that_cannot_be_read_of_an_older_file_costs_only_that_fil
     assert "x.log.1 cannot be read on" in caplog.text
 
 
+async def test_a_rotated_file_that_cannot_be_unpacked_is_told_as_long_as_it_is_there(log: Path) -> None:
+    async with reading(log) as reader:
+        await reader.until(b"one")
+        odd = log.with_name("x.log.1.gz")
+        odd.write_bytes(b"not packed at all")
+        append(log, b"two\n")
+        await reader.until(b"one", b"two")
+        for _ in range(300):
+            await asyncio.sleep(0.01)
+            if reader.unread:
+                break
+        assert "x.log.1.gz cannot be unpacked" in reader.unread[0]
+        odd.unlink()
+        for _ in range(300):
+            await asyncio.sleep(0.01)
+            if not reader.unread:
+                break
+        assert reader.unread == []
+
+
 async def test_files_that_may_not_be_read_are_read_when_they_may(log: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to give its rights up")
