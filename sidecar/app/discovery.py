@@ -40,7 +40,9 @@ class Discovery:
             for jail, pattern in patterns
             for path in self._found.get(pattern.glob, ())
         ]
-        tails = {path: all(tail for other, _, tail in named if other == path) for path, _, _ in named}
+        tails: dict[str, bool] = {}
+        for path, _, tail in named:
+            tails[path] = tail and tails.get(path, True)
         real = {path: leads for found in self._found.values() for path, leads in found.items()}
         logs = without_rotated(by_file(((path, jail) for path, jail, _ in named), real.__getitem__))
         return {path: (jails, tails[path]) for path, jails in logs.items()}
