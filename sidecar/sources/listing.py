@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-# What a rotation puts behind a name: a number, a date, "old"; and what packing puts behind that. Not any
-# number: mail-1.log and mail2.log are logs of their own.
-_TURN = r"(?:\.\d{1,5}|[._-]?\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))"
+# What a rotation puts behind a name, and what it puts before its ending: a number, a date, "old". Not any
+# number there: mail-1.log and mail2.log are logs of their own.
+_BEHIND = r"(?:[._-]\d[\d._:TZ+-]*|\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))"
+_BEFORE_THE_ENDING = r"(?:\.\d{1,5}|[._-]?\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))"
 _PACKED = re.compile(r"\.(?:gz|bz2|xz|lzma|zst|zip|lz4|7z|br|Z)$")
 _LATELY_NS = 2 * 10**9
 # One that is still being packed is named so by some programs.
@@ -83,9 +84,9 @@ def is_rotated(name: str, log: str) -> bool:
     if plain != name and plain == log:
         return True
     stem, dot, suffix = log.rpartition(".")
-    shapes = [re.escape(log) + _TURN]
+    shapes = [re.escape(log) + _BEHIND]
     if stem:
-        shapes.append(re.escape(stem) + _TURN + re.escape(dot + suffix))
+        shapes.append(re.escape(stem) + _BEFORE_THE_ENDING + re.escape(dot + suffix))
     return any(re.fullmatch(shape, plain) for shape in shapes)
 
 

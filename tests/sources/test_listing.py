@@ -17,6 +17,8 @@ from sidecar.sources.listing import is_rotated, logs_of
         ("zimbra.log-20261127", "zimbra.log"),
         ("zimbra.log-20261127.xz", "zimbra.log"),
         ("zimbra.log-1795768747", "zimbra.log"),
+        ("zimbra.log-1127", "zimbra.log"),
+        ("zimbra.log-1", "zimbra.log"),
         ("zimbra.log20261127", "zimbra.log"),
         ("mailbox.log.2026-11-27.gz", "mailbox.log"),
         ("zmmailboxd.out.202611271000", "zmmailboxd.out"),
