@@ -27,6 +27,7 @@ _log = logging.getLogger("zmban.kernel")
 
 # More routes than this at once are written in bulk.
 MOST_SINGLE = 1000
+_FLUSHED = "suspended by flush; zmban resume"
 # So many of the newest bans are asked for each time.
 _NEWEST = 8
 
@@ -55,7 +56,7 @@ class Enforcer:
         self.suspended = self._marker.stands
         self._left = False
         self.faults: tuple[str, ...] = ()
-        self.missing: tuple[str, ...] = ("not verified yet",)
+        self.missing: tuple[str, ...] = (_FLUSHED if self.suspended else "not verified yet",)
         self.doubts: tuple[str, ...] = ()
         self._unkept: tuple[str, ...] = ()
         # The families whose rule was written, and for each one that was gone again its family.
@@ -230,7 +231,7 @@ class Enforcer:
         if self.dry:
             self.missing = ("dry run",)
         elif self.suspended:
-            self.missing = ("suspended by flush; zmban resume",)
+            self.missing = (_FLUSHED,)
         else:
             self.missing = tuple(self._reasons(table, seen, told, len(wanted)))
         return seen.counts

@@ -139,22 +139,28 @@ class Logs:
             follower.on_end(log.at_end)
             log.follower = follower
             try:
-                async for block in follower.blocks():
-                    log.error, pause, log.positions = None, _RETRY_SECONDS[0], follower.positions
-                    if block.live:
-                        follower.length = self._judge(log, block, follower.length)
-                    else:
-                        # One backlog at a time, so that a live log never waits for more than one block.
-                        async with self._backlog:
-                            follower.length = self._judge(log, block, follower.length)
-                    await self._service.ledger.room()
-                    await asyncio.sleep(0)
+                # Closed here, and not when somebody finds it left over: it holds files open.
+                async with contextlib.aclosing(follower.blocks()) as blocks:
+                    async for block in blocks:
+                        log.error, pause, log.positions = None, _RETRY_SECONDS[0], follower.positions
+                        await self._take(log, block, follower)
             except SourceError as error:
                 if log.error is None:
                     _log.warning("%s; trying again", error)
                 log.error, log.positions = str(error), follower.positions
             await self._wake.pause(log.path, pause)
             pause = min(pause * 2, _RETRY_SECONDS[1])
+
+    async def _take(self, log: Log, block: Block, follower: Follower) -> None:
+        """Judge a block, and let others have their turn."""
+        if block.live:
+            follower.length = self._judge(log, block, follower.length)
+        else:
+            # One backlog at a time, so that a live log never waits for more than one block.
+            async with self._backlog:
+                follower.length = self._judge(log, block, follower.length)
+        await self._service.ledger.room()
+        await asyncio.sleep(0)
 
     def _beginning(self, log: Log, file: FileIO) -> int:
         """Where to begin in a log that was never read: at its end if all its jails want it so, else where

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from sidecar.model import Block, Instant, Position, SourceError
 from sidecar.sources.content import MARK, FileKey, Look, Opened
@@ -82,7 +82,7 @@ class Follower:
         """Call this whenever the end of the file is reached: there is no backlog then."""
         self._at_end = reached
 
-    async def blocks(self) -> AsyncIterator[Block]:
+    async def blocks(self) -> AsyncGenerator[Block, None]:
         """Blocks until cancelled. SourceError where the log cannot be opened or read."""
         look, put_off = True, 0
         try:

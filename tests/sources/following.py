@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from sidecar.model import Position
@@ -40,10 +40,11 @@ class Reader:
             await reached.wait()
 
     async def run(self) -> None:
-        async for block in self._follower.blocks():
-            if block.data:
-                self.live.append(block.live)
-            self.lines += block.data.splitlines()
+        async with aclosing(self._follower.blocks()) as blocks:
+            async for block in blocks:
+                if block.data:
+                    self.live.append(block.live)
+                self.lines += block.data.splitlines()
 
     async def until(self, *lines: bytes) -> None:
         for _ in range(400):
