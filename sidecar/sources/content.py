@@ -166,7 +166,6 @@ class Look:
         self.told: list[Content] = []
         self.over: list[FileKey] = []
         self.again = False
-        self.taken = False
         self._held: list[FileIO] = []
 
     def hold(self, file: FileIO) -> FileIO:
@@ -186,11 +185,6 @@ class Look:
         """Close what was only looked into."""
         while self._held:
             self._held.pop().close()
-
-    def __del__(self) -> None:
-        # Of one that nobody took over.
-        if not self.taken:
-            self.close()
 
     def close(self) -> None:
         """For one that comes too late for anybody to use it."""

@@ -127,7 +127,7 @@ class Follower:
         except BaseException:
             look.close()
             raise
-        self._current, look.taken = look.current, True
+        self._current = look.current
         for reading in [one for one in self._readings if one.key in look.over]:
             self._close(reading)
         self._readings = sorted([*self._readings, *opened], key=lambda reading: reading.key == look.current)

@@ -84,10 +84,6 @@ class Plain:
         )
         return Piece(data, status.st_size, status.st_mtime, holds and status.st_size >= offset)
 
-    def __del__(self) -> None:
-        # A follower that was cancelled before its first block is left to whoever collects it.
-        self.close()
-
     def close(self) -> None:
         """Close it; where a disk may hang, without waiting for it."""
         if not self._remote:

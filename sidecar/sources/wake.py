@@ -100,7 +100,8 @@ class Wake:
             return False
         try:
             self._watched[directory] = inotify.add_watch(directory, _MASK), inode
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
+            # Gone in between; or this inotify was closed, for the service stops.
             return False
         except OSError as error:
             # Not fatal: the clock takes over. Said once per directory.
