@@ -32,7 +32,8 @@ from sidecar.sources.wake import Wake
 MODELS = int(os.environ.get("ZMBAN_MODELS", "100"))
 # So many rotated files are kept; in a directory of their own more, for there a log is known by its older files.
 _KEPT, _KEPT_BELOW = 4, 40
-_LINE = re.compile(rb"<(\d{6}):x*>")
+# No two lines are filled alike: what a torn one begins a file with is its own, as with dates and process ids.
+_LINE = re.compile(rb"<(\d{6}):\d*>")
 _HOOKED = ("stat", "fstat", "open", "scandir", "pread", "preadv")
 _MODES = ("create", "nocreate", "dateext", "compress", "delaycompress", "copytruncate", "copy")
 
@@ -110,7 +111,8 @@ class World:
         data = b""
         for _ in range(count):
             number = len(self.lines)
-            self.lines.append(b"<%06d:%s>" % (number, b"x" * length))
+            filling = b"%06d" % number * length
+            self.lines.append(b"<%06d:%s>" % (number, filling[:length]))
             if self._uncopied is not None:
                 self._uncopied.append(number)
             data += self.lines[-1] + b"\n"
