@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sidecar.model import Ban, Instant
+from sidecar.model import LATEST, Ban
 from sidecar.network import Network
 from sidecar.store.database import Allowed
 
 if TYPE_CHECKING:
     from sidecar.app.service import Service
-
-# What a calendar can show.
-_LAST: Instant = 253402300799
 
 
 def preview(service: Service, network: Network) -> dict[str, int]:
@@ -58,7 +55,7 @@ def by_person(allowed: Iterable[Allowed], network: Network) -> str | None:
     around = [one for one in allowed if one.network.covers(network)]
     if not around:
         return None
-    last = max(around, key=lambda one: _LAST if one.until is None else one.until)
-    if last.until is None or last.until >= _LAST:
+    last = max(around, key=lambda one: LATEST if one.until is None else one.until)
+    if last.until is None or last.until >= LATEST:
         return f"allowed: {last.reason}"
     return f"allowed until {datetime.fromtimestamp(last.until, UTC):%Y-%m-%d %H:%M:%SZ}: {last.reason}"

@@ -18,22 +18,25 @@ from sidecar.sources.packed import is_packed
 class Discovery:
     """Looks each glob up in a thread of its own: a directory that does not answer hides only its own logs.
 
-    `trouble` says which globs could not be looked up. `read` are logs of which something was read before: one
-    that a jail names without a wildcard is a log though its name is gone, for its rotated files are there.
+    `trouble` says which globs could not be looked up.
     """
 
-    def __init__(self, jails: Mapping[str, JailSpec], read: Collection[str] = ()) -> None:
-        self._jails, self._read = jails, read
+    def __init__(self, jails: Mapping[str, JailSpec]) -> None:
+        self._jails = jails
         self._disks: dict[str, Disk] = {}
         # What each glob names, and where each of these names leads.
         self._found: dict[str, dict[str, str]] = {}
         self.trouble: list[str] = []
 
-    async def look(self) -> dict[str, tuple[list[JailSpec], bool]]:
-        """Every log, its jails, and whether it is read from its end only: if all of them want it so."""
+    async def look(self, read: Collection[str] = ()) -> dict[str, tuple[list[JailSpec], bool]]:
+        """Every log, its jails, and whether it is read from its end only: if all of them want it so.
+
+        `read` are logs of which something was read before: one that a jail names without a wildcard is a log
+        though its name is gone, for its rotated files are there.
+        """
         patterns = [(jail, pattern) for jail in self._jails.values() for pattern in jail.logpath]
         names = sorted({pattern.glob for _, pattern in patterns})
-        answers = await asyncio.gather(*map(self._look_up, names))
+        answers = await asyncio.gather(*(self._look_up(name, read) for name in names))
         self.trouble = [answer for answer in answers if answer is not None]
         named = [
             (path, jail, pattern.tail)
@@ -47,12 +50,12 @@ class Discovery:
         logs = without_rotated(by_file(((path, jail) for path, jail, _ in named), real.__getitem__))
         return {path: (jails, tails[path]) for path, jails in logs.items()}
 
-    async def _look_up(self, pattern: str) -> str | None:
+    async def _look_up(self, pattern: str, read: Collection[str]) -> str | None:
         """Why it could not be looked up; what was found before holds then."""
         disk = self._disks.setdefault(pattern, Disk(pattern))
         try:
             found = await disk.ask(_matching, pattern)
-            self._found[pattern] = found or ({pattern: pattern} if pattern in self._read else {})
+            self._found[pattern] = found or ({pattern: pattern} if pattern in read else {})
         except SourceError as error:
             return str(error)
         return None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from sidecar.app import notes
@@ -59,8 +57,12 @@ class Goods:
         begun = time.monotonic()
         for path in paths:
             if speaks(grammar.of_log(path)):
-                until = begun + _PATIENCE_SECONDS
-                self._take(await _answer(Disk(path).submit(self._all_of, path, until)))
+                disk = Disk(path, _PATIENCE_SECONDS + PATIENCE)
+                try:
+                    self._take(await disk.ask(self._all_of, path, begun + _PATIENCE_SECONDS))
+                except SourceError as error:
+                    # To know who is good is worth no longer wait.
+                    _log.warning("%s", error)
         judge = self._service.judge
         _log.info(
             "%d addresses and %d mail servers are known from past logs", len(judge.known), len(judge.peers)
@@ -79,16 +81,6 @@ class Goods:
             if (network := notes.take(self._service.judge, note)) is not None:
                 changes.append(Good(network, note[1].casefold(), note[2]))
         self._service.ledger.add(changes)
-
-
-async def _answer(notes: Future[list[Note]]) -> list[Note]:
-    """What a thread found, nothing where its disk hangs: to know who is good is worth no longer wait."""
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS + PATIENCE):
-            return await asyncio.wrap_future(notes)
-    except TimeoutError:
-        _log.warning("past logs cannot be read: the disk does not answer")
-        return []
 
 
 def _chunks(path: str, until: float) -> Iterator[bytes]:

@@ -67,7 +67,6 @@ class Logs:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._wake = Wake()
-        # Of which logs something was read before is known when this runs.
         self._discovery = Discovery(service.jails)
         self._prefilters: dict[tuple[str, ...], Prefilter] = {}
         self.logs: dict[str, Log] = {}
@@ -78,14 +77,13 @@ class Logs:
         """Look for logs, and follow each, until cancelled."""
         database = self._service.ledger.database
         positions, zones = database.positions(), database.zones()
-        self._discovery = Discovery(self._service.jails, positions.keys())
         if not positions:
             # Who is known to be good must be known before anybody is judged.
             await self._service.goods.read_past(list(await self._discovery.look()))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wake.run(), name="inotify")
             while True:
-                for path, (jails, tail) in (await self._discovery.look()).items():
+                for path, (jails, tail) in (await self._discovery.look(positions)).items():
                     if path not in self.logs:
                         scanner = self._scanner(path, jails)
                         self._service.metrics.follow(path)

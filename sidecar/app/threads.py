@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
+
+from sidecar.sources.disk import detached
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -14,17 +14,7 @@ T = TypeVar("T")
 
 async def beside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run it in a thread that nobody waits for when the service stops: it only asks, and may ask for long."""
-    answer: Future[T] = Future()
-
-    def work() -> None:
-        if answer.set_running_or_notify_cancel():
-            try:
-                answer.set_result(function(*args, **kwargs))
-            except Exception as error:
-                answer.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    return await asyncio.wrap_future(answer)
+    return await asyncio.wrap_future(detached(function, *args, **kwargs))
 
 
 async def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

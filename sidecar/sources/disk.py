@@ -45,6 +45,23 @@ _KINDS = (
 )
 
 
+def detached(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Run it in a daemon thread of its own: neither the event loop nor a stop waits for it."""
+    answer: Future[T] = Future()
+
+    def work() -> None:
+        if answer.set_running_or_notify_cancel():
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)
+
+    threading.Thread(target=work, daemon=True).start()
+    return answer
+
+
 class Disk(Executor):
     """What one log is asked of the file system; `name` is what the errors call it.
 
@@ -52,8 +69,8 @@ class Disk(Executor):
     While one hangs no other question is asked, so that a dead server costs one thread for each log.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, patience: Seconds | None = None) -> None:
+        self._name, self._patience = name, patience
         self._open: Future[Any] | None = None
         self._since = 0.0
 
@@ -61,19 +78,8 @@ class Disk(Executor):
         """Run it in a thread. SourceError while an earlier question is not answered."""
         if self._open is not None and not self._open.done():
             raise SourceError(self._hanging())
-        answer: Future[T] = Future()
-
-        def work() -> None:
-            if answer.set_running_or_notify_cancel():
-                try:
-                    result = fn(*args, **kwargs)
-                except BaseException as error:
-                    answer.set_exception(error)
-                else:
-                    answer.set_result(result)
-
-        self._open, self._since = answer, time.monotonic()
-        threading.Thread(target=work, daemon=True, name=f"disk of {self._name}").start()
+        self._since = time.monotonic()
+        self._open = answer = detached(fn, *args, **kwargs)
         return answer
 
     def _hanging(self) -> str:
@@ -85,11 +91,11 @@ class Disk(Executor):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """What the function returns. SourceError where it takes longer than PATIENCE; an answer that comes
-        later, or that nobody waits for any more, is closed if it can be."""
+        """What the function returns. SourceError where it takes longer than `patience`, PATIENCE by default;
+        an answer that comes later, or that nobody waits for any more, is closed if it can be."""
         future = self.submit(function, *args, **kwargs)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience or PATIENCE):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             future.add_done_callback(_close)

@@ -24,7 +24,7 @@ _log = logging.getLogger("zmban.sources")
 BLOCK = 1 << 20
 # Programs go on writing into a renamed log until they are told to open the new one.
 _LATE_SECONDS = 60.0
-# So long a log may have no file, or be something else, before that is trouble: rotation takes a moment.
+# So long a log may have no file before that is trouble: rotation takes a moment.
 _GONE_SECONDS = 5.0
 # So often in a row the file that bears the name waits for older ones while names change all the time.
 _MOST_PUT_OFF = 100
@@ -65,7 +65,7 @@ class Follower:
         self._had_one = False
         self._asked = 0.0
         self._closed = False
-        # Why there is no file to read under the log's name, and since when.
+        # Why there is no file to read under the log's name, and from when on that is told.
         self._trouble: tuple[str, float] | None = None
 
     @property
@@ -119,8 +119,9 @@ class Follower:
         try:
             look = await self._disk.ask(self._look_beside, [reading.opened for reading in self._readings])
         except (OSError, SourceError) as error:
-            since = time.monotonic() - (_GONE_SECONDS + 1 if isinstance(error, SourceError) else 0)
-            self._trouble = self._trouble or (_text(self.path, error), since)
+            # A rotation leaves the name without a file for a moment; what is no file is none of its doing.
+            grace = 0.0 if isinstance(error, SourceError) else _GONE_SECONDS
+            self._trouble = self._trouble or (_text(self.path, error), time.monotonic() + grace)
             return None, False
         try:
             opened = [Reading(self.path, one, self._disk) for one in look.opened]
@@ -134,7 +135,8 @@ class Follower:
         if look.current is not None:
             self._trouble, self._had_one = None, True
         elif self._trouble is None:
-            self._trouble = f"{self.path} cannot be read: No such file or directory", time.monotonic()
+            gone = f"{self.path} cannot be read: No such file or directory"
+            self._trouble = gone, time.monotonic() + _GONE_SECONDS
         told = [c.position(self.path) for c in (*look.told, *(one.content for one in opened))]
         if not told:
             return None, look.again
@@ -163,9 +165,8 @@ class Follower:
             self._live = True
             self._at_end()
             return
-        text, since = self._trouble
-        # A rotation leaves the name without a file for a moment; what is no file is none of its doing.
-        if not self._had_one or time.monotonic() - since > _GONE_SECONDS:
+        text, when = self._trouble
+        if not self._had_one or time.monotonic() >= when:
             raise SourceError(text)
 
     async def _turn(self, reading: Reading) -> AsyncIterator[Block]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 # What a rotation puts behind a name, and what it puts before its ending: a number, a date, "old". Not any
 # number there: mail-1.log and mail2.log are logs of their own.
-_BEHIND = r"(?:[._-]\d[\d._:TZ+-]*|\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))"
-_BEFORE_THE_ENDING = r"(?:\.\d{1,5}|[._-]?\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))"
+_BEHIND = re.compile(r"(?:[._-]\d[\d._:TZ+-]*|\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))")
+_BEFORE_THE_ENDING = re.compile(r"(?:\.\d{1,5}|[._-]?\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))")
 _PACKED = re.compile(r"\.(?:gz|bz2|xz|lzma|zst|zip|lz4|7z|br|Z)$")
 _LATELY_NS = 2 * 10**9
 # One that is still being packed is named so by some programs.
@@ -83,11 +83,12 @@ def is_rotated(name: str, log: str) -> bool:
     plain = _PACKED.sub("", name)
     if plain != name and plain == log:
         return True
+    if plain.startswith(log) and _BEHIND.fullmatch(plain, len(log)):
+        return True
     stem, dot, suffix = log.rpartition(".")
-    shapes = [re.escape(log) + _BEHIND]
-    if stem:
-        shapes.append(re.escape(stem) + _BEFORE_THE_ENDING + re.escape(dot + suffix))
-    return any(re.fullmatch(shape, plain) for shape in shapes)
+    ending = len(plain) - len(dot + suffix)
+    around = bool(stem) and plain.startswith(stem) and plain.endswith(dot + suffix)
+    return around and _BEFORE_THE_ENDING.fullmatch(plain, len(stem), ending) is not None
 
 
 def listing(log: str) -> Listing:

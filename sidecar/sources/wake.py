@@ -28,14 +28,20 @@ _MASK = Mask.MODIFY | Mask.CREATE | Mask.MOVED_TO | Mask.MOVED_FROM | Mask.DELET
 
 
 class _Waiter:
-    """Who waits for one path: what it really is called, and whether inotify watches where it lies."""
+    """Who waits for one path: it and what it really is called, what the names of its files begin with, and
+    whether inotify watches where they lie."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
         self.event = asyncio.Event()
-        self.real: str | None = None
+        self.lies_at(path, path)
         self.sure = False
         # Something else happened than that the file itself was written to.
         self.names = False
+
+    def lies_at(self, path: str, real: str) -> None:
+        """What it really is called now."""
+        self.own = path, real
+        self.stems = stem(path), stem(real)
 
 
 class Wake:
@@ -50,7 +56,7 @@ class Wake:
     async def wait(self, path: str) -> bool | None:
         """Until something happened to the path, or the polling interval is over. Whether names changed or
         other files of this log were written to; None where inotify cannot tell."""
-        waiter = self._waiters.setdefault(path, _Waiter())
+        waiter = self._waiters.setdefault(path, _Waiter(path))
         try:
             # Not wait_for: in Python 3.11 that swallows a cancellation which comes together with the event.
             async with asyncio.timeout(_SURE_SECONDS if waiter.sure else POLL_SECONDS):
@@ -63,7 +69,7 @@ class Wake:
 
     async def pause(self, path: str, seconds: Seconds) -> None:
         """Until something happens to the path, but neither for a moment only nor for longer than this."""
-        event = self._waiters.setdefault(path, _Waiter()).event
+        event = self._waiters.setdefault(path, _Waiter(path)).event
         await asyncio.sleep(_SHORTEST_PAUSE)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -75,9 +81,9 @@ class Wake:
 
         To be called again when a path may lead elsewhere, or a directory may have been made anew.
         """
-        waiter = self._waiters.setdefault(path, _Waiter())
-        waiter.real = os.path.realpath(path)
-        near = {str(Path(path).parent), str(Path(waiter.real).parent)}
+        waiter = self._waiters.setdefault(path, _Waiter(path))
+        waiter.lies_at(path, os.path.realpath(path))
+        near = {str(Path(own).parent) for own in waiter.own}
         watched = [self._watch(directory) for directory in near | set(directories)]
         waiter.sure = all(watched)
 
@@ -130,9 +136,9 @@ class Wake:
             return self._wake(self._waiters.values(), names=True)
         # A renamed file, which may be written to for a while, begins with the name that it had.
         name, woken = str(event.path), False
-        for path, waiter in self._waiters.items():
-            own = name in (path, waiter.real)
-            if own or name.startswith((stem(path), stem(waiter.real or path))):
+        for waiter in self._waiters.values():
+            if name.startswith(waiter.stems):
+                own = name in waiter.own
                 woken |= self._wake([waiter], names=not own or not event.mask & Mask.MODIFY)
         return woken
 

@@ -40,7 +40,7 @@ async def test_a_log_that_was_read_before_is_one_though_its_name_is_gone(tmp_pat
     (tmp_path / "x.log.1").write_text("rotated, and its program is dead")
     named = {"a": jail("a", f"{tmp_path}/x.log", f"{tmp_path}/y.log", f"{tmp_path}/z*")}
     read = {f"{tmp_path}/{name}" for name in ("x.log", "z.log")}
-    assert [*await Discovery(named, read).look()] == [f"{tmp_path}/x.log"]
+    assert [*await Discovery(named).look(read)] == [f"{tmp_path}/x.log"]
 
 
 async def test_a_directory_that_does_not_answer_is_told_and_hides_no_other_log(

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from sidecar.model import Ban, Failure, Position
+from sidecar.model import LATEST, Ban, Failure, Position
 from sidecar.network import BITS, Network
 from sidecar.store import rows
 from sidecar.store.changes import Allowed, Change, Good, Past, Zone
@@ -21,8 +21,6 @@ from sidecar.store.repair.btree import Row, Trees
 from sidecar.store.repair.pages import Pages
 
 Values = Mapping[str, Any]
-# The year 9999.
-_LATEST = 253402300799
 _ORIGINS = {"log", "manual", "import", "cluster"}
 _KINDS = {"str": str, "int": int, "bytes": bytes}
 # The first page of all, with what it says of all tables.
@@ -133,7 +131,7 @@ def _moment(at: object) -> float:
 
 def _end(until: object) -> float | None:
     """An end that no calendar shows is none."""
-    return None if until is None or _moment(until) > _LATEST else _moment(until)
+    return None if until is None or _moment(until) > LATEST else _moment(until)
 
 
 def _count(value: Any) -> int:
@@ -154,7 +152,7 @@ def ban_of(row: Values) -> Ban:
         raise ValueError("no ban")
     jail, reason = _checked(row["jail"], str), _checked(row["reason"], str)
     failures, times, dry = (_count(row[name]) for name in ("failures", "count", "dry"))
-    at, until = min(_moment(row["at"]), _LATEST), _end(row["until"])
+    at, until = min(_moment(row["at"]), LATEST), _end(row["until"])
     lines = evidence_of(row["evidence"]) if row.get("evidence") else ()
     network = network_of(row["network"])
     return Ban(network, jail, at, until, row["origin"], reason, failures, lines, times, dry == 1)
