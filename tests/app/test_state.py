@@ -34,10 +34,10 @@ async def test_it_costs_no_more_where_a_hundred_times_as_many_are_banned(
     async with in_process(tmp_path, dry_run=True) as one:
         for number in range(200_000):
             put(one, number, 1000.0 + number)
-        begun = time.process_time()
+        begun = time.thread_time()
         for _ in range(100):
             state._last_bans(one)
-        assert time.process_time() - begun < 5, "to sort them took a second each"
+        assert time.thread_time() - begun < 5, "to sort them took a second each"
 
 
 async def test_proposals_are_counted_while_others_are_banned(host: Namespace, tmp_path: Path) -> None:

@@ -212,9 +212,10 @@ async def test_without_descriptors_who_asks_waits_and_the_log_says_so_once(
                 taken.callback(os.close, os.dup(client.fileno()))
         client.connect(str(path))
         client.sendall(b'{"command": "status"}\n')
-        spent = time.process_time()
+        # Of this thread, which is the loop's: others of this process are other tests'.
+        spent = time.thread_time()
         await asyncio.sleep(1.5)
-        assert time.process_time() - spent < 0.5, "it spins"
+        assert time.thread_time() - spent < 0.5, "it spins"
         told = [r for r in caplog.records if "no connection can be accepted" in r.getMessage()]
         assert len(told) == 1
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
