@@ -136,6 +136,8 @@ def begins_as(content: Content, head: bytes) -> bool:
     )
 
 
+# Where to begin in a log that was never read, by its opened file.
+Beginning = Callable[[FileIO], int]
 # Device and inode: no two files have the same while one of them is open.
 FileKey = tuple[int, int]
 
@@ -212,3 +214,8 @@ def look_at_beginnings(opened: Iterable[Opened]) -> None:
             seen = look_into(one.file)
             if goes_on(one.content, seen):
                 one.content.head = seen.head
+
+
+def was_truncated(one: Opened) -> bool:
+    """Whether a plain file that is being read holds something else by now: its reading will begin anew."""
+    return not one.packed and not goes_on(one.content, look_into(one.file))

@@ -12,9 +12,9 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from sidecar.model import Block, Instant, Position, SourceError
-from sidecar.sources.content import MARK, FileKey, Look, Opened
+from sidecar.sources.content import MARK, Beginning, FileKey, Look, Opened
 from sidecar.sources.disk import Disk
-from sidecar.sources.files import Beginning, LogFiles
+from sidecar.sources.files import LogFiles
 from sidecar.sources.packed import BROKEN
 from sidecar.sources.reading import LONGEST, Reading, is_utf16
 from sidecar.sources.wake import Wake

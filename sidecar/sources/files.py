@@ -12,6 +12,7 @@ from sidecar.model import Instant, Position, SourceError
 from sidecar.sources import packed
 from sidecar.sources.content import (
     MARK,
+    Beginning,
     Content,
     FileKey,
     Known,
@@ -20,6 +21,7 @@ from sidecar.sources.content import (
     goes_on,
     look_at_beginnings,
     look_into,
+    was_truncated,
 )
 from sidecar.sources.disk import open_regular
 from sidecar.sources.listing import Found, Listing, has_changed, listing
@@ -30,8 +32,6 @@ _log = logging.getLogger("zmban.sources")
 _MOST_OPENED = 32
 # Further than any file reaches: all of it counts as read.
 _ALL = 1 << 62
-# Where to begin in a log that was never read, by its opened file.
-Beginning = Callable[[FileIO], int]
 
 
 class LogFiles:
@@ -91,8 +91,8 @@ class LogFiles:
                 self._open_current(listed.current, keys, look, first=first)
             if first:
                 self._pass_over(others, look)
-            if look.current != listed.current:
-                # Names change right now: what a file is a copy of may not have been seen.
+            if look.current != listed.current or any(was_truncated(one) for one in reading):
+                # Things change right now: what a file is a copy of may not have been seen.
                 look.again, unsure = True, []
             for one, file in unsure:
                 self._judge(one, file, look, reading)

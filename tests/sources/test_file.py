@@ -120,6 +120,22 @@ async def test_a_copy_that_is_packed_at_once_is_read_too(log: Path) -> None:
         await reader.until(b"one", b"two", b"three and much longer than what was there")
 
 
+async def test_a_file_that_was_truncated_and_packed_between_two_looks_is_read_once(log: Path) -> None:
+    async with reading(log) as reader:
+        await reader.until(b"one")
+        # As long as what stood there, so that only its bytes tell that it is something else.
+        log.write_bytes(b"two\n")
+        log.rename(log.with_name("x.log.1"))
+        with gzip.open(log.with_name("x.log.1.gz"), "wb") as packed:
+            packed.write(b"two\n")
+        log.with_name("x.log.1").unlink()
+        log.write_bytes(b"three\n")
+        while b"two" not in reader.lines:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert sorted(reader.lines) == [b"one", b"three", b"two"]
+
+
 async def test_a_damaged_packed_file_is_left_and_the_rest_goes_on(log: Path) -> None:
     async with reading(log) as reader:
         await reader.until(b"one")
