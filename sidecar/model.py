@@ -54,7 +54,8 @@ class StoreError(ZmbanError):
 class Fault:
     """One thing wrong in the configuration: where, what, and the cure in the same sentence.
 
-    `jail` is the jail that suffers (None: no single one); a `warning` does not stop it.
+    `jail` is the jail that suffers (None: no single one): it does without what is wrong, or is stopped by
+    it. A `warning` leaves everything as it was written.
     """
 
     file: str
@@ -62,6 +63,7 @@ class Fault:
     message: str
     jail: str | None = None
     warning: bool = False
+    stops: bool = False
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from socket import AF_INET, AF_INET6, inet_pton
 
 BITS = {4: 32, 6: 128}
@@ -228,3 +230,35 @@ class Ranges:
         firsts, lasts = self._ranges[network.version]
         before = bisect_right(firsts, first + network.addresses - 1)
         return before > 0 and lasts[before - 1] >= first
+
+
+_LIKE_4 = re.compile(r"(?<![\d.])(\d{1,6}(?:\.\d{0,6}){1,3})(?:/(\d{1,2})(?!\w))?", re.ASCII)
+_LIKE_6 = re.compile(
+    r"(?<![0-9a-f:])([0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7})(?:/(\d{1,3})(?!\w))?", re.I | re.ASCII
+)
+# No guess is wider.
+_WIDEST = {4: 16, 6: 32}
+
+
+def meant(text: str) -> list[Network]:
+    """The networks that a text which is none may have been meant for, such as `10.1.2.300`, `10.1.2` or
+    `10.1.2.3/33`: each as wide as its whole numbers leave it, or as its prefix length says."""
+    found = [_around(4, 10, *match) for match in _LIKE_4.findall(text)]
+    found += [_around(6, 16, *match) for match in _LIKE_6.findall(text)]
+    return list(dict.fromkeys(network for network in found if network is not None))
+
+
+def _around(version: int, base: int, address: str, length: str) -> Network | None:
+    bits, each = BITS[version], 8 if version == 4 else 16
+    parts = address.split("." if version == 4 else ":")
+    whole = [int(p, base) for p in takewhile(lambda p: p and int(p, base) < 1 << each, parts)]
+    value = sum(part << bits - each * place for place, part in enumerate(whole, start=1))
+    known = each * len(whole)
+    if known < _WIDEST[version]:
+        return None
+    if length and int(length) <= bits and (known == bits or int(length) <= known):
+        return Network(version, value, bits).supernet(int(length))
+    if known == bits:
+        # A whole address that ends in zeros is rather a network.
+        known -= each * len(list(takewhile(lambda part: not part, reversed(whole))))
+    return Network(version, value, bits).supernet(max(known, _WIDEST[version]))

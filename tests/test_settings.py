@@ -1,18 +1,20 @@
 """Settings: the shipped file is the defaults, and every key is there."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar import settings
-from sidecar.model import ConfigError
 from sidecar.network import Network
 
 CONFIG = Path(__file__).parents[1] / "config"
 
 
 def test_the_shipped_file_names_every_key_with_its_default() -> None:
-    shipped, default = settings.load([CONFIG]), settings.load([])
+    shipped, default = settings.read([CONFIG]).settings, settings.read([]).settings
     assert shipped == default
     text = (CONFIG / "zmban.toml").read_text(encoding="utf-8")
     for name in ("trust", "kernel", "serve"):
@@ -30,7 +32,7 @@ def test_a_later_directory_overrides_key_by_key_and_the_environment_wins(
     )
     monkeypatch.setenv("ZMBAN_KERNEL_TABLE", "2521")
     monkeypatch.setenv("ZMBAN_TRUST_NODES", "198.51.100.1, 2001:db8::/32")
-    found = settings.load([CONFIG, tmp_path])
+    found = settings.read([CONFIG, tmp_path]).settings
     assert (found.kernel.table, found.kernel.on_stop, found.kernel.preference) == (2521, "flush", 252)
     assert found.trust.admins == (Network.parse("203.0.113.0/24"),)
     assert found.trust.nodes == (Network.parse("198.51.100.1"), Network.parse("2001:db8::/32"))
@@ -39,8 +41,9 @@ def test_a_later_directory_overrides_key_by_key_and_the_environment_wins(
 @pytest.mark.parametrize("name", ["ZMBAN_TRUST_PROXY", "ZMBAN_KERNEL_TABEL", "ZMBAN_TRUST"])
 def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "5")
-    with pytest.raises(ConfigError, match=rf"variable {name}.*is not known"):
-        settings.load([CONFIG])
+    (fault,) = settings.read([CONFIG]).faults
+    assert str(fault).startswith(f"variable {name}:1: ")
+    assert "is not known; there are: " in str(fault)
 
 
 def test_variables_of_other_things_are_left_alone_and_case_does_not_matter(
@@ -49,23 +52,123 @@ def test_variables_of_other_things_are_left_alone_and_case_does_not_matter(
     monkeypatch.setenv("ZMBAN_STATE", "/x")
     monkeypatch.setenv("ZMBAN_FOO_BAR", "x")
     monkeypatch.setenv("zmban_kernel_table", "77")
-    assert settings.load([CONFIG]).kernel.table == 77
+    assert settings.read([CONFIG]).settings.kernel.table == 77
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
-        ("[kernel]\ntabel = 1\n", "tabel"),
-        ("[kernal]\ntable = 1\n", "kernal"),
-        ('[serve]\nlisten = "9177"\n', "HOST:PORT"),
-        ('[trust]\nown = ["10.0.0.0/40"]\n', "own"),
-        ("table = 1\n", "outside a"),
-        ("[kernel\n", "zmban.toml"),
+        (
+            "[kernel]\ntabel = 1\n",
+            "2: [kernel] tabel: is not known; there are: table, namespace, preference,",
+        ),
+        ("[kernal]\ntable = 1\n", "1: [kernal]: is not known; there are: trust, kernel, good, serve"),
+        (
+            '[serve]\nlisten = "9177"\n',
+            "2: [serve] listen: '9177' is no HOST:PORT; until then it is the default",
+        ),
+        (
+            '[trust]\nown = ["10.0.0.0/40"]\n',
+            "2: [trust] own: '10.0.0.0/40': '10.0.0.0/40' does not appear to be an IPv4 or IPv6 network; "
+            "until then 10.0.0.0/16 is never banned",
+        ),
+        ("table = 1\n", "1: table stands outside a [section]; write [kernel] or another above it"),
+        ("[kernel\ntable = 1\n", "1: '[kernel' is no [section]; nothing up to the next one counts"),
+        ("[kernel]\ntable = \n", "2: 'table =' cannot be read (Invalid value); write: name = value"),
+        (
+            "[kernel]\ntable = 0\n",
+            "2: [kernel] table: 0 is the kernel's own table unspec; write a number of your",
+        ),
+        (
+            "[kernel]\ntable = 253\n",
+            "2: [kernel] table: 253 is the kernel's own table default; write a number of",
+        ),
+        (
+            '[kernel]\ntable = "255"\n',
+            "2: [kernel] table: '255' is the kernel's own table local; write a number",
+        ),
+        (
+            "[kernel]\ntable = -4\n",
+            "2: [kernel] table: -4 is no routing table; write a number of your own such as",
+        ),
+        (
+            '[kernel]\non_stop = "kep"\n',
+            "2: [kernel] on_stop: Input should be 'keep' or 'flush'; until then it is ",
+        ),
+        ("[good]\ndays = 1\n\ndays = 2\n", "4: days stands twice in [good]; the first counts, remove one"),
+        (
+            "[trust]\nproxies = 5\n",
+            "2: [trust] proxies: Input should be a valid tuple; until then it is the default",
+        ),
     ],
 )
-def test_what_is_wrong_is_named_with_its_file(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_wrong_is_named_with_line_and_cure_and_stops_nothing(
+    tmp_path: Path, text: str, message: str
+) -> None:
     (tmp_path / "zmban.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
-        settings.load([tmp_path])
-    assert words in str(caught.value)
-    assert "zmban.toml" in str(caught.value)
+    (fault,) = settings.read([tmp_path]).faults
+    assert str(fault).startswith(f"{tmp_path}/zmban.toml:{message}")
+
+
+def test_table_254_is_main(tmp_path: Path) -> None:
+    (tmp_path / "zmban.toml").write_text("[kernel]\ntable = 254\n", encoding="utf-8")
+    found = settings.read([tmp_path])
+    assert (found.settings.kernel.table, found.faults) == ("main", ())
+
+
+def test_a_bad_value_gives_way_to_that_of_the_layer_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zmban.toml").write_text("[kernel]\ntable = 77\n[good]\ndays = -1\n", encoding="utf-8")
+    monkeypatch.setenv("ZMBAN_KERNEL_TABLE", "many")
+    found = settings.read([CONFIG, tmp_path])
+    assert (found.settings.kernel.table, found.settings.good.days) == (77, 30)
+    assert [fault.file for fault in found.faults] == ["variable ZMBAN_KERNEL_TABLE", f"{tmp_path}/zmban.toml"]
+    assert "until then it is 77" in found.faults[0].message
+
+
+BAD = """\
+[trust]
+proxies = [
+    "198.51.100.1",
+    "198.51.100.300",
+    198.51.100.9,
+]
+nodes = ["203.0.113.9", "rubbish"]
+what is this 192.0.2.7
+admins = ["203.0.113.0/28"]
+[kernel]
+preference = 300
+"""
+
+
+def test_a_bad_entry_or_line_costs_itself_and_whom_it_names_is_not_banned(tmp_path: Path) -> None:
+    (tmp_path / "zmban.toml").write_text(BAD, encoding="utf-8")
+    found = settings.read([CONFIG, tmp_path])
+    trust = found.settings.trust
+    assert [str(n) for n in trust.proxies] == ["198.51.100.1/32"]
+    assert [str(n) for n in trust.admins] == ["203.0.113.0/28"]
+    assert {str(n) for n in trust.nodes} == {
+        "203.0.113.9/32", "198.51.100.0/24", "198.51.100.9/32", "192.0.2.7/32",
+    }  # fmt: skip
+    assert found.settings.kernel.preference == 300
+    assert sorted(fault.line for fault in found.faults) == [4, 5, 7, 8]
+
+
+@given(line=st.integers(0, 200), rubbish=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=60))
+def test_any_line_of_the_shipped_file_that_is_rubbish_costs_its_own_section_at_most(
+    line: int, rubbish: str
+) -> None:
+    lines = (CONFIG / "zmban.toml").read_text(encoding="utf-8").splitlines()
+    # Something to lose.
+    lines = [text.replace("days = 30", "days = 7").replace("port = [22]", "port = [2]") for text in lines]
+    lines = [text.replace("preference = 252", "preference = 99") for text in lines]
+    place = line % len(lines)
+    sections = [text[1:-1] for text in lines[: place + 1] if text.startswith("[")]
+    lines[place] = rubbish
+    with tempfile.TemporaryDirectory() as root:
+        Path(root, "zmban.toml").write_text("\n".join(lines), encoding="utf-8")
+        found = settings.read([Path(root)]).settings
+    near = {*sections[-2:]}
+    assert found.good.days == 7 or "good" in near
+    assert found.kernel.preference == 99 or "kernel" in near

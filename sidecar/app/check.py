@@ -34,7 +34,7 @@ def surroundings(loaded: Loaded) -> list[Fault]:
                 warning=True,
             )
         )
-    if not loaded.jails.jails and not loaded.jails.faults:
+    if not loaded.jails.jails and not loaded.faults:
         places = ", ".join(str(d) for d in loaded.files.directories) or "any directory"
         faults.append(Fault(places, 1, "no jail is enabled; write enabled = true into one of jail.d"))
     return faults

@@ -28,38 +28,64 @@ _IN_CHECKOUT = Path(__file__).resolve().parents[2] / "config"
 
 @dataclass(frozen=True)
 class Loaded:
-    """One reading of the whole configuration."""
+    """One reading of the whole configuration, and everything that is wrong in it, each fault once."""
 
     files: ConfigFiles
     settings: Settings
     jails: jails.Configuration
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def told(self) -> list[str]:
+        """All of it as it is told: what is said of several jails, such as of an option of [DEFAULT], once."""
+        return list(dict.fromkeys(map(str, self.faults)))
+
+    @property
+    def errors(self) -> int:
+        """How many of them are no mere warnings."""
+        return len({str(fault) for fault in self.faults if not fault.warning})
 
 
 def directories(given: Sequence[str]) -> list[Path]:
-    """The layers of configuration, lowest first: those given, else the shipped, Fail2Ban's, our own."""
+    """The layers of configuration, lowest first: those given, else the shipped, Fail2Ban's, our own.
+    ConfigError where one that is given is not there."""
+    for name in given:
+        if fault := _missing(name):
+            raise ConfigError(f"{fault.file}: {fault.message}")
+    return _layers(given)
+
+
+def _missing(name: str) -> Fault | None:
+    there = os.access(name, os.R_OK | os.X_OK)
+    return None if there else Fault(name, 1, "no such configuration directory, or it may not be read")
+
+
+def _layers(given: Sequence[str]) -> list[Path]:
     if given:
-        for name in given:
-            if not os.access(name, os.R_OK | os.X_OK):
-                raise ConfigError(f"{name}: no such configuration directory, or it may not be read")
-        return [Path(d) for d in given]
+        return [Path(name) for name in given]
     shipped = SHIPPED if SHIPPED.is_dir() else _IN_CHECKOUT
     return [d for d in (shipped, Path("/etc/fail2ban"), Path("/etc/zmban")) if d.is_dir()]
 
 
-def load(given: Sequence[str]) -> Loaded:
-    """Read it. Raises ConfigError only for what concerns all jails; the rest is in `jails.faults`."""
-    layers = directories(given)
-    files = ConfigFiles(layers)
+def load(given: Sequence[str], *, tolerant: bool = False) -> Loaded:
+    """Read it. What is wrong is in `faults`; a directory that is not there is a ConfigError, or if `tolerant`
+    a fault as well."""
+    layers = _layers(given) if tolerant else directories(given)
+    missing = [fault for name in given if (fault := _missing(name))]
+    files = ConfigFiles([layer for layer in layers if not _missing(str(layer))])
     found = jails.load(files)
     every = list(found.jails.values())
     # To compile literals takes longer than all the rest: jail by jail only where something is wrong.
     scanned = _scanned(every) is None
     for jail in every:
         for message in _unusable(jail, scanned=scanned):
-            found.faults.append(Fault(*found.place(jail.name, "filter"), message, jail.name))
+            place = found.place(jail.name, "filter")
+            found.faults.append(Fault(*place, message, jail.name, stops=True))
             found.jails.pop(jail.name, None)
     _drop_confirming(found)
-    return Loaded(files, settings.load(layers), found)
+    chosen = settings.read(files.directories)
+    faults = dict.fromkeys((*missing, *chosen.faults, *found.faults))
+    return Loaded(files, chosen.settings, found, tuple(faults))
 
 
 def _drop_confirming(found: jails.Configuration) -> None:

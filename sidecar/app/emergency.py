@@ -15,7 +15,7 @@ from sidecar.kernel import owner
 from sidecar.kernel.ingress import Ingress
 from sidecar.kernel.routes import TABLE, RoutingTable
 from sidecar.model import KernelError, ZmbanError
-from sidecar.settings import KernelSettings, load
+from sidecar.settings import KernelSettings, read
 
 _log = logging.getLogger("zmban.kernel")
 # An earlier run may have written into another table than the settings name now.
@@ -53,7 +53,7 @@ def flush(config: Sequence[str], state: Path) -> tuple[int, bool]:
     """
     kernel = KernelSettings()
     with contextlib.suppress(ZmbanError):
-        kernel = load(directories(config)).kernel
+        kernel = read(directories(config)).settings.kernel
     # First the word: a service that starts this very moment must not write again what goes now.
     marked = Marker(state).leave()
     removed = remove_all(kernel)

@@ -62,6 +62,7 @@ async def serve(
 
 async def _serve(service: Service, socket: Path, listen: str) -> None:
     from sidecar.app.orders import Orders
+    from sidecar.app.pages import Pages
     from sidecar.serve import http
     from sidecar.serve.control import Control
 
@@ -69,8 +70,8 @@ async def _serve(service: Service, socket: Path, listen: str) -> None:
     with contextlib.ExitStack() as doors:
         doors.callback(Control(socket, Orders(service).handle).close)
         answers = http.Answers(service.metrics.text, service.ready)
-        addresses = [one for one in (listen, serving.metrics) if one]
-        doors.callback((await http.listen(answers, addresses, serving.names)).close)
+        service.pages = Pages(answers, [one for one in (listen, serving.metrics) if one], serving.names)
+        doors.enter_context(service.pages.open())
         try:
             await service.run(doors.close)
         except* ZmbanError as group:

@@ -15,8 +15,8 @@ from sidecar.detect.scanner import refused
 from sidecar.fail2ban import filters, hints, jails
 from sidecar.fail2ban.datepatterns import Template
 from sidecar.fail2ban.files import ConfigFiles
-from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.naming import split_name
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.fail2ban.tags import HOST_GROUPS
 from sidecar.model import ConfigError, Fault, Instant
 from sidecar.network import Network

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from datetime import tzinfo
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sidecar.app import adoption, announce, budget, configuration, emergency, readers, recovery, surroundings
 from sidecar.app.configuration import Loaded
@@ -41,6 +41,9 @@ from sidecar.network import Network
 from sidecar.serve.metrics import Metrics
 from sidecar.store.database import Allowed, DamagedError
 
+if TYPE_CHECKING:
+    from sidecar.app.pages import Pages
+
 _log = logging.getLogger("zmban")
 
 _RECONCILE_SECONDS = 60.0
@@ -53,7 +56,8 @@ class Service:
     def __init__(self, loaded: Loaded, place: Place) -> None:
         self.settings = loaded.settings
         self.place = place
-        self.faults = loaded.jails.faults
+        self.loaded = loaded
+        self.pages: Pages | None = None
         self.jails = run_dry(loaded.jails.jails, dry=place.dry_run)
         self.zone: tzinfo = configuration.host_zone()
         self.metrics = Metrics()
@@ -103,8 +107,8 @@ class Service:
         applied = await self.reconcile(keep_unknown=True)
         _log.info("%d bans stand; %d routes written", len(self.table), applied)
         self.metrics.begin(self.jails)
-        self.metrics.reload_good.set(0 if any(not f.warning for f in self.faults) else 1)
-        self.metrics.reload_at.set(self.started)
+        found = self.loaded.jails
+        self.metrics.configured(found.jails, found.degraded, found.stopped, self.loaded.errors)
 
     def _judge(self, history: History | None) -> Judge:
         good = self.settings.good
@@ -279,8 +283,9 @@ class Service:
         self.enforcer.close(flush=self.settings.kernel.on_stop == "flush" and not self.enforcer.suspended)
 
     def ready(self) -> list[str]:
-        """Why not: logs not read yet, the canary route not in place, the disk full. Reads memory only."""
-        reasons = list(self.logs.unread())
+        """Why not: jails that cannot run, logs not read yet, the canary route not in place, the disk full.
+        Reads memory only."""
+        reasons = [*self.loaded.jails.why_stopped(), *self.logs.unread()]
         if self.ledger.failing:
             reasons.append(self.ledger.failing)
         if not self.enforcer.dry:

@@ -56,7 +56,9 @@ async def of(service: Service) -> dict[str, Any]:
         "salvage": [salvage.progress() for salvage in service.ledger.salvages],
         "jails": [_jail(service, name) for name in service.jails],
         "sources": [_source(service, path) for path in service.logs.logs],
-        "faults": [str(fault) for fault in service.faults],
+        "faults": [*service.loaded.told, *(service.pages.faults if service.pages else ())],
+        "jails_degraded": sorted(service.loaded.jails.degraded),
+        "jails_stopped": sorted(service.loaded.jails.stopped),
         "last_bans": _last_bans(service),
     }
 

@@ -124,9 +124,9 @@ def _present(config: Sequence[str]) -> Mapping[Network, Any]:
     """What the kernel holds; nothing where it may not be read."""
     from sidecar.app import configuration
     from sidecar.kernel.routes import RoutingTable
-    from sidecar.settings import load
+    from sidecar.settings import read
 
     try:
-        return RoutingTable(load(configuration.directories(config)).kernel.table).present()
+        return RoutingTable(read(configuration.directories(config)).settings.kernel.table).present()
     except KernelError:
         return {}

@@ -17,7 +17,7 @@ from sidecar.model import printable
 def check(config: tuple[str, ...], as_json: bool, jsonl: bool) -> None:
     """Read the whole configuration and print every fault; exit 78 if a jail cannot run."""
     loaded = configuration.load(config)
-    faults = [*loaded.jails.faults, *checking.surroundings(loaded)]
+    faults = [*loaded.faults, *checking.surroundings(loaded)]
     if as_json or jsonl:
         records = [
             {"file": f.file, "line": f.line, "message": f.message, "jail": f.jail, "warning": f.warning}
@@ -28,9 +28,9 @@ def check(config: tuple[str, ...], as_json: bool, jsonl: bool) -> None:
         # One fault of a filter concerns each jail that has it, and is mended once.
         for text in dict.fromkeys(map(str, faults)):
             click.echo(printable(text))
-        running, broken = ", ".join(loaded.jails.jails), ", ".join(sorted(loaded.jails.broken))
+        running, broken = ", ".join(loaded.jails.jails), ", ".join(sorted(loaded.jails.stopped))
         can = f"{len(loaded.jails.jails)} jails can run ({running or 'none'})"
-        cannot = f"{len(loaded.jails.broken)} cannot{f' ({broken})' if broken else ''}"
+        cannot = f"{len(loaded.jails.stopped)} cannot{f' ({broken})' if broken else ''}"
         click.echo(printable(f"{can}; {cannot}"))
     if any(not fault.warning for fault in faults):
         raise click.exceptions.Exit(CONFIG)

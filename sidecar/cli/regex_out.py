@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from sidecar.app.regex import Reading
-from sidecar.fail2ban.filters import FilterSpec
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import printable
 
 _TAG = re.compile(r"<([^<>\s]+)>")

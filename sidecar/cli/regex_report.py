@@ -13,7 +13,7 @@ import click
 
 from sidecar.app.regex import Reading, Target, too_long
 from sidecar.detect.matcher import LONGEST_LINE
-from sidecar.fail2ban.filters import Pattern
+from sidecar.fail2ban.spec import Pattern
 from sidecar.model import printable
 
 # As there: so many, and none are printed any more without being asked.

@@ -59,7 +59,7 @@ def replay(
     unknown = set(given) - set(loaded.jails.jails)
     if unknown:
         raise click.UsageError(f"no enabled jail {', '.join(sorted(unknown))}; see zmban check")
-    for fault in loaded.jails.faults:
+    for fault in loaded.faults:
         if not fault.warning:
             click.echo(str(fault), err=True)
     run = Replay(

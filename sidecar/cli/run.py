@@ -44,7 +44,7 @@ def run(
     from sidecar.app import configuration
     from sidecar.settings import ServeSettings
 
-    loaded = configuration.load(config)
+    loaded = configuration.load(config, tolerant=True)
     try:
         ServeSettings(listen=listen or loaded.settings.serve.listen)
     except ValueError as error:
@@ -52,8 +52,8 @@ def run(
     # Idle clients of the metrics page must not use up the descriptors that logs and kernel need.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    for fault in loaded.jails.faults:
-        logging.getLogger("zmban.config").warning("%s", fault)
+    for told in loaded.told:
+        logging.getLogger("zmban.config").warning("%s", told)
     with _left():
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         runner.run(_serve(signals, loaded, state, socket, dry_run, listen))

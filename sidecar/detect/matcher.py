@@ -13,7 +13,7 @@ from sidecar.detect.session import Groups, Sessions
 from sidecar.detect.watch import WATCH, Overrun, Quarantine
 from sidecar.fail2ban.datepatterns import Template
 from sidecar.fail2ban.dates import LineDates
-from sidecar.fail2ban.filters import FilterSpec, Pattern
+from sidecar.fail2ban.spec import FilterSpec, Pattern
 from sidecar.fail2ban.tags import HOST_GROUPS
 from sidecar.model import Instant
 

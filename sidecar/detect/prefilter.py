@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from sidecar.detect.literals import Requirement, required
 from sidecar.detect.multipattern import Engine, Hit, Text, engine
 from sidecar.fail2ban import datepatterns
-from sidecar.fail2ban.filters import FilterSpec
+from sidecar.fail2ban.spec import FilterSpec
 
 # A part of a very long literal is enough to look for.
 _LONGEST = 200

@@ -25,9 +25,11 @@ _ELSEWHERE = ("cloudflare", "mikrotik", "netscaler", "nsupdate")
 
 @dataclass(slots=True)
 class Actions:
-    """`bans`: whether any of them refuses the address on this host. `errors` and `warnings` are sentences."""
+    """`bans`: whether any of them refuses the address on this host. `missing` (such as no file has), `errors`
+    and `warnings` are sentences."""
 
     bans: bool = False
+    missing: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -57,7 +59,7 @@ def judge(text: str, files: Callable[[str], Ini | None]) -> Actions:
             found.warnings.append(f"action {name} is not done: nobody is banned at another place from here")
         else:
             missing = "is not there" if own is None else "has no actionban"
-            found.errors.append(f"action {name} {missing}; write action = route")
+            found.missing.append(f"action {name} {missing}; write action = route")
     return found
 
 

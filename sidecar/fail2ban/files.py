@@ -155,7 +155,7 @@ class _Reading:
                 text = (
                     f"includes more than {_MOST_FILES} files, or {_DEEPEST} deep; name the last of them only"
                 )
-                yield ini.Ini(faults=[Fault(str(path), number, text)])
+                yield ini.Ini(faults=[Fault(str(path), number, text, stops=True)])
                 return
             # A filter may include what another layer has, such as Fail2Ban's own common.conf.
             folders = list(dict.fromkeys((path.parent, *(d / path.parent.name for d in self._directories))))
@@ -222,9 +222,6 @@ def _parsed(path: Path) -> ini.Ini:
         text = "is UTF-16, as Windows saves it, which Fail2Ban does not read; save it as UTF-8"
         own.faults.append(Fault(name, 1, text, warning=True))
         return own
-    if b"\0" in raw:
-        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
-        return ini.Ini(faults=[Fault(name, line, "is no text but binary: write it anew, or move it away")])
     try:
         return ini.parse(raw.decode("utf-8-sig"), name)
     except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from sidecar.fail2ban import hints
@@ -14,6 +14,7 @@ from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.ini import Ini, Option
 from sidecar.fail2ban.interpolation import LostReferenceError, Values
 from sidecar.fail2ban.parameters import Parameters
+from sidecar.fail2ban.spec import FilterSpec, Pattern
 from sidecar.fail2ban.tags import HOST_GROUPS, to_regex
 from sidecar.model import ConfigError, Fault
 
@@ -24,40 +25,10 @@ _MOST_REGEXES = 2000
 OVERRIDES = ("prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "usedns", "journalmatch")
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """A regex as the administrator wrote it, ready to run, and where it stands."""
-
-    text: str
-    regex: re.Pattern[str]
-    file: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class FilterSpec:
-    """What a filter looks for. `grammar` names the log's grammar, which then says who is to blame.
-
-    `usedns`: `no` (addresses only), `yes` and `warn` (names are looked up), `raw` (the text is the host).
-    `maxlines` lines are matched together.
-    """
-
-    name: str
-    failregex: tuple[Pattern, ...]
-    ignoreregex: tuple[Pattern, ...] = ()
-    prefregex: Pattern | None = None
-    datepattern: tuple[str, ...] = ()
-    grammar: str | None = None
-    usedns: str = "warn"
-    maxlines: int = 1
-    journalmatch: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> bool:
-        """Whether a match may blame a host name instead of an address."""
-        return self.usedns in ("yes", "warn")
-
-
+# The groups of a regex that say whom it blames, or whose session it is.
+_NAMING = {*HOST_GROUPS, "mlfid"}
+# Without one of these that cannot be read a filter would find more than was meant.
+_NARROWING = ("prefregex", "ignoreregex")
 # Handed to the filter in brackets or in its [Init], these win over the jail's own; those come before them.
 _FILTER_FIRST = ("prefregex", "maxlines", "usedns")
 _BOTH = ("failregex", "ignoreregex", "journalmatch")
@@ -139,34 +110,43 @@ class _Resolution:
         prefregex = self._patterns("prefregex", maxlines, names=names, whole=True)
         spec = FilterSpec(
             name=name,
-            failregex=tuple(self._patterns("failregex", maxlines, names=names)),
+            failregex=tuple(self._failregex(maxlines, names=names)),
             ignoreregex=tuple(self._patterns("ignoreregex", maxlines, names=names)),
             prefregex=next(iter(prefregex), None),
-            datepattern=tuple(text for text, _ in self._lines("datepattern")),
+            datepattern=self._datepattern(),
             grammar=self._parameters.definition.get("zmban.grammar"),
             usedns=usedns,
             maxlines=maxlines,
             journalmatch=tuple(text for text, _ in self._lines("journalmatch")),
         )
+        spec = self._blames(spec)
         self._judge(spec)
         return spec, list(dict.fromkeys(self.faults))
 
     def _judge(self, spec: FilterSpec) -> None:
-        """What is wrong with the filter as a whole."""
-        file, line = self._place("failregex")
-        if not spec.failregex and not any(not fault.warning for fault in self.faults):
-            self.faults.append(Fault(file, line, f"filter {spec.name} has no failregex{self._elsewhere()}"))
-        try:
-            expand(list(spec.datepattern))
-        except ConfigError as error:
-            self.faults.append(Fault(*self._place("datepattern"), str(error)))
-        if spec.grammar is None:
-            groups = set(spec.prefregex.regex.groupindex) if spec.prefregex else set()
-            for pattern in spec.failregex:
-                if not ({*pattern.regex.groupindex, *groups} & {*HOST_GROUPS, "mlfid"}):
-                    text = f"no <HOST> in {pattern.text[:200]!r}: nobody to ban"
-                    text += hints.lost_host(pattern.text)
-                    self.faults.append(Fault(pattern.file, pattern.line, text))
+        """Without a failregex nobody knows whom to ban."""
+        if spec.failregex:
+            return
+        wrong = [place for place, fault in enumerate(self.faults) if not fault.warning]
+        if wrong:
+            self.faults[wrong[-1]] = replace(self.faults[wrong[-1]], stops=True)
+        else:
+            text = f"filter {spec.name} has no failregex{self._elsewhere()}"
+            self.faults.append(Fault(*self._place("failregex"), text, stops=True))
+
+    def _blames(self, spec: FilterSpec) -> FilterSpec:
+        """Without the regexes that find nobody to ban."""
+        groups = set(spec.prefregex.regex.groupindex) if spec.prefregex else set()
+        if spec.grammar is not None or groups & _NAMING:
+            return spec
+        good: list[Pattern] = []
+        for pattern in spec.failregex:
+            if _NAMING & {*pattern.regex.groupindex}:
+                good.append(pattern)
+                continue
+            text = f"no <HOST> in {pattern.text[:200]!r}: nobody to ban{hints.lost_host(pattern.text)}"
+            self.faults.append(Fault(pattern.file, pattern.line, text))
+        return replace(spec, failregex=tuple(good))
 
     def _elsewhere(self) -> str:
         """Where a failregex stands that is not read, as the end of a sentence."""
@@ -191,15 +171,17 @@ class _Resolution:
         own, option = self._option(key)
         try:
             # What a jail writes is a regex already: a tag in it is a host tag, or stays.
-            text = (self._jail.get(key) if own and self._jail else self._parameters.get(key)) or ""
+            return (self._jail.get(key) if own and self._jail else self._parameters.get(key)) or ""
         except LostReferenceError as error:
-            self.faults.append(Fault(error.option.file, error.option.line, error.message))
-            return ""
+            self._lost(key, error.option, error.message)
         except ConfigError as error:
-            file, line = (option.file, option.line) if option else ("filter", 1)
-            self.faults.append(Fault(file, line, str(error)))
-            return ""
-        return text
+            self._lost(key, option, str(error))
+        return ""
+
+    def _lost(self, key: str, option: Option | None, message: str) -> None:
+        """What is wrong with an option; without what it leaves out, a filter would find too much."""
+        file, line = (option.file, option.line) if option else ("filter", 1)
+        self.faults.append(Fault(file, line, message, stops=key in _NARROWING))
 
     def _lines(self, key: str) -> list[tuple[str, int]]:
         """The resolved lines with the number of the file's line each came from."""
@@ -230,6 +212,22 @@ class _Resolution:
         self.faults.append(Fault(*self._place("usedns"), text, warning=True))
         return "no"
 
+    def _datepattern(self) -> tuple[str, ...]:
+        """The lines that can be read; without any the date is found as in any log."""
+        good: list[str] = []
+        for text, number in self._lines("datepattern"):
+            try:
+                expand([text])
+                good.append(text)
+            except ConfigError as error:
+                self.faults.append(Fault(self._place("datepattern")[0], number, str(error)))
+        try:
+            expand(good)
+        except ConfigError as error:
+            self.faults.append(Fault(*self._place("datepattern"), str(error)))
+            return ()
+        return tuple(good)
+
     def _maxlines(self) -> int:
         text = self._text("maxlines").strip() or "1"
         if text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= _MOST_LINES:
@@ -238,16 +236,31 @@ class _Resolution:
         self.faults.append(Fault(*self._place("maxlines"), message))
         return 1
 
+    def _failregex(self, maxlines: int, *, names: bool) -> list[Pattern]:
+        """Its regexes that compile; where none does, those of the layer below."""
+        found = self._patterns("failregex", maxlines, names=names)
+        option = self._option("failregex")[1]
+        for below, text in () if found or option is None else self._parameters.below("failregex", option):
+            lines = [(line, below.line) for line in text.split("\n") if line.strip()]
+            if found := self._compiled("failregex", below.file, lines, maxlines, names=names):
+                break
+        return found
+
     def _patterns(self, key: str, maxlines: int, *, names: bool, whole: bool = False) -> list[Pattern]:
-        done: list[Pattern] = []
         file, first = self._place(key)
         lines = [(self._text(key).strip(), first)] if whole else self._lines(key)
         if len(lines) > _MOST_REGEXES:
             text = (
                 f"{key} has {len(lines)} lines; {_MOST_REGEXES} regexes are the most, so join some by (?:a|b)"
             )
-            self.faults.append(Fault(file, first, text))
-            return done
+            self.faults.append(Fault(file, first, text, stops=key in _NARROWING))
+            return []
+        return self._compiled(key, file, lines, maxlines, names=names)
+
+    def _compiled(
+        self, key: str, file: str, lines: list[tuple[str, int]], maxlines: int, *, names: bool
+    ) -> list[Pattern]:
+        done: list[Pattern] = []
         for text, number in lines:
             if not text:
                 continue
@@ -261,6 +274,6 @@ class _Resolution:
                     self.faults.append(Fault(file, number, f"{key}: {doubt.message}", warning=True))
                 done.append(Pattern(text, regex, file, number))
             except (re.error, OverflowError, RecursionError, ValueError) as error:
-                why = hints.compiling(error, text)
-                self.faults.append(Fault(file, number, f"{key} does not compile: {text[:200]!r}: {why}"))
+                why = f"{key} does not compile: {text[:200]!r}: {hints.compiling(error, text)}"
+                self.faults.append(Fault(file, number, why, stops=key in _NARROWING))
         return done

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sidecar.network import Network
+from sidecar.network import Network, meant
 
 _NAME = re.compile(
     r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9-]*[a-z][a-z0-9-]*\.?", re.I
@@ -38,7 +38,7 @@ def is_name(word: str) -> bool:
 
 
 def read(entries: Iterable[str]) -> tuple[Ignored, list[str]]:
-    """Tell the entries apart; those that are nothing are given back."""
+    """Tell the entries apart; those that are nothing are given back, and whom they may mean counts."""
     networks: list[Network] = []
     names: list[str] = []
     files: list[str] = []
@@ -51,7 +51,13 @@ def read(entries: Iterable[str]) -> tuple[Ignored, list[str]]:
             networks.append(Network.around(word))
         except ValueError:
             (names if is_name(word) else wrong).append(word)
+            networks += () if is_name(word) else meant(word)
     return Ignored(tuple(networks), tuple(dict.fromkeys(names)), tuple(dict.fromkeys(files))), wrong
+
+
+def instead(word: str) -> str:
+    """Who is ignored in place of an entry that is nothing, as the end of a sentence."""
+    return f"; until then {', '.join(map(str, found))} is ignored" if (found := meant(word)) else ""
 
 
 def filled(ignored: Ignored, text_of: Callable[[str], str | None]) -> Ignored:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sidecar.fail2ban.arithmetic import evaluate
 from sidecar.fail2ban.options import Options
@@ -60,41 +63,54 @@ def weight(count: int, maxretry: int) -> int:
 
 
 def read(options: Options) -> Increment | None:
-    """A jail's `bantime.increment` and what belongs to it; None where it has none, or a wrong one."""
+    """A jail's `bantime.increment` and what belongs to it; None where it has none."""
     if not options.boolean("bantime.increment"):
         return None
-    text = options.text("bantime.multipliers")
-    formula = options.text("bantime.formula")
+    factor = options.read("bantime.factor", "1", _factor)
+    return Increment(
+        factor=factor,
+        formula=options.read("bantime.formula", "", partial(_formula, factor)),
+        multipliers=options.read("bantime.multipliers", "", _multipliers),
+        maxtime=_maxtime(options),
+        rndtime=options.seconds("bantime.rndtime", "0", _rndtime),
+        overalljails=options.boolean("bantime.overalljails"),
+    )
+
+
+def _factor(text: str) -> float:
+    with _named("bantime.factor"):
+        return evaluate(text or "1", functions=True)
+
+
+def _formula(factor: float, text: str) -> str | None:
+    with _named("bantime.formula"):
+        Increment(factor, formula=text or None).check()
+    return text or None
+
+
+def _multipliers(text: str) -> tuple[float, ...]:
+    with _named("bantime.multipliers"):
+        return tuple(evaluate(word) for word in text.split())
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
     try:
-        found = Increment(
-            factor=evaluate(options.text("bantime.factor", "1") or "1", functions=True),
-            formula=formula or None,
-            multipliers=tuple(evaluate(word) for word in text.split()),
-            maxtime=_maxtime(options),
-            rndtime=_rndtime(options),
-            overalljails=options.boolean("bantime.overalljails"),
-        )
-        found.check()
+        yield
     except ValueError as error:
-        key = "bantime.formula" if formula else "bantime.factor"
-        options.fault(key, f"{key}: {error}; write it as in Fail2Ban's manual, or leave it out")
-        return None
-    return found
+        raise ValueError(f"{key}: {error}; write it as in Fail2Ban's manual, or leave it out") from error
 
 
 def _maxtime(options: Options) -> Seconds | None:
     if not options.text("bantime.maxtime"):
         return None
-    longest = options.seconds("bantime.maxtime", "-1", endless=True)
-    if longest <= 0 and longest != -1:
-        options.fault(
-            "bantime.maxtime", f"bantime.maxtime = {longest:g} never bans; leave it out for no bound"
-        )
+    longest = options.seconds("bantime.maxtime", "-1", _maxtime_wrong, endless=True)
     return None if longest == -1 else longest
 
 
-def _rndtime(options: Options) -> Seconds:
-    most = options.seconds("bantime.rndtime", "0")
-    if most < 0:
-        options.fault("bantime.rndtime", f"bantime.rndtime = {most:g} would shorten bans; write 0 or more")
-    return most
+def _maxtime_wrong(longest: Seconds) -> str:
+    return "never bans; leave it out for no bound" if longest <= 0 and longest != -1 else ""
+
+
+def _rndtime(most: Seconds) -> str:
+    return "would shorten bans; write 0 or more" if most < 0 else ""

@@ -14,8 +14,12 @@ _DELIMITER = re.compile("[=:]")
 # What no section is called, but a wrapped regex may hold between brackets.
 _PIECE = re.compile(r"[\\<>]|\.[*+]")
 _INLINE_COMMENT = re.compile(r"\s;.*$")
-# Options that begin a jail: one that stands twice may be the first of another.
+# Under this name a lost section keeps its header, as far as there was one.
+HEADER = "[]"
+# Options that only a jail has.
 _HEADS = ("enabled", "filter", "logpath")
+# Sections of a filter, of which no file has several.
+_OF_FILTERS = ("Definition", "Init", "INCLUDES")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,12 @@ Section = dict[str, Option]
 class Ini:
     """The sections of one file, or of several merged; faults are collected, not raised.
 
-    `files` are the names of those files, in the order in which they were read.
+    `files` are the names of those files, in the order in which they were read. `lost` are options of which it
+    is not known whose they are: they do not count, but whom they ignore must not suffer from it.
     """
 
     sections: dict[str, Section] = field(default_factory=dict)
+    lost: list[Section] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
@@ -65,6 +71,7 @@ class Ini:
                 section[key] = Option(option.value, option.file, option.lines, known, option.late or late)
         self.faults.extend(later.faults)
         self.files.extend(later.files)
+        self.lost.extend(later.lost)
 
 
 class _Reader:
@@ -73,40 +80,61 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.ini = Ini(files=[file])
-        self.section: Section | None = None
-        self.name = ""
+        # What stands above the first header, or below one that is lost, is in a section without a name.
+        self.section: Section = {}
+        self.name: str | None = None
         self.key: str | None = None
         self.indent = 0
-        # The value that is still open: its lines and their numbers.
+        # Where the value that is still open goes; its lines and their numbers.
+        self.target: Section = self.section
         self.value: list[str] = []
         self.numbers: list[int] = []
-        # What stands above the first section: the number of its first line, and its options.
-        self.lost = 0
-        self.orphans: dict[str, str] = {}
+        # The options since the last gap, an empty line or a comment, and the number of the first line there.
+        self.block: list[str] = []
+        self.since = 1
+        self.gap = True
+        # Whether this block begins with a line that is no option: it may be a lost header.
+        self.doubt = False
+        # The option that was begun last, and whether a piece of its value was found at the margin.
+        self.last, self.torn = "", False
+        # What stands above the first section, and the number of its first line.
+        self.orphans, self.first = self.section, 0
 
-    def fault(self, number: int, message: str, *, warning: bool = False) -> None:
-        jail = self.name if self.section is not None and self.name != "DEFAULT" else None
-        self.ini.faults.append(Fault(self.file, number, message, jail, warning))
+    def fault(self, number: int, message: str, *, warning: bool = False, stops: bool = False) -> None:
+        jail = self.name if self.name != "DEFAULT" else None
+        self.ini.faults.append(Fault(self.file, number, message, jail, warning, stops))
 
     def feed(self, number: int, raw: str) -> None:
         line = raw.rstrip()
         bare = line.strip()
-        if not bare:
-            self._continue(number, "")
+        if not bare or bare[0] in "#;":
+            if not bare:
+                self._continue(number, "")
+            self.gap = True
             return
-        if bare[0] in "#;":
+        if "\0" in line:
+            self._binary(number)
             return
         indent = len(line) - len(line.lstrip())
         value = _INLINE_COMMENT.sub("", bare).rstrip()
-        header = None
         if self.key is not None and indent > self.indent:
             self._continue(number, value)
-        elif header := _SECTION.match(value):
-            self._open(number, header.group(1))
         else:
-            self._option(number, indent, value)
+            self._statement(number, indent, value)
+            self.gap = False
         for sentence in hints.copied(value):
             self.fault(number, sentence, warning=True)
+
+    def _binary(self, number: int) -> None:
+        """A line that is no text: told once, for of a binary file each is one."""
+        text = "is no text but binary: write it anew, or move it away"
+        stops = self.key is not None and self._narrows(self.key)
+        if stops or not any(fault.message == text for fault in self.ini.faults):
+            self.fault(number, text, stops=stops)
+
+    def _narrows(self, key: str) -> bool:
+        """Whether a filter finds more than was meant, or somebody else, without a part of this option."""
+        return key != "failregex" and (key.endswith("regex") or self.name in _OF_FILTERS)
 
     def _continue(self, number: int, text: str) -> None:
         if self.key is not None:
@@ -115,61 +143,119 @@ class _Reader:
 
     def close(self) -> None:
         """The open option is complete: nothing more belongs to its value."""
-        if self.section is not None and self.key is not None:
+        if self.key is not None:
             value = "\n".join(self.value).rstrip("\n")
             lines = tuple(self.numbers[: value.count("\n") + 1])
-            self.section[self.key] = Option(value, self.file, lines)
+            self.target[self.key] = Option(value, self.file, lines)
         self.key = None
 
-    def _open(self, number: int, name: str) -> None:
-        if self.key is not None and _PIECE.search(name):
-            text = f"[{name[:60]}] is read as a section; if it belongs to {self.key}, indent this line"
-            self.fault(number, text)
+    def _statement(self, number: int, indent: int, text: str) -> None:
+        """A line that continues nothing: a header, an option, or what cannot be read."""
+        above = self.last
         self.close()
+        header = _SECTION.match(text)
+        piece = header is not None and bool(above) and _PIECE.search(header.group(1)) is not None
+        if header and not piece:
+            self._open(number, header.group(1))
+            return
+        key, value = _split(text)
+        if self.gap:
+            self.block, self.since, self.doubt = [], number, False
+        if self.name is None and not (self.ini.sections or self.ini.lost or text.startswith("[")):
+            self.first = self.first or number
+        if above and (piece or hints.regex_like(key or text)):
+            self._tear(number, indent, above, text)
+        elif text.startswith("[") or (not key and text.endswith("]")):
+            self.block, self.since = [], number
+            self._lose(number, f"{text[:60]!r} is no whole header; write [NAME]")
+            self.section[HEADER] = Option(text, self.file, (number,))
+        elif key:
+            self._begin(number, indent, key, value)
+        elif self.name is not None:
+            self._unreadable(number, above, text)
+
+    def _open(self, number: int, name: str) -> None:
         self.name, again = name, name in self.ini.sections
         self.section = self.ini.sections.setdefault(name, {})
+        self.block, self.since, self.doubt, self.last = list(self.section), number, False, ""
         if again:
             self.fault(number, f"section [{name[:60]}] stands twice in this file; join the two")
 
-    def _option(self, number: int, indent: int, text: str) -> None:
-        above = self.key
-        self.close()
-        found = _DELIMITER.search(text)
-        key = text[: found.start()].strip().lower() if found else ""
-        value = text[found.end() :].strip() if found else ""
-        if self.section is None:
-            self.lost = self.lost or number
-            self.orphans.setdefault(key, value)
-            return
-        if above and hints.regex_like(key or text):
-            # Cut off here, the regex above would find more than was meant.
-            text = f"{text[:60]!r} is no option; if it belongs to {above[:40]}, indent this line deeper"
-            self.fault(number, text + (" (a tab is one blank)" if indent else ""))
-            return
-        if not key:
-            cure = f", or indent it deeper if it belongs to {above[:40]}" if above else ""
-            self.fault(number, f"{text[:60]!r} is no option; write: name = value{cure}")
-            return
-        if key in self.section:
-            cure = ", or write the lost [NAME] of another jail above it" if key in _HEADS else ""
-            self.fault(number, f"option {key[:60]} stands twice in [{self.name[:60]}]; remove one{cure}")
-        self.key, self.indent = key, indent
+    def _begin(self, number: int, indent: int, key: str, value: str) -> None:
+        self.target = self.section
+        if self.name is not None and key in self.section:
+            self._twice(number, key)
+        elif self.name == "DEFAULT" and self.doubt and key in _HEADS:
+            self._lose(self.since, "a [NAME] is lost here; write it above these options of a jail")
+        self.block.append(key)
+        self.key, self.last, self.indent, self.torn = key, key, indent, False
         self.value, self.numbers = [value], [number]
+
+    def _twice(self, number: int, key: str) -> None:
+        """An option that its section has already costs itself; behind a gap it is the first of another
+        section, whose header is lost."""
+        text = f"option {key[:60]} stands twice in [{str(self.name)[:60]}]"
+        if key in self.block or self.name in _OF_FILTERS:
+            self.fault(number, f"{text}; the first counts, remove one")
+            self.target = {}
+            self.ini.lost.append(self.target)
+        else:
+            self._lose(number, f"{text}; remove one, or write the lost [NAME] of another jail above it")
+
+    def _lose(self, number: int, message: str) -> None:
+        """Whose the options of this block are is not known, nor whose all up to the next header."""
+        self.fault(number, f"{message}; nothing from line {self.since} to the next [section] counts")
+        block = self.block if self.name is not None else []
+        lost: Section = {key: self.section.pop(key) for key in block if key in self.section}
+        self.section, self.target, self.name, self.last = lost, lost, None, ""
+        self.ini.lost.append(lost)
+
+    def _tear(self, number: int, indent: int, above: str, text: str) -> None:
+        """A piece of the value above, at the margin: what it was cut off from finds more than was meant."""
+        tab = " (a tab is one blank)" if indent else ""
+        cure = f"{text[:60]!r} is no option; if it belongs to {above[:40]}, indent this line deeper{tab}"
+        self.fault(number, cure, stops=self._narrows(above))
+        if above == "failregex" and not self.torn:
+            option = self.target.pop(above)
+            lines = option.value.rstrip("\n").split("\n")[:-1]
+            if any(lines):
+                self.target[above] = Option("\n".join(lines), option.file, option.lines[: len(lines)])
+        self.torn = True
+
+    def _unreadable(self, number: int, above: str, text: str) -> None:
+        """No option, no header: what it costs depends on whether it may have been a header."""
+        word, _, rest = text.partition(" ")
+        known = word.lower() in hints.JAIL_OPTIONS or hints.misspelt(word.lower()) is not None
+        if self.gap and self.section and not known and self.name not in ("DEFAULT", *_OF_FILTERS):
+            self._lose(number, f"{text[:60]!r} is neither an option nor a [NAME]")
+            return
+        cure = f", or indent it deeper if it belongs to {above[:40]}" if above else ""
+        self.fault(number, f"{text[:60]!r} is no option; write: name = value{cure}")
+        self.doubt = self.gap
+        if "ignoreip" in (word.lower(), hints.misspelt(word.lower())):
+            self.ini.lost.append({"ignoreip": Option(rest, self.file, (number,))})
 
     def finish(self) -> Ini:
         self.close()
-        if self.lost:
+        if self.first:
+            self.ini.lost.append(self.orphans)
             text = f"text before the first [section]; {_header(self.file, self.orphans)}"
-            self.ini.faults.insert(0, Fault(self.file, self.lost, text))
+            self.ini.faults.insert(0, Fault(self.file, self.first, text))
         return self.ini
 
 
-def _header(file: str, options: dict[str, str]) -> str:
+def _split(text: str) -> tuple[str, str]:
+    """Name and value of an option; no name where the line is none."""
+    found = _DELIMITER.search(text)
+    return (text[: found.start()].strip().lower(), text[found.end() :].strip()) if found else ("", "")
+
+
+def _header(file: str, options: Section) -> str:
     """Which header is lost, as web pages lose them: by the place of the file and what stands there."""
     if re.search(r"(?:^|/)(?:filter|action)\.d/", file) or "failregex" in options:
         return "write [Definition] above it, which the copy of a web page may have lost"
     if "enabled" in options or "logpath" in options:
-        name = options.get("filter", "").partition("[")[0].strip()
+        name = options["filter"].value.partition("[")[0].strip() if "filter" in options else ""
         return f"write the jail's name above it, such as [{name or 'zimbra-smtp'}]"
     return "a filter begins with [Definition], a jail with [NAME], what is for all jails with [DEFAULT]"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from sidecar.fail2ban.ini import Ini, Option
 from sidecar.model import ConfigError
@@ -50,6 +50,14 @@ class Values:
     def option(self, key: str) -> Option | None:
         """The raw option that decides, for its file and line."""
         return self._section.get(key) or self._default.get(key)
+
+    def layers(self, key: str) -> Iterator[Option]:
+        """The raw option that decides, and what counts where it cannot be read: what earlier files say of
+        it, then what `[DEFAULT]` says."""
+        for option in (self._section.get(key), self._default.get(key)):
+            while option:
+                yield option
+                option = option.known
 
     def own(self, key: str) -> Option | None:
         """The raw option of the section itself, `[DEFAULT]` left out."""

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from difflib import get_close_matches
 
-from sidecar.fail2ban import actions, filters, hints, ignoring, increment, own
+from sidecar.fail2ban import actions, filters, hints, ignoring, increment, lists, own
 from sidecar.fail2ban.files import ConfigFiles
-from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.ignoring import Ignored
 from sidecar.fail2ban.increment import Increment
-from sidecar.fail2ban.ini import Ini
+from sidecar.fail2ban.ini import HEADER, Ini, Option
 from sidecar.fail2ban.interpolation import Values
+from sidecar.fail2ban.lists import LogPath
 from sidecar.fail2ban.naming import split_name
-from sidecar.fail2ban.options import Options
+from sidecar.fail2ban.options import FALSE, TRUE, Options
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import ConfigError, Fault, Seconds
 from sidecar.network import Network
 
 _NOT_JAILS = {"DEFAULT", "INCLUDES"}
 _BACKENDS = ("auto", "pyinotify", "polling", "gamin", "systemd")
-
-
-@dataclass(frozen=True, slots=True)
-class LogPath:
-    """One glob of `logpath`; `tail` reads from the end only."""
-
-    glob: str
-    tail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +59,16 @@ class JailSpec:
 
 @dataclass(slots=True)
 class Configuration:
-    """All enabled jails that can run, and everything that is wrong anywhere."""
+    """All enabled jails that can run, and everything that is wrong anywhere.
+
+    `spared` are networks that options name as ignored of which it is not known whose they are.
+    """
 
     jails: dict[str, JailSpec] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     enabled: set[str] = field(default_factory=set)
     ini: Ini = field(default_factory=Ini)
+    spared: tuple[Network, ...] = ()
 
     def place(self, jail: str, key: str) -> tuple[str, int]:
         """File and line of an option of a jail."""
@@ -78,15 +77,28 @@ class Configuration:
         return (option.file, option.line) if option else ("jail.conf", 1)
 
     @property
-    def broken(self) -> set[str]:
+    def stopped(self) -> set[str]:
         """Names of jails that should run and cannot: those that are enabled, or may be."""
-        return {f.jail for f in self.faults if f.jail and not f.warning} | (self.enabled - set(self.jails))
+        return {f.jail for f in self.faults if f.jail and f.stops} | (self.enabled - set(self.jails))
+
+    def why_stopped(self) -> Iterator[str]:
+        """A sentence for each of them, and one where no jail is left at all."""
+        for name in sorted(self.stopped):
+            why = next((f for f in self.faults if f.jail == name and f.stops), None)
+            yield f"jail {name} cannot run{f': {why}' if why else ''}"
+        if not self.jails and not self.stopped:
+            yield "no jail is enabled"
+
+    @property
+    def degraded(self) -> set[str]:
+        """Names of jails that run without something that is wrong."""
+        return {f.jail for f in self.faults if f.jail in self.jails and not f.warning}
 
 
 def load(files: ConfigFiles) -> Configuration:
-    """Read all jails. Never raises: what is wrong is in `faults`, and the other jails stand."""
+    """Read all jails. Never raises: what is wrong is in `faults`, and costs no more than it must."""
     ini = files.jails()
-    result = Configuration(ini=ini)
+    result = Configuration(ini=ini, spared=_spared(ini))
     enabled = result.enabled
     for name in ini.sections:
         if name in _NOT_JAILS:
@@ -94,11 +106,24 @@ def load(files: ConfigFiles) -> Configuration:
         options = Options(ini, name, files.directory)
         if options.boolean("enabled"):
             enabled.add(name)
-            spec = _Reader(files, options).read()
+            spec = _Reader(files, options, result.spared).read()
+            if lost := _switched_off(ini, name):
+                text = f"{lost[0]} of a lost section may be meant for {name}: until then the jail bans nobody"
+                options.faults.append(Fault(lost[1].file, lost[1].line, text, name))
+                spec = spec and replace(spec, dry_run=True)
             if spec is not None and options.good:
                 result.jails[name] = spec
+        else:
+            # Whether it should run is not known.
+            options.faults = [replace(fault, stops=True) for fault in options.faults]
         result.faults += options.faults
-    _apply(ini.faults, enabled, result)
+    for fault in ini.faults:
+        # What is wrong in a jail that is switched off hurts nobody.
+        off = fault.jail is not None and fault.jail not in enabled
+        result.faults.append(replace(fault, warning=True, stops=False) if off else fault)
+        if fault.jail and fault.stops:
+            result.jails.pop(fault.jail, None)
+    result.faults = list(dict.fromkeys(result.faults))
     return result
 
 
@@ -108,57 +133,63 @@ def one(files: ConfigFiles, name: str) -> tuple[JailSpec | None, list[Fault]]:
     if name in _NOT_JAILS or name not in ini.sections:
         return None, []
     options = Options(ini, name, files.directory)
-    spec = _Reader(files, options).read()
+    spec = _Reader(files, options, _spared(ini)).read()
     faults = [*options.faults, *(f for f in ini.faults if f.jail in (None, name))]
     return (spec if options.good else None), faults
 
 
-def _apply(faults: list[Fault], enabled: set[str], result: Configuration) -> None:
-    """What is wrong in the files themselves: it stops the jail that it stands in, or all of them."""
-    lost = [fault for fault in faults if fault.jail is None and not fault.warning]
-    if lost:
-        # What is lost there, ignoreip perhaps or a dry run, concerns every jail: none may run without it.
-        result.jails.clear()
-    for fault in faults:
-        # What is wrong in a jail that is switched off hurts nobody.
-        off = fault.jail is not None and fault.jail not in enabled
-        result.faults.append(replace(fault, warning=True) if off else fault)
-        if fault.jail and not fault.warning:
-            result.jails.pop(fault.jail, None)
-    if lost:
-        text = "no jail runs until this is mended, for what stands there may concern each"
-        result.faults.append(Fault(lost[0].file, lost[0].line, text))
-    result.faults = list(dict.fromkeys(result.faults))
+def _spared(ini: Ini) -> tuple[Network, ...]:
+    """Whom a lost part of the files wants ignored: no jail may ban them for a header that is missing."""
+    texts = (option.value for section in ini.lost if (option := section.get("ignoreip")))
+    found = (n for text in texts for n in ignoring.read(ignoring.words(text))[0].networks)
+    return tuple(dict.fromkeys(found))
+
+
+def _switched_off(ini: Ini, jail: str) -> tuple[str, Option] | None:
+    """The option of a lost section by which this jail was not meant to ban, by what is left of a header."""
+    for section in ini.lost:
+        name = section[HEADER].value.strip("[](){} ") if HEADER in section else ""
+        if not name or get_close_matches(name, ini.sections, 1, 0.8) != [jail]:
+            continue
+        for key, words in (("zmban.dry_run", TRUE), ("zmban.report_only", TRUE), ("enabled", FALSE)):
+            if (option := section.get(key)) and option.value.lower() in words:
+                return key, option
+    return None
+
+
+def _bantime(time: Seconds) -> str:
+    return "never bans; -1 is for ever" if time <= 0 and time != -1 else ""
+
+
+def _findtime(time: Seconds) -> str:
+    return "is no time to count in" if time <= 0 else ""
 
 
 class _Reader:
     """Puts one jail together from its options."""
 
-    def __init__(self, files: ConfigFiles, options: Options) -> None:
-        self._files, self._options = files, options
+    def __init__(self, files: ConfigFiles, options: Options, spared: tuple[Network, ...]) -> None:
+        self._files, self._options, self._spared = files, options, spared
+        # Options that were probably meant to be ignoreip.
+        self._misspelt: list[str] = []
 
     def read(self) -> JailSpec | None:
         """The jail, or None where it has no filter. What else is wrong is in the options' faults."""
         options = self._options
         spec = self._filter()
         bans = self._lint()
-        bantime = options.seconds("bantime", "600", endless=True)
-        findtime = options.seconds("findtime", "600")
-        if findtime <= 0:
-            options.fault("findtime", f"findtime = {findtime:g} is no time to count in")
-        if bantime <= 0 and bantime != -1:
-            options.fault("bantime", f"bantime = {bantime:g} never bans; -1 is for ever")
-        ignored = self._ignored()
+        bantime = options.seconds("bantime", "600", _bantime, endless=True)
+        ignored = lists.ignored(options, self._misspelt, self._spared)
         jail = JailSpec(
             name=options.name,
             filter=spec or FilterSpec("none", ()),
-            logpath=self._logpath(),
+            logpath=lists.logpath(options),
             maxretry=options.whole("maxretry", 3, 1, 1_000_000),
-            findtime=findtime,
+            findtime=options.seconds("findtime", "600", _findtime),
             bantime=None if bantime == -1 else bantime,
             increment=increment.read(options),
             maxmatches=options.whole("maxmatches", 5, 0, 1_000_000),
-            ignoreip=self._listed(ignored).networks,
+            ignoreip=lists.filled(options, ignored, self._files.listed).networks,
             ignored=ignored,
             logtimezone=options.timezone(),
             logencoding=options.encoding(),
@@ -168,19 +199,28 @@ class _Reader:
 
     def _filter(self) -> FilterSpec | None:
         options = self._options
-        text = options.text("filter")
+        given = options.text("filter")
+        if not given and options.values.option("failregex") and not self._namesake():
+            return self._checked(*filters.from_jail(options.ini, options.name))
         try:
-            if not text and options.values.option("failregex") and not self._namesake():
-                spec, faults = filters.from_jail(options.ini, options.name)
-            else:
-                name, given = split_name(text or options.name)
-                for doubt in hints.unclosed(given):
-                    options.fault("filter", doubt, warning=True)
-                spec, faults = filters.load(self._files, name, given, options.over)
-        except ConfigError as error:
-            options.fault("filter", str(error))
+            return self._checked(*options.read("filter", options.name, self._loaded))
+        except ValueError as error:
+            options.fault("filter", str(error), stops=True)
             return None
-        options.faults += [Fault(f.file, f.line, f.message, options.name, f.warning) for f in faults]
+
+    def _loaded(self, text: str) -> tuple[FilterSpec, list[Fault]]:
+        options = self._options
+        try:
+            name, given = split_name(text or options.name)
+            spec, faults = filters.load(self._files, name, given, options.over)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        for doubt in hints.unclosed(given):
+            options.fault("filter", doubt, warning=True)
+        return spec, faults
+
+    def _checked(self, spec: FilterSpec, faults: list[Fault]) -> FilterSpec:
+        self._options.faults += [replace(fault, jail=self._options.name) for fault in faults]
         return spec
 
     def _namesake(self) -> bool:
@@ -190,24 +230,24 @@ class _Reader:
 
     def _lint(self) -> bool:
         """What cannot be done here as it is written; whether the jail bans anybody at all."""
-        options = self._options
+        options, dry = self._options, False
         for key in sorted(options.values.keys()):
             # A dry run that is misspelt bans for years: our own options are never passed over.
             if key.startswith(("zmban.", "zmban_")) and key not in own.KEYS:
-                text = f"{key} is not known in a jail; there are: {', '.join(sorted(own.KEYS))}"
-                options.fault(key, text)
-            elif meant := options.misspelt(key):
-                options.fault(key, f"{key} is not known in a jail; did you mean {meant}?", warning=True)
+                text, meant_dry = own.unknown(key)
+                dry |= meant_dry
+                options.fault(key, f"{text} until then the jail bans nobody" if meant_dry else text)
+            elif near := options.misspelt(key):
+                self._misspelt += [key] * (near == "ignoreip")
+                options.fault(key, f"{key} is not known in a jail; did you mean {near}?", warning=True)
         port = options.values.own("port")
         if port and options.text("port") not in ("", "all", "any", "0:65535", "1:65535"):
             options.fault("port", "a route closes every port of the host, not only these", warning=True)
         self._backend()
         if options.text("ignorecommand"):
-            options.fault(
-                "ignorecommand",
-                "ignorecommand: no command is run here; use ignoreip (file:PATH) or zmban allow",
-            )
-        return self._actions()
+            text = "ignorecommand: no command is run here; use ignoreip (file:PATH) or zmban allow"
+            options.fault("ignorecommand", text, stops=True)
+        return self._actions() and not dry
 
     def _backend(self) -> None:
         options = self._options
@@ -218,57 +258,28 @@ class _Reader:
         elif backend.startswith("systemd"):
             read = bool(options.text("logpath"))
             cure = "the files of logpath are" if read else "name the log file with logpath"
-            options.fault("backend", f"the journal is not read; {cure}", warning=read)
+            options.fault("backend", f"the journal is not read; {cure}", warning=read, stops=not read)
 
     def _actions(self) -> bool:
+        """Whether any action refuses the address: an option that names only such as are not there counts as
+        misspelt, one that does something else means what it says."""
         options = self._options
-        try:
-            found = actions.judge(options.text("action", "route"), self._files.action)
-        except ConfigError as error:
-            options.fault("action", str(error))
-            return True
-        for message in found.errors:
-            options.fault("action", message)
+        found = options.read("action", "route", self._judged)
+        for message in (*found.missing, *found.errors):
+            dry = "" if found.bans else "; until then the jail bans nobody"
+            options.fault("action", message + dry)
         for message in found.warnings:
             options.fault("action", message, warning=True)
-        if not found.bans and not found.errors:
+        if not (found.bans or found.errors):
             text = "none of its actions refuses anybody: the jail runs dry; write action = route"
             options.fault("action", text, warning=True)
         return found.bans
 
-    def _logpath(self) -> tuple[LogPath, ...]:
-        options = self._options
-        paths: list[LogPath] = []
-        for line in options.text("logpath").split("\n"):
-            words = line.split()
-            if not words:
-                continue
-            place = words.pop() if len(words) > 1 and words[-1] in ("head", "tail") else "head"
-            if len(words) != 1 or not words[0].startswith("/"):
-                options.fault("logpath", hints.path(line.strip()[:200]))
-                continue
-            paths.append(LogPath(words[0], place == "tail"))
-        if not paths and options.good:
-            options.fault("logpath", f"jail {options.name} names no log; add logpath = /var/log/zimbra.log")
-        return tuple(paths)
-
-    def _ignored(self) -> Ignored:
-        options = self._options
-        found, wrong = ignoring.read(ignoring.words(options.text("ignoreip")))
-        for word in wrong:
-            # Not a warning: without this entry somebody who must not be banned would be.
-            options.fault(
-                "ignoreip", f"ignoreip: {word[:100]!r} is none of address, network, name, file:PATH"
-            )
+    def _judged(self, text: str) -> actions.Actions:
+        try:
+            found = actions.judge(text, self._files.action)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        if found.missing and not (found.bans or found.errors):
+            raise ValueError("; ".join(found.missing))
         return found
-
-    def _listed(self, ignored: Ignored) -> Ignored:
-        """With what the files say now."""
-        options = self._options
-        for path in ignored.files:
-            text = self._files.listed(path)
-            if text is None:
-                options.fault("ignoreip", f"ignoreip: file:{path[:200]} cannot be read")
-            for word in ignoring.read(ignoring.lines(text or ""))[1]:
-                options.fault("ignoreip", f"{path[:200]}: {word[:100]!r} is no address, network or host name")
-        return ignoring.filled(ignored, self._files.listed)

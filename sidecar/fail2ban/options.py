@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidecar.fail2ban import hints
 from sidecar.fail2ban.durations import seconds
-from sidecar.fail2ban.ini import Ini
+from sidecar.fail2ban.ini import Ini, Option
 from sidecar.fail2ban.interpolation import LostReferenceError, Values
 from sidecar.fail2ban.moments import fixed_offset
 from sidecar.model import LONGEST, Fault, Seconds
 
+T = TypeVar("T")
 TRUE = {"1", "on", "true", "yes"}
 FALSE = {"0", "off", "false", "no", ""}
 # The version of the reader that this one follows; every jail may name it.
@@ -25,7 +28,7 @@ _WHOLE = re.compile(r"[+-]?\d{1,15}", re.ASCII)
 
 
 class Options:
-    """One jail's options. A value that cannot be read is a fault, and its fallback stands in for it."""
+    """One jail's options. A value that cannot be read is a fault, and that of the layer below counts."""
 
     def __init__(self, ini: Ini, name: str, directory: str = "") -> None:
         self.ini, self.name = ini, name
@@ -37,18 +40,46 @@ class Options:
     @property
     def good(self) -> bool:
         """Whether nothing was wrong so far that stops the jail."""
-        return all(fault.warning for fault in self.faults)
+        return not any(fault.stops for fault in self.faults)
 
     def over(self, known: Mapping[str, str]) -> Values:
         """The same options once it is known what the jail's filter has: `%(known/failregex)s`."""
         self.values = Values(self.ini, self.name, self._constants, known)
         return self.values
 
-    def fault(self, key: str, message: str, *, warning: bool = False) -> None:
+    def fault(self, key: str, message: str, *, warning: bool = False, stops: bool = False) -> None:
         """Say what is wrong with an option, at the place where it stands."""
-        option = self.values.option(key) or self.values.option("enabled")
+        self._fault(self.values.option(key) or self.values.option("enabled"), message, warning, stops)
+
+    def _fault(self, option: Option | None, message: str, warning: bool = False, stops: bool = False) -> None:
         file, line = (option.file, option.line) if option else ("jail.conf", 1)
-        self.faults.append(Fault(file, line, message, self.name, warning))
+        self.faults.append(Fault(file, line, message, self.name, warning, stops))
+
+    def read(self, key: str, fallback: str, parse: Callable[[str], T], safe: T | None = None) -> T:
+        """What `parse` makes of the option, else of the same option in the layer below, else of `fallback`;
+        or `safe`, where the option itself cannot be read. `parse` raises ValueError with what is wrong."""
+        wrong: list[tuple[Option, str]] = []
+        found, told = None, fallback
+        for option in self.values.layers(key):
+            try:
+                told = self.values.of_option(option, key).strip()
+                found = parse(told)
+                break
+            except LostReferenceError as error:
+                wrong.append((error.option, error.message))
+            except ValueError as error:
+                # What it refers to is wrong, and told where it stands.
+                if "%(" not in option.value or not any(repr(told[:60]) in f.message for f in self.faults):
+                    wrong.append((option, str(error)))
+        else:
+            found, told = parse(fallback), fallback
+        if wrong and safe is not None:
+            found, told = safe, str(safe).lower()
+        for place, message in wrong:
+            self._fault(
+                place, f"{message}{'' if message.endswith('?') else ';'} until then it is {_shown(told)}"
+            )
+        return found
 
     def misspelt(self, key: str) -> str | None:
         """The option that one of the jail is probably meant to be; not where another value names it."""
@@ -60,75 +91,94 @@ class Options:
 
     def text(self, key: str, fallback: str = "") -> str:
         """The resolved value without blanks around it."""
-        try:
-            value = self.values.get(key, fallback)
-            return fallback if value is None else value.strip()
-        except LostReferenceError as error:
-            place = error.option.file, error.option.line
-            self.faults.append(Fault(*place, error.message, self.name))
-            return fallback
+        return self.read(key, fallback, str)
 
     def whole(self, key: str, fallback: int, low: int, high: int) -> int:
         """A whole number within bounds."""
-        text = self.text(key, str(fallback))
-        if _WHOLE.fullmatch(text) and low <= int(text) <= high:
-            return int(text)
-        self.fault(key, f"{key} = {text[:60]!r} is no whole number from {low} to {high}{_hint(text)}")
-        return fallback
 
-    def boolean(self, key: str, *, fallback: bool = False) -> bool:
-        """True or false, in one of their eight words."""
-        text = self.text(key, "true" if fallback else "").lower()
-        if text not in TRUE | FALSE:
-            self.fault(
-                key, f"{key} = {text[:60]!r} is neither true nor false; write true or false{_hint(text)}"
+        def parse(text: str) -> int:
+            if _WHOLE.fullmatch(text) and low <= int(text) <= high:
+                return int(text)
+            raise ValueError(f"{key} = {text[:60]!r} is no whole number from {low} to {high}{_hint(text)}")
+
+        return self.read(key, str(fallback), parse)
+
+    def boolean(self, key: str, *, fallback: bool = False, safe: bool | None = None) -> bool:
+        """True or false, in one of their eight words; `safe` where it cannot be read."""
+
+        def parse(text: str) -> bool:
+            if text.lower() in TRUE | FALSE:
+                return text.lower() in TRUE
+            raise ValueError(
+                f"{key} = {text[:60]!r} is neither true nor false; write true or false{_hint(text)}"
             )
-            return fallback
-        return text in TRUE
 
-    def seconds(self, key: str, fallback: str, *, endless: bool = False) -> Seconds:
-        """A time value of LONGEST at most; what is longer counts as that, with a warning. `endless`: -1, or
-        longer, is for ever."""
-        text = self.text(key, fallback)
-        try:
-            found = seconds(text)
-        except ValueError as error:
-            self.fault(key, f"{key}: {error}{_hint(text)}")
-            return seconds(fallback)
+        return self.read(key, str(fallback).lower(), parse, safe)
+
+    def one_of(self, key: str, fallback: str, known: Sequence[str]) -> str:
+        """One of these words."""
+
+        def parse(text: str) -> str:
+            if text.lower() in (fallback, *known):
+                return text.lower()
+            raise ValueError(f"{key} = {text[:60]!r} is not known; there are: {', '.join(known)}")
+
+        return self.read(key, fallback, parse)
+
+    def seconds(
+        self, key: str, fallback: str, good: Callable[[Seconds], str] = lambda _: "", *, endless: bool = False
+    ) -> Seconds:
+        """A time value of LONGEST at most; what is longer counts as that, with a warning. `good` says what is
+        wrong with one. `endless`: -1, or longer, is for ever."""
+
+        def parse(text: str) -> Seconds:
+            try:
+                found = seconds(text)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}{_hint(text)}") from error
+            if reason := good(found):
+                raise ValueError(f"{key} = {found:g} {reason}")
+            return found
+
+        found = self.read(key, fallback, parse)
         if found <= LONGEST:
             return found
         means = "is for ever here; write -1" if endless else "counts as 100 years; write a shorter one"
-        self.fault(key, f"{key} = {text[:60]} is longer than 100 years and {means}", warning=True)
+        self.fault(key, f"{key} = {found:g} is longer than 100 years and {means}", warning=True)
         return -1.0 if endless else LONGEST
 
     def timezone(self) -> tzinfo | None:
         """`logtimezone`: a fixed offset, or (our extension) an IANA name; None where none is given."""
-        text = self.text("logtimezone")
-        if not text:
-            return None
-        try:
-            return fixed_offset(text)
-        except ValueError:
-            pass
-        try:
-            return ZoneInfo(text)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            self.fault(
-                "logtimezone", f"logtimezone = {text[:60]!r} is not known; write Europe/Zurich or +0200"
-            )
-            return None
+        return self.read("logtimezone", "", _zone)
 
     def encoding(self) -> str:
         """`logencoding`: one in which ASCII text stands as it is, since lines are found by their bytes."""
-        text = self.text("logencoding", "auto").lower()
-        try:
-            name = codecs.lookup("utf-8" if text in ("auto", "", "utf-8-sig") else text).name
-            if "az09[]:\n".encode(name) == b"az09[]:\n" and name != "utf-7":
-                return name
-        except (LookupError, ValueError, TypeError):
-            pass
-        self.fault("logencoding", f"logencoding = {text[:60]!r} is no encoding that holds ASCII; write utf-8")
-        return "utf-8"
+        return self.read("logencoding", "auto", _encoding)
+
+
+def _zone(text: str) -> tzinfo | None:
+    if not text:
+        return None
+    with contextlib.suppress(ValueError):
+        return fixed_offset(text)
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        text = f"logtimezone = {text[:60]!r} is not known; write Europe/Zurich or +0200"
+        raise ValueError(text) from None
+
+
+def _encoding(text: str) -> str:
+    wanted = text.lower()
+    with contextlib.suppress(LookupError, ValueError, TypeError):
+        name = codecs.lookup("utf-8" if wanted in ("auto", "", "utf-8-sig") else wanted).name
+        if "az09[]:\n".encode(name) == b"az09[]:\n" and name != "utf-7":
+            return name
+    raise ValueError(f"logencoding = {wanted[:60]!r} is no encoding that holds ASCII; write utf-8")
+
+
+def _shown(text: str) -> str:
+    return repr(text[:60]) if "\n" in text else text[:60] or "none"
 
 
 def _hint(text: str) -> str:

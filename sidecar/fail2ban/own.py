@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias
 
 from sidecar.fail2ban.options import Options
@@ -17,25 +18,26 @@ KEYS = {
 
 
 def read(options: Options) -> dict[str, Any]:
-    """The fields of a JailSpec that they fill."""
+    """The fields of a JailSpec that they fill. Who wrote that a jail is not to ban, though with a slip of the
+    pen, is not surprised by bans of eleven years."""
     return {
         "ipv4_prefix": options.whole("zmban.ipv4_prefix", 32, 8, 32),
         "ipv6_prefix": options.whole("zmban.ipv6_prefix", 64, 16, 128),
-        "dry_run": options.boolean("zmban.dry_run"),
+        "dry_run": options.boolean("zmban.dry_run", safe=True),
         "confirms": options.boolean("zmban.confirms"),
-        "report_only": options.boolean("zmban.report_only"),
+        "report_only": options.boolean("zmban.report_only", safe=True),
         "most_addresses": options.whole("zmban.most_addresses", 0, 0, 1_000_000),
-        "spare_good": options.boolean("zmban.spare_good"),
-        "spare_peers": options.boolean("zmban.spare_peers"),
-        "count": _one_of(options, "zmban.count", "lines", ("lines", "logins")),
+        "spare_good": options.boolean("zmban.spare_good", safe=True),
+        "spare_peers": options.boolean("zmban.spare_peers", safe=True),
+        "count": options.one_of("zmban.count", "lines", ("lines", "logins")),
         "excused_by": options.text("zmban.excused_by"),
-        "distinct": _one_of(options, "zmban.distinct", "", _DISTINCT),
+        "distinct": options.one_of("zmban.distinct", "", _DISTINCT),
     }
 
 
-def _one_of(options: Options, key: str, fallback: str, known: tuple[str, ...]) -> str:
-    text = options.text(key, fallback).lower()
-    if text in (fallback, *known):
-        return text
-    options.fault(key, f"{key} = {text[:60]!r} is not known; there are: {', '.join(known)}")
-    return fallback
+def unknown(key: str) -> tuple[str, bool]:
+    """What is to be said of an option of our own that is not known, and whether it was meant to keep its jail
+    from banning."""
+    near = next(iter(get_close_matches(key, sorted(KEYS), 1, 0.8)), None)
+    cure = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(KEYS))}"
+    return f"{key} is not known in a jail; {cure}", near in ("zmban.dry_run", "zmban.report_only")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -32,6 +33,14 @@ class Parameters(Mapping[str, str]):
     def option(self, key: str) -> Option | None:
         """The raw option that decides, for its file and line."""
         return self._init.own(key) or self.definition.option(key)
+
+    def below(self, key: str, than: Option) -> Iterator[tuple[Option, str]]:
+        """What the layers below `than` say of an option of the filter, resolved; without those that cannot
+        be."""
+        own = [*self.definition.layers(key)]
+        for option in own[own.index(than) + 1 :] if than in own else own:
+            with contextlib.suppress(ConfigError):
+                yield option, substitute(self.definition.of_option(option, key), self._tag)
 
     def handed(self, key: str) -> bool:
         """Whether an option comes from the jail's brackets or from [Init], and not from [Definition]."""

@@ -105,8 +105,9 @@ class Site:
         return True
 
     async def open(self, address: str) -> None:
-        """Answer on HOST:PORT too. ConfigError where that cannot be listened on."""
+        """Answer on HOST:PORT too. ConfigError where that cannot be listened on; other addresses stay."""
         host, _, port = address.rpartition(":")
+        before = len(self._doors)
         try:
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(
@@ -116,10 +117,11 @@ class Site:
                 listening = socket.socket(family, kind, protocol)
                 self._listen(listening, place, f"[serve] {address}")
         except OSError as error:
-            self.close()
-            raise ConfigError(
-                f"[serve] {address} cannot be listened on: {error.strerror or error}"
-            ) from error
+            for door in self._doors[before:]:
+                door.close()
+            del self._doors[before:]
+            text = f"[serve] {address} cannot be listened on: {error.strerror or error}"
+            raise ConfigError(text) from error
 
     def _listen(self, listening: socket.socket, place: object, name: str) -> None:
         try:
@@ -178,12 +180,3 @@ def _refusal(status: int, text: str) -> web.Response:
     answer = web.Response(status=status, text=f"{text}\n")
     answer.force_close()
     return answer
-
-
-async def listen(answers: Answers, addresses: Iterable[str], names: Iterable[str] = ()) -> Site:
-    """Serve on each HOST:PORT until the site is closed. ConfigError where one is taken."""
-    addresses = list(addresses)
-    site = Site(answers, [*names, *(address.rpartition(":")[0] for address in addresses)])
-    for address in addresses:
-        await site.open(address)
-    return site

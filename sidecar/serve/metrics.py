@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counted
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -71,6 +71,10 @@ class Metrics:
         self.database_bytes = gauge("database_bytes", "Size of the database")
         text = "Why the database needs a look: 1 while nothing is written, damaged files that were set aside"
         self.store_failing = gauge("store_failing", text, "reason")
+        self.jails = gauge(
+            "jails", "Jails that run, that run without what is wrong, that cannot run", "state"
+        )
+        self.config_faults = gauge("config_faults", "What is wrong in the configuration, without warnings")
         self.reload_good = gauge("config_last_reload_successful", "1 if the last reading found no fault")
         self.reload_at = gauge("config_last_reload_timestamp_seconds", "When the configuration was read")
         gauge("build_info", "The version that runs", "version").labels(__version__).set(1)
@@ -87,6 +91,17 @@ class Metrics:
             self.drift.labels(kind)
         self.bans.labels("manual", "manual")
         self.unbans.labels("manual")
+
+    def configured(
+        self, jails: Collection[str], degraded: Collection[str], stopped: Collection[str], faults: int
+    ) -> None:
+        """The configuration was read anew: which jails can run, and how much is wrong."""
+        states = {"running": len(jails) - len(degraded), "degraded": len(degraded), "stopped": len(stopped)}
+        for state, number in states.items():
+            self.jails.labels(state).set(number)
+        self.config_faults.set(faults)
+        self.reload_good.set(0 if faults else 1)
+        self.reload_at.set_to_current_time()
 
     def follow(self, source: str) -> None:
         """Make the series of a log visible at 0, before its first line."""

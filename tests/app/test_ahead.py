@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.app import ahead
 from sidecar.detect.prefilter import Candidate, Prefilter
-from sidecar.fail2ban.filters import FilterSpec, Pattern
+from sidecar.fail2ban.spec import FilterSpec, Pattern
 from sidecar.model import SourceError
 
 LINES = [b"no" * (n % 37) + (b" wanted %d" % n if n % 11 == 0 else b"") for n in range(3000)]

@@ -8,8 +8,9 @@ import pytest
 
 from sidecar.app import discovery
 from sidecar.app.discovery import Discovery
-from sidecar.fail2ban.filters import FilterSpec
-from sidecar.fail2ban.jails import JailSpec, LogPath
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.lists import LogPath
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.sources import disk
 
 

@@ -15,8 +15,8 @@ from sidecar.app.notes import samples
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.detect.goods import candidates
-from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import Ban, Match, Said
 from sidecar.network import Network
 from sidecar.settings import GoodSettings

@@ -11,8 +11,8 @@ import pytest
 
 from sidecar.app.importing import into_state
 from sidecar.app.main import claimed
-from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import Ban, ConfigError, StoreError, Unban
 from sidecar.network import Network
 from sidecar.store.database import Database

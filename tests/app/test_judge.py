@@ -8,9 +8,9 @@ from sidecar.app.judge import Judge, settle
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
-from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.increment import Increment
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import Ban, Event, Extended, Failure, Match, Refused, Spent
 from sidecar.network import Network
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.app.surroundings import look
-from sidecar.settings import load
+from sidecar.settings import read
 from sidecar.sources import docker
 
 
@@ -22,6 +22,6 @@ async def test_docker_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(docker, "_PATIENCE_SECONDS", 4)
         monkeypatch.setenv("DOCKER_HOST", f"unix://{place}")
         begun = time.monotonic()
-        found = await look(load([]), [])
+        found = await look(read([]).settings, [])
         assert time.monotonic() - begun < 3.5
     assert found.protected["own-address"]

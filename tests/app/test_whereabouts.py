@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.app import whereabouts as looked
 from sidecar.app.whereabouts import whereabouts
-from sidecar.settings import load
+from sidecar.settings import read
 from sidecar.sources.docker import describe
 from tests.app.running import service, until
 from tests.netns import Namespace
@@ -53,10 +53,10 @@ def test_each_kind_of_network_has_its_sentence(
     monkeypatch.setattr(looked, "in_user_namespace", lambda: rootless)
     with monkeypatch.context() as patch:
         patch.delenv("ZMBAN_KERNEL_NAMESPACE")
-        found = whereabouts(load([]), [], tmp_path)
+        found = whereabouts(read([]).settings, [], tmp_path)
     assert (missing in "".join(found.missing)) and bool(found.missing) is bool(missing)
     assert (doubts in "".join(found.doubts)) and bool(found.doubts) is bool(doubts)
-    assert whereabouts(load([]), [], tmp_path) == looked.Whereabouts()
+    assert whereabouts(read([]).settings, [], tmp_path) == looked.Whereabouts()
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_a_container_whose_packets_pass_the_host_by_is_no_success(
     tmp_path: Path, driver: str, options: dict[str, str] | None, past: bool
 ) -> None:
     network = {"n1": {**NETWORKS["n1"], "Driver": driver, "Options": options}}
-    found = whereabouts(load([]), [describe(container(), network)], tmp_path)
+    found = whereabouts(read([]).settings, [describe(container(), network)], tmp_path)
     assert bool(found.missing) is past
     assert not past or found.missing[0].startswith(f"mail is on mail_default ({driver})")
 
 
 def test_cilium_is_a_doubt(tmp_path: Path) -> None:
     (tmp_path / "cilium_host").mkdir()
-    (told,) = whereabouts(load([]), [], tmp_path).doubts
+    (told,) = whereabouts(read([]).settings, [], tmp_path).doubts
     assert told.startswith("Cilium is on this host")

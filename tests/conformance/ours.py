@@ -14,8 +14,8 @@ from typing import Any
 from sidecar.app import regex
 from sidecar.fail2ban import jails, options
 from sidecar.fail2ban.files import ConfigFiles
-from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.jails import Configuration, JailSpec
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import ConfigError, Fault
 from tests.conformance import oracle
 from tests.conformance.oracle import Resolved

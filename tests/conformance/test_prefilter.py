@@ -13,7 +13,7 @@ from sidecar.detect import multipattern
 from sidecar.detect.matcher import Matcher
 from sidecar.detect.prefilter import Prefilter
 from sidecar.fail2ban.files import ConfigFiles
-from sidecar.fail2ban.filters import FilterSpec
+from sidecar.fail2ban.spec import FilterSpec
 from tests.conformance import compare, corpus
 from tests.conformance.test_corpus import names
 

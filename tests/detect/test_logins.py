@@ -15,8 +15,9 @@ from sidecar.bans.table import BanTable
 from sidecar.detect.certainty import Certainty
 from sidecar.detect.distinct import Distinct
 from sidecar.detect.logins import Logins
-from sidecar.fail2ban.filters import FilterSpec
-from sidecar.fail2ban.jails import JailSpec, LogPath
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.lists import LogPath
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import Failure, Match, Said
 from sidecar.network import Network
 from tests.detect.judged import events

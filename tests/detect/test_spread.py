@@ -7,8 +7,8 @@ from sidecar.app.judge import Judge
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.detect.spread import MANY, Spread
-from sidecar.fail2ban.filters import FilterSpec
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import Ban, Match, Said
 from sidecar.network import Network
 

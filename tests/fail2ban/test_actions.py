@@ -62,4 +62,4 @@ def test_an_action_that_lets_somebody_in_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_action_that_is_nowhere_is_named(tmp_path: Path) -> None:
-    assert "action gone is not there" in judge("gone", files(tmp_path).action).errors[0]
+    assert "action gone is not there" in judge("gone", files(tmp_path).action).missing[0]

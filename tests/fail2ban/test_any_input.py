@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sidecar.detect.matcher import Matcher
 from sidecar.fail2ban import filters, jails
 from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.spec import FilterSpec
 from tests.conformance import package
 from tests.fail2ban.test_hostile import FILTER, JAIL, LINES, load
 
@@ -99,7 +100,7 @@ def test_any_option_of_a_jail_gives_faults_of_one_line(key: str, value: str) -> 
 
 
 @cache
-def stock(name: str) -> filters.FilterSpec:
+def stock(name: str) -> FilterSpec:
     return filters.load(ConfigFiles([package.stock()]), name, {})[0]
 
 

@@ -62,7 +62,7 @@ def load(**files: bytes | str) -> jails.Configuration:
             assert fault.line >= 1 and fault.file, fault
         for jail in loaded.jails.jails.values():
             assert jail.filter.failregex and all(p.regex.pattern for p in jail.filter.failregex)
-            assert jail.name not in loaded.jails.broken
+            assert jail.name not in loaded.jails.stopped
         return loaded.jails
 
 
@@ -169,7 +169,7 @@ def test_files_that_include_each_other_without_end_are_named(tmp_path: Path) -> 
     (folder / "c.conf").write_text(f"[INCLUDES]\nbefore = m0.conf\n{FILTER}")
     with soon():
         found = jails.load(ConfigFiles([tmp_path]))
-    assert found.broken == {"a", "b", "c"}
+    assert found.stopped == {"a", "b", "c"}
     assert all("includes more than" in f.message for f in found.faults if not f.warning)
 
 

@@ -11,7 +11,9 @@ def test_entries_are_told_apart_and_what_is_nothing_is_given_back() -> None:
         "127.0.0.1/8, 2001:db8::/32\n10.0.0.0/255.0.0.0 office.example.com file:/etc/hosts.allow 1.2.3.4/40 a..b"
     )
     found, wrong = read(entries)
-    assert found.networks == tuple(Network.parse(t) for t in ("127.0.0.0/8", "2001:db8::/32", "10.0.0.0/8"))
+    # Whom an entry may mean that is nothing is ignored as well.
+    meant = "127.0.0.0/8", "2001:db8::/32", "10.0.0.0/8", "1.2.3.4"
+    assert found.networks == tuple(map(Network.parse, meant))
     assert (found.names, found.files) == (("office.example.com",), ("/etc/hosts.allow",))
     assert wrong == ["1.2.3.4/40", "a..b"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.settings import load
+from sidecar.settings import read
 from tests.helm.conftest import Manifest, Render, container, one, pod
 from tests.helm.values import EVERYTHING, SETS, SPARSE
 
@@ -146,8 +146,8 @@ def test_metrics_leave_the_node_on_its_own_address_only(
 ) -> None:
     for name, value in environment(render()).items():
         monkeypatch.setenv(name, value)
-    assert load([]).serve.metrics == "192.0.2.5:9178"
-    assert load([]).serve.listen == "127.0.0.1:9177"
+    assert read([]).settings.serve.metrics == "192.0.2.5:9178"
+    assert read([]).settings.serve.listen == "127.0.0.1:9177"
     assert environment(render(EVERYTHING))["ZMBAN_SERVE_METRICS"] == "[192.0.2.5]:19178"
 
 

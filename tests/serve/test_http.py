@@ -11,7 +11,7 @@ import pytest
 from sidecar.app.threads import beside
 from sidecar.model import ConfigError
 from sidecar.serve import http
-from sidecar.serve.http import Answers, Site, listen
+from sidecar.serve.http import Answers, Site
 
 METRICS = b"zmban_enforced 1\n"
 
@@ -27,7 +27,8 @@ def free_port() -> int:
 async def port() -> AsyncIterator[int]:
     number = free_port()
     answers = Answers(lambda: METRICS, list)
-    site = await listen(answers, [f"127.0.0.1:{number}"], ["zmban.example.com", "METRICS."])
+    site = Site(answers, ["zmban.example.com", "METRICS."])
+    await site.open(f"127.0.0.1:{number}")
     yield number
     site.close()
 
@@ -159,7 +160,8 @@ async def test_more_connections_than_may_be_cost_the_oldest_not_the_next(port: i
 async def test_a_reader_that_stops_holds_up_nobody(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     large = b"x" * (8 << 20)
     number = free_port()
-    site = await listen(Answers(lambda: large, list), [f"localhost:{number}"])
+    site = Site(Answers(lambda: large, list), [])
+    await site.open(f"localhost:{number}")
     with contextlib.ExitStack() as stalled:
         for _ in range(5):
             client = stalled.enter_context(
@@ -175,6 +177,6 @@ async def test_an_address_that_is_taken_is_one_sentence() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ConfigError, match=r"\[serve\] 127.0.0.1:.* cannot be listened on"):
-            await listen(Answers(bytes, list), [f"127.0.0.1:{taken.getsockname()[1]}"])
+            await Site(Answers(bytes, list), []).open(f"127.0.0.1:{taken.getsockname()[1]}")
     with pytest.raises(ConfigError, match="cannot be listened on"):
         await Site(Answers(bytes, list), []).open("no.such.host.invalid:1")

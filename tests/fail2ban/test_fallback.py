@@ -1,0 +1,297 @@
+"""One typing error never unprotects a host: what it costs, for each kind, and what it does not."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from sidecar.app import configuration
+from sidecar.fail2ban import ini, jails
+from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.jails import JailSpec
+from sidecar.network import Network
+
+SHIPPED = Path(__file__).parents[2] / "config"
+
+
+def over(root: Path, text: str, **filters: str) -> jails.Configuration:
+    """The shipped jails with this jail.local over them."""
+    (root / "filter.d").mkdir(exist_ok=True)
+    (root / "jail.local").write_text(text, encoding="utf-8")
+    for name, content in filters.items():
+        (root / f"filter.d/{name}.local").write_text(content, encoding="utf-8")
+    return configuration.load([str(SHIPPED), str(root)]).jails
+
+
+def errors(found: jails.Configuration) -> list[str]:
+    return list(dict.fromkeys(str(f).partition("jail.local:")[2] for f in found.faults if not f.warning))
+
+
+SMTP = "[zimbra-smtp]\n"
+WHOLE = "is no whole number from 1 to 1000000"
+TIME = "is no time value; write seconds or a number with a unit, such as 10m or 1d12h"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "field", "value"),
+    [
+        ("maxretry = two", f"2: maxretry = 'two' {WHOLE}; until then it is 2", "maxretry", 2),
+        ("maxretry =", f"2: maxretry = '' {WHOLE}; until then it is 2", "maxretry", 2),
+        ("findtime = 1 dya", f"2: findtime: '1 dya' {TIME}; until then it is 86400", "findtime", 86400.0),
+        ("findtime = 0", "2: findtime = 0 is no time to count in; until then it is 86400", "findtime", 86400.0),
+        ("bantime = -5", "2: bantime = -5 never bans; -1 is for ever; until then it is 360000000", "bantime", 3.6e8),
+        ("bantime = %(gone)s", "2: %(gone)s in bantime is not set anywhere; until then it is 360000000", "bantime", 3.6e8),
+        (
+            "enabled = ture",
+            "2: enabled = 'ture' is neither true nor false; write true or false; until then it is true",
+            "name", "zimbra-smtp",
+        ),
+        (
+            "logtimezone = Mars",
+            "2: logtimezone = 'Mars' is not known; write Europe/Zurich or +0200; until then it is none",
+            "logtimezone", None,
+        ),
+        (
+            "zmban.count = login",
+            "2: zmban.count = 'login' is not known; there are: lines, logins; until then it is logins",
+            "count", "logins",
+        ),
+        (
+            "action = rout",
+            "2: action rout is not there; write action = route; until then it is route",
+            "dry_run", False,
+        ),
+        (
+            "zmban.dry_run = treu",
+            "2: zmban.dry_run = 'treu' is neither true nor false; write true or false; until then it is true",
+            "dry_run", True,
+        ),
+        (
+            "zmban.dryrun = true",
+            "2: zmban.dryrun is not known in a jail; did you mean zmban.dry_run? until then the jail bans nobody",
+            "dry_run", True,
+        ),
+    ],
+)  # fmt: skip
+def test_a_bad_value_gives_way_to_that_of_the_layer_below(
+    tmp_path: Path, text: str, message: str, field: str, value: object
+) -> None:
+    found = over(tmp_path, f"{SMTP}{text}\n")
+    assert errors(found) == [message]
+    assert getattr(found.jails["zimbra-smtp"], field) == value
+    assert found.degraded == {"zimbra-smtp"}
+    assert not found.stopped
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "ignored"),
+    [
+        ("ignoreip = 192.0.2.1 203.0.113.300", "2: ignoreip: '203.0.113.300' is none of address, network, name, "
+         "file:PATH; until then 203.0.113.0/24 is ignored", ["192.0.2.1/32", "203.0.113.0/24"]),
+        ("ignoreip = 192.0.2.1 @@", "2: ignoreip: '@@' is none of address, network, name, file:PATH", ["192.0.2.1/32"]),
+        ("ignoreip = 192.0.2.1 file:/nowhere", "2: ignoreip: file:/nowhere cannot be read", ["192.0.2.1/32"]),
+        ("ignoreip 192.0.2.1", "2: 'ignoreip 192.0.2.1' is no option; write: name = value", ["192.0.2.1/32"]),
+        ("ignoreip = %(gone)s 192.0.2.1", "2: %(gone)s in ignoreip is not set anywhere; until then it is none",
+         ["192.0.2.1/32"]),
+    ],
+)  # fmt: skip
+def test_a_bad_entry_of_ignoreip_costs_itself_and_whom_it_may_mean_is_ignored(
+    tmp_path: Path, text: str, message: str, ignored: list[str]
+) -> None:
+    found = over(tmp_path, f"[DEFAULT]\n{text}\n")
+    assert errors(found) == [message]
+    assert len(found.jails) > 10
+    for jail in found.jails.values():
+        assert [str(network) for network in jail.ignoreip] == ignored
+
+
+def test_a_misspelt_ignoreip_ignores_whom_it_names(tmp_path: Path) -> None:
+    found = over(tmp_path, f"{SMTP}ignorip = 192.0.2.1\n")
+    assert found.jails["zimbra-smtp"].ignoreip == (Network.parse("192.0.2.1"),)
+
+
+def test_a_bad_entry_of_logpath_costs_itself_and_without_any_that_of_the_layer_below_counts(
+    tmp_path: Path,
+) -> None:
+    found = over(tmp_path, f"{SMTP}logpath = /x.log\n   y.log\n[zimbra-mail]\nlogpath = z.log\n")
+    assert [log.glob for log in found.jails["zimbra-smtp"].logpath] == ["/x.log"]
+    assert "/opt/zimbra/log/mailbox.log" in [log.glob for log in found.jails["zimbra-mail"].logpath]
+    assert [told.partition(";")[0] for told in errors(found)] == [
+        "2: logpath: 'y.log' is a relative path",
+        "5: logpath: 'z.log' is a relative path",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[zimbra-smtp]\nmaxretry 5\nfindtime = 3h\n", "2: 'maxretry 5' is no option; write: name = value"),
+        (
+            "[zimbra-smtp]\nfindtime = 3h\n\nmaxretry 5\n",
+            "4: 'maxretry 5' is no option; write: name = value, or indent it deeper if it belongs to findtime",
+        ),
+        (
+            "[zimbra-smtp]\nfindtime = 3h\nfindtime = 4h\n",
+            "3: option findtime stands twice in [zimbra-smtp]; the first counts, remove one",
+        ),
+        (
+            "[zimbra-mail\nmaxretry = 9\n[zimbra-smtp]\nfindtime = 3h\n",
+            "1: '[zimbra-mail' is no whole header; write [NAME]; nothing from line 1 to the next [section] counts",
+        ),
+        (
+            "[zimbra-smtp]\nfindtime = 3h\n\nzimbra-mail]\nmaxretry = 9\nbantime = 1\n",
+            "4: 'zimbra-mail]' is no whole header; write [NAME]; nothing from line 4 to the next [section] counts",
+        ),
+        (
+            "[zimbra-smtp]\nfindtime = 3h\n\n%%%%\nmaxretry = 9\n",
+            "4: '%%%%' is neither an option nor a [NAME]; nothing from line 4 to the next [section] counts",
+        ),
+        (
+            "[zimbra-smtp]\nfindtime = 3h\n\nmaxretry = 9\nfindtime = 1\n",
+            "5: option findtime stands twice in [zimbra-smtp]; remove one, or write the lost [NAME] of another "
+            "jail above it; nothing from line 4 to the next [section] counts",
+        ),
+        (
+            "maxretry = 9\n[zimbra-smtp]\nfindtime = 3h\n",
+            "1: text before the first [section]; a filter begins with [Definition], a jail with [NAME], what is "
+            "for all jails with [DEFAULT]",
+        ),
+        ("[zimbra-smtp]\nfindtime = 3h\nx\0y\n", "3: is no text but binary: write it anew, or move it away"),
+    ],
+)
+def test_a_line_that_cannot_be_read_costs_itself_a_header_all_below_it_and_never_the_layers_below(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    found = over(tmp_path, text)
+    assert errors(found) == [message]
+    shipped = configuration.load([str(SHIPPED)]).jails.jails
+    changed = {name for name, jail in found.jails.items() if jail != shipped[name]}
+    assert changed == {"zimbra-smtp"}
+    assert found.jails["zimbra-smtp"] == replace(shipped["zimbra-smtp"], findtime=10800.0)
+
+
+def test_whom_a_lost_part_of_a_file_ignores_every_jail_ignores(tmp_path: Path) -> None:
+    found = over(tmp_path, "ignoreip = 192.0.2.1\n[zimbra-mail\nignoreip = 192.0.2.2\n")
+    assert {jail.ignoreip for jail in found.jails.values()} == {
+        (Network.parse("192.0.2.2"), Network.parse("192.0.2.1"))
+    }
+
+
+def test_a_jail_that_a_broken_header_switched_off_bans_nobody(tmp_path: Path) -> None:
+    found = over(tmp_path, "[zimbra-mail\nenabled = false\n")
+    assert [name for name, jail in found.jails.items() if jail.dry_run] == ["zimbra-mail"]
+
+
+FILTER = "[Definition]\nfailregex = ^mail bad from <HOST>$\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ("failregex = ^a from <HOST>$\n  ^b ( <HOST>$\n", ["^a from <HOST>$"]),
+        ("failregex = ^a from <HOST>$\n  ^b from nobody$\n", ["^a from <HOST>$"]),
+        ("failregex = ^a from <HOST>$\n  ^b <HOST>\n(?:cut off)$\n", ["^a from <HOST>$"]),
+        ("failregex = ^a ( <HOST>$\n", None),
+        ("failregex = %(gone)s <HOST>$\n", None),
+        ("maxlines = many\n", None),
+        ("datepattern = ^%%Y(\n", None),
+    ],
+)
+def test_a_bad_regex_costs_itself_and_without_any_those_of_the_layer_below_count(
+    tmp_path: Path, lines: str, left: list[str] | None
+) -> None:
+    found = over(tmp_path, "", **{"zimbra-smtp": f"[Definition]\n{lines}"})
+    shipped = configuration.load([str(SHIPPED)]).jails.jails["zimbra-smtp"].filter
+    texts = [pattern.text for pattern in found.jails["zimbra-smtp"].filter.failregex]
+    assert texts == (left or [pattern.text for pattern in shipped.failregex])
+    assert found.degraded == {"zimbra-smtp"}
+
+
+@pytest.mark.parametrize(
+    ("jail", "lines"),
+    [
+        ("", "ignoreregex = (\n"),
+        ("", "ignoreregex = ^a\n^b$\n"),
+        ("", "prefregex = ^(<F-CONTENT>\n"),
+        ("ignorecommand = /bin/true\n", ""),
+    ],
+)
+def test_a_jail_that_cannot_know_whom_to_ban_stops_alone(tmp_path: Path, jail: str, lines: str) -> None:
+    found = over(tmp_path, SMTP + jail, **{"zimbra-smtp": f"[Definition]\n{lines}"})
+    assert found.stopped == {"zimbra-smtp"}
+    assert len(found.jails) > 10
+
+
+def test_a_jail_of_ones_own_without_filter_or_log_stops_alone(tmp_path: Path) -> None:
+    found = over(tmp_path, "[own]\nenabled = true\nlogpath = /x\n[other]\nenabled=1\nfilter = zimbra-smtp\n")
+    assert found.stopped == {"own", "other"}
+    assert [told.partition(";")[0] for told in errors(found)][1] == "5: jail other names no log"
+
+
+# What a slip of the pen, a merge or a copy may leave of a line.
+RUBBISH = st.one_of(
+    st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=40),
+    st.sampled_from([
+        "", "[", "]", "[[", "[zimbra", "zimbra-smtp]", "<<<<<<< HEAD", "=======", ">>>>>>> x", "= 5", ": x",
+        "%", "%(gone)s", "  deeper", "\tx", "\0", "enabled", "failregex", "x = %(y)s", "}", "- a: b",
+    ]),
+)  # fmt: skip
+
+
+def owners(text: str) -> list[str]:
+    """The section that each line of a file belongs to."""
+    found, section = [], ""
+    for line in text.split("\n"):
+        section = line[1:-1] if line.startswith("[") else section
+        found.append(section)
+    return found
+
+
+FILES = sorted(
+    p.relative_to(SHIPPED) for p in (*SHIPPED.glob("jail*"), *SHIPPED.glob("*.d/*.conf")) if p.is_file()
+)
+
+
+def depends(name: str, jail: JailSpec, file: Path, section: str) -> bool:
+    """Whether a jail may change with a line of this file and section."""
+    if file.parent.name == "filter.d":
+        return file.stem in (jail.filter.name, "zimbra-common")
+    return section in (name, "DEFAULT")
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(file=st.sampled_from(FILES), number=st.integers(0, 10_000), line=RUBBISH)
+@example(file=Path("jail.d/zimbra.conf"), number=0, line="[")
+def test_whatever_becomes_of_a_line_every_other_jail_runs_on_unchanged(
+    file: Path, number: int, line: str
+) -> None:
+    if ini.parse(f"{line}\n", "x").sections:
+        # A whole header is no rubbish, but another jail.
+        return
+    lines = (SHIPPED / file).read_text(encoding="utf-8").split("\n")
+    number %= len(lines)
+    section = owners("\n".join(lines))[number]
+    lines[number] = line
+    shipped = jails.load(ConfigFiles([SHIPPED])).jails
+    with tempfile.TemporaryDirectory() as root:
+        place = Path(root, "config")
+        shutil.copytree(SHIPPED, place)
+        (place / file).write_text("\n".join(lines), encoding="utf-8")
+        found = jails.load(ConfigFiles([place])).jails
+    for name, jail in shipped.items():
+        if not depends(name, jail, file, section):
+            assert described(found[name]) == described(jail), (section, name)
+        elif file.name == "jail.conf":
+            assert name in found
+
+
+def described(jail: JailSpec) -> str:
+    """A jail without the places of the files that its regexes came from."""
+    texts = [pattern.text for pattern in (*jail.filter.failregex, *jail.filter.ignoreregex)]
+    return f"{texts} {replace(jail, filter=jail.filter.__class__('', ()))}"
