@@ -144,7 +144,7 @@ class Service:
         protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
         protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
         protected["trusted-proxy"] = [*protected.get("trusted-proxy", []), *self.believed]
-        self.suspects.know(self.surroundings, self.believed)
+        self.suspects.know(self.settings.trust, self.surroundings, self.believed)
         kernel = self.settings.kernel
         guard = Guard(protected, {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
         self.judge.spare(guard, self.suspects.networks())

@@ -70,14 +70,14 @@ async def seen(loaded: Loaded) -> Suspects:
     if not (paths := _logs(loaded)):
         return suspects
     around = await surroundings.look(loaded.settings, loaded.jails.jails.values())
-    suspects.know(around, ())
+    suspects.know(settings, around, ())
     reading, now = Reading(configuration.host_zone(), trust, _MOST_LINES), time.time()
     for path in paths:
         for data in samples(path):
             for note in reading.of(path, data, now, everything=True):
                 suspects.login(note)
     if settings.ask_zimbra and len(suspects.networks()):
-        suspects.know(around, await asyncio.to_thread(_believed_by_zimbra))
+        suspects.know(settings, around, await asyncio.to_thread(_believed_by_zimbra))
     return suspects
 
 

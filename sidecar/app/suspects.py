@@ -42,7 +42,7 @@ class _Seen:
 
     def suspected(self, at: Instant) -> bool:
         """Whether it is a proxy by what was seen until `at`."""
-        together = sum(at - one <= _TOGETHER for one in self.accounts.values())
+        together = sum(abs(at - one) <= _TOGETHER for one in self.accounts.values())
         return self.lines > 0 or len(self.clients) >= _CLIENTS or together >= _ACCOUNTS
 
 
@@ -59,9 +59,11 @@ class Suspects:
         """Call this with each suspect and whether it is a new one, from time to time while it is seen."""
         self._found = found
 
-    def know(self, around: Surroundings, believed: Iterable[Network]) -> None:
-        """Who else is believed, and which networks are ours; who is trusted now is suspected no more."""
-        self._gateways = around.gateways
+    def know(self, named: TrustSettings, around: Surroundings, believed: Iterable[Network]) -> None:
+        """Who is named and who else is believed, and which networks are ours; who is trusted now is suspected
+        no more."""
+        self._named, self._gateways = named, around.gateways
+        self.trust.named = named.proxies
         self.trust.believe([*around.near, *believed], around.inside)
 
     def hear(self, events: Iterable[Event | Match]) -> None:

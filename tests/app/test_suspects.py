@@ -88,13 +88,13 @@ def test_each_is_found_once_whatever_comes_and_nobody_who_is_trusted() -> None:
     assert names == [(PROXY, True)]
     (told,) = found.told()
     assert (told["lines"], told["clients"]) == (5, [EVIL])
-    found.know(Surroundings({}, near=(Network.parse(PROXY),)), ())
+    found.know(TrustSettings(), Surroundings({}, near=(Network.parse(PROXY),)), ())
     assert (found.told(), len(found.networks())) == ([], 0)
 
 
 def test_a_gateway_of_a_container_network_is_told_with_its_danger() -> None:
     found = suspects()
-    found.know(Surroundings({}, gateways=(Network.parse("172.18.0.1"),)), ())
+    found.know(TrustSettings(), Surroundings({}, gateways=(Network.parse("172.18.0.1"),)), ())
     found.hear([refused("172.18.0.1", EVIL), refused(PROXY)])
     assert "userland-proxy" in found.sentence(Network.parse("172.18.0.1"))
     assert "userland-proxy" not in found.sentence(Network.parse(PROXY))

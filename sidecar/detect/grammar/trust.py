@@ -38,13 +38,13 @@ class Trust:
     ours (`inside`), on which a proxy may stand that nobody named."""
 
     def __init__(self, proxies: Iterable[Network], inside: Iterable[Network] = ()) -> None:
-        self._named = (*proxies, *_LOOPBACK)
+        self.named = tuple(proxies)
         self.believe((), inside)
 
     def believe(self, proxies: Iterable[Network], inside: Iterable[Network]) -> None:
         """From now on these are proxies too, beside those that were named: the host, its containers; and
         these networks are ours, beside the private ones."""
-        self._proxies = PrefixSet([*self._named, *proxies])
+        self._proxies = PrefixSet([*self.named, *_LOOPBACK, *proxies])
         self._inside = PrefixSet([*_PRIVATE, *inside])
 
     def believes(self, network: Network) -> bool:
