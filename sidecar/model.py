@@ -110,7 +110,8 @@ class Said(NamedTuple):
     """One line. `client` is the one address that the server itself names as whose doing this was, None where
     it names none; `masked` is a proxy that stands in a client's place. `good`: the client logged in as
     `account`. `excused`: a login failed for a reason that is not the client's. `peer` is a mail server that
-    took our mail, or whose mail was found clean."""
+    took our mail, or whose mail was found clean. `relay` is a peer on a network of ours that speaks for
+    others and is no trusted proxy; `named` is the address that it speaks for, if it says so."""
 
     client: str | None = None
     masked: str | None = None
@@ -120,6 +121,8 @@ class Said(NamedTuple):
     excused: bool = False
     peer: str | None = None
     fields: Mapping[str, str] = _NOTHING
+    relay: str | None = None
+    named: str = ""
 
 
 # A line of which the server names nobody: whom a filter finds in it is not to be believed.

@@ -37,7 +37,7 @@ def still_allowed(service: Service, network: Network) -> list[str]:
 def suspended(service: Service) -> Callable[[Ban], str | None]:
     """Answers, from any thread, why a ban that stands is not enforced for now; None if it is."""
     table, allowed = service.table, list(service.allowed.values())
-    guard = service.judge.guard
+    guard, suspects = service.judge.guard, service.judge.suspects
 
     def why(ban: Ban) -> str | None:
         if not table.rests(ban.network, ban.jail):
@@ -45,6 +45,8 @@ def suspended(service: Service) -> Callable[[Ban], str | None]:
         if told := by_person(allowed, ban.network):
             return told
         reason = guard.refuse(ban.network)
+        if reason is None and suspects.covering(ban.network) is not None:
+            reason = "untrusted-proxy"
         return f"protected: {reason}" if reason else f"ignored by {ban.jail}"
 
     return why

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidecar import settings
 from sidecar.app.court import doubts
-from sidecar.detect.grammar import GRAMMARS
+from sidecar.detect.grammar import GRAMMARS, Trust
 from sidecar.detect.multipattern import ScanError
 from sidecar.detect.prefilter import Prefilter
 from sidecar.fail2ban import jails
@@ -140,6 +140,12 @@ def zone(name: str) -> tzinfo:
     except (ValueError, UnicodeEncodeError) as error:
         text = f"time zone {name!r} is not known; write Europe/Zurich, or CET-1CEST,M3.5.0,M10.5.0/3"
         raise ConfigError(text) from error
+
+
+def trust(settings: Settings) -> Trust:
+    """The proxies that the configuration names, and the networks that it says are ours."""
+    named = settings.trust
+    return Trust(named.proxies, (*named.own, *named.gateways, *named.networks))
 
 
 def protected(settings: Settings) -> dict[str, tuple[Network, ...]]:

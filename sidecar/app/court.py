@@ -50,13 +50,13 @@ class Court:
         self.distinct = Distinct(spec.findtime) if spec.distinct else None
         # An attacker's address stands on thousands of lines; what it means is found out once.
         self._known: dict[str | None, tuple[Network | None, str | None]] = {}
-        self.spare(guard, PrefixSet(spec.ignoreip))
+        self.spare(guard, PrefixSet(spec.ignoreip), PrefixSet())
 
-    def spare(self, guard: Guard, ignored: PrefixSet) -> None:
-        """Whom no ban of this jail may touch from now on."""
-        self._guard, self.ignored = guard, ignored
+    def spare(self, guard: Guard, ignored: PrefixSet, suspects: PrefixSet) -> None:
+        """Whom no ban of this jail may touch from now on; `suspects` are proxies that nobody named."""
+        self._guard, self.ignored, self._suspects = guard, ignored, suspects
         # Most attackers are nobody that any list knows, and that is one question.
-        self.matters = guard.matters(ignored)
+        self.matters = guard.matters([*ignored, *suspects])
         self._known.clear()
 
     def prune(self, now: Instant) -> Iterator[None]:
@@ -89,7 +89,10 @@ class Court:
         if refusal is None and not single.single and self.ignored.inside(single):
             # A network that a line names, with somebody in it whom this jail ignores.
             refusal = "ignored"
-        if refusal is None and unit != single and (guard.touches(unit) or self.ignored.inside(unit)):
+        if refusal is None and self._suspects.covering(single) is not None:
+            refusal = "untrusted-proxy"
+        spared = guard.touches(unit) or self.ignored.inside(unit) or self._suspects.inside(unit)
+        if refusal is None and unit != single and spared:
             # The attacker's prefix also holds somebody who must not be cut off: ban him alone.
             unit = single
         return unit, refusal
@@ -123,7 +126,9 @@ class Court:
         if said is None:
             return None
         if self.logins is not None and self._voices:
-            voice = f"{match.source} {said.fields.get('component', '')}"
+            # A component may tell of one login in two ways: by its first word they are two voices.
+            told = said.fields.get("message", "").partition(" ")[0]
+            voice = f"{match.source} {said.fields.get('component', '')} {told}"
             if not self.logins.new(network, said.account, voice, at):
                 return ""
         if self.distinct is not None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sidecar.app.configuration import Loaded, host_zone, protected
+from sidecar.app.configuration import Loaded, host_zone, protected, trust
 from sidecar.app.judge import Judge
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.detect import grammar
-from sidecar.detect.grammar import Trust
 from sidecar.detect.matcher import LONGEST_LINE
 from sidecar.detect.scanner import Scanner
 from sidecar.detect.secrets import without_secrets
@@ -29,7 +28,7 @@ class Lines:
     def __init__(self, loaded: Loaded, kind: str, *, everything: bool, zone: Any = None) -> None:
         self._known = {jail.name: jail for jail in _reading(loaded, kind, everything=everything)}
         zone = zone or host_zone()
-        self._trust = Trust(loaded.settings.trust.proxies)
+        self._trust = trust(loaded.settings)
         self._scanner = Scanner(kind, list(self._known.values()), zone, self._trust)
         kernel = loaded.settings.kernel
         guard = Guard(protected(loaded.settings), {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.app import notes
 from sidecar.app.notes import Note
+from sidecar.app.suspecting import RELAY
 from sidecar.detect import grammar
 from sidecar.detect.goods import speaks
 from sidecar.model import Instant, SourceError
@@ -40,13 +41,20 @@ class Goods:
         since = time.time() - self._service.settings.good.days * 86400
         for good in self._service.ledger.database.good():
             if good.at > since:
-                known = notes.among(self._service.judge, good.account)
-                known.login(good.network, good.account, good.at)
+                self.learn(good)
+
+    def learn(self, good: Good) -> bool:
+        """What the database knew; whether it was not known here."""
+        if good.account == RELAY:
+            self._service.suspects.restore(good.network, good.at)
+            return True
+        return notes.among(self._service.judge, good.account).login(good.network, good.account, good.at)
 
     def all(self) -> Iterator[Good]:
         """All that is known now."""
         for known in (self._service.judge.known, self._service.judge.peers):
             yield from (Good(*one) for one in known.all())
+        yield from (Good(network, RELAY, at) for network, at in self._service.suspects.noted())
 
     def look(self, path: str, data: bytes, now: Instant) -> None:
         """Look through a block of a log that is followed."""
@@ -69,17 +77,19 @@ class Goods:
         )
 
     def _all_of(self, path: str, until: float) -> list[Note]:
-        latest: dict[tuple[str, str], Instant] = {}
+        latest: dict[Note, Instant] = {}
         for data in _chunks(path, until):
-            for client, account, at in self._reading.of(path, data, time.time(), everything=True):
-                latest[client, account] = max(at, latest.get((client, account), 0.0))
-        return [(client, account, at) for (client, account), at in latest.items()]
+            for note in self._reading.of(path, data, time.time(), everything=True):
+                alike = note._replace(at=0.0)
+                latest[alike] = max(note.at, latest.get(alike, 0.0))
+        return [alike._replace(at=at) for alike, at in latest.items()]
 
     def _take(self, found: Iterable[Note]) -> None:
         changes = []
         for note in found:
+            self._service.suspects.login(note)
             if (network := notes.take(self._service.judge, note)) is not None:
-                changes.append(Good(network, note[1].casefold(), note[2]))
+                changes.append(Good(network, note.account.casefold(), note.at))
         self._service.ledger.add(changes)
 
 

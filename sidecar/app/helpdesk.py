@@ -39,6 +39,8 @@ def _protecting(service: Service, network: Network) -> Iterator[str]:
             yield f"allowed: {allowed.network}: {allowed.reason}"
     if refusal := service.judge.guard.refuse(network):
         yield refusal
+    if (suspect := service.judge.suspects.covering(network)) is not None:
+        yield f"untrusted-proxy: {service.suspects.sentence(suspect)}"
     for name, court in service.judge.courts.items():
         if court.ignored.covering(network) is not None:
             yield f"ignored by {name}"

@@ -56,7 +56,7 @@ class Judge:
     ) -> None:
         kept = evidence or Evidence()
         self.courts = {spec.name: Court(spec, kept, guard, good.patience) for spec in jails}
-        self._guard = guard
+        self.guard, self.suspects = guard, PrefixSet()
         self.table = table
         self.history = history or History()
         # Who is at work on this host: no log bans them.
@@ -71,20 +71,15 @@ class Judge:
         self.known, self.peers = Known(lasts), Known(lasts)
         self._remembers = any(court.spec.increment for court in self.courts.values())
 
-    @property
-    def guard(self) -> Guard:
-        """Whom no ban may touch."""
-        return self._guard
-
-    @guard.setter
-    def guard(self, guard: Guard) -> None:
-        self._guard = guard
+    def spare(self, guard: Guard, suspects: PrefixSet) -> None:
+        """From now on no ban touches whom the guard protects, and no ban of a log the suspected proxies."""
+        self.guard, self.suspects = guard, suspects
         for court in self.courts.values():
-            court.spare(guard, court.ignored)
+            court.spare(guard, court.ignored, suspects)
 
     def ignore(self, jail: str, networks: Iterable[Network]) -> None:
         """From now on a jail ignores these."""
-        self.courts[jail].spare(self._guard, PrefixSet(networks))
+        self.courts[jail].spare(self.guard, PrefixSet(networks), self.suspects)
 
     def judge(self, match: Match, at: Instant, now: Instant) -> Sequence[Event]:
         """What follows from one match that counts at `at`. A ban whose end is already past is none."""
@@ -225,18 +220,21 @@ class Judge:
         return (event or Spent(spec.name, network),)
 
     def spared(self) -> list[tuple[Network, str]]:
-        """Network and jail of the bans of the table that would not be made now: of whom nobody may ban, or of
-        whom the jail that made it from its log ignores."""
+        """Network and jail of the bans of the table that would not be made now: of whom nobody may ban, or
+        whom the jail that made it from its log ignores, or no log bans."""
         ignored = (network for court in self.courts.values() for network in court.ignored)
-        found = PrefixSet({*self.guard.throws(), *ignored}).those_covered(self.table.networks())
+        spared = PrefixSet({*self.guard.throws(), *ignored, *self.suspects})
+        found = spared.those_covered(self.table.networks())
         bans = [ban for network in found for ban in self.table.all_of(network)]
         return [(ban.network, ban.jail) for ban in bans if self.spares(ban)]
 
     def spares(self, ban: Ban) -> bool:
-        """Whether nobody may ban whom it bans, or the jail that made it from its log ignores him."""
+        """Whether nobody may ban whom it bans, or the jail that made it from its log ignores him; or he is a
+        suspected proxy, and no person banned him."""
         court = self.courts.get(ban.jail)
         ignored = court is not None and ban.origin == "log" and court.ignored.covering(ban.network)
-        return bool(ignored) or self.guard.covers(ban.network)
+        suspected = ban.origin != "manual" and self.suspects.covering(ban.network)
+        return bool(ignored or suspected) or self.guard.covers(ban.network)
 
     def restore(self, failure: Failure) -> None:
         """Count a failure of an earlier run."""

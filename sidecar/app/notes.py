@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import tzinfo
+from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 from sidecar.app.judge import Judge
 from sidecar.bans.known import Known
@@ -18,35 +19,63 @@ from sidecar.network import Network
 # Of a longer log a sample says enough: so much, and then so much is passed over.
 _WHOLE = 16 << 20
 _SAMPLE, _STEP = 64 << 10, 4 << 20
-# A line of one who logged in, or delivered mail: whose, which account ("" for a mail server), when.
-Note: TypeAlias = tuple[str, str, Instant]
+
+
+class Note(NamedTuple):
+    """A line of one who logged in, or delivered mail: whose, which account ("" for a mail server), when.
+
+    `through`: the suspected proxy that says so of the client ("" where it names none), of a login or (account
+    "") of anything else; nothing of it is believed.
+    """
+
+    client: str
+    account: str
+    at: Instant
+    through: str = ""
 
 
 class Reading:
-    """Reads lines that speak for somebody. Each log has its own dates."""
+    """Reads lines that speak for somebody, and so many of each log by which a peer may speak for others. Each
+    log has its own dates."""
 
-    def __init__(self, zone: tzinfo, trust: Trust) -> None:
-        self._zone, self._trust = zone, trust
+    def __init__(self, zone: tzinfo, trust: Trust, relays: int = 2000) -> None:
+        self._zone, self._trust, self._relays = zone, trust, relays
+        self._left: dict[str, int] = {}
         self._dates: dict[str, LineDates] = {}
 
     def of(self, path: str, data: bytes, now: Instant, *, everything: bool = False) -> Iterator[Note]:
         """The notes of a block of whole lines of a log; of a long block only those of its beginning, but for
         `everything`."""
         name = grammar.of_log(path)
-        if name is None or not goods.speaks(name):
+        if name is None:
             return
-        dates = self._dates.setdefault(path, LineDates(self._zone, ()))
-        read = grammar.GRAMMARS[name]
-        for raw in goods.candidates(data, name, everything=everything):
-            at, text = dates.of(raw.decode("utf-8", "replace"), now)
-            said = read(text, self._trust)
-            if said is not None and (note := _note(said, min(now, at or now))) is not None:
+        if everything:
+            left = self._left.get(path, self._relays)
+            lines = list(islice(goods.lines_with(data, goods.RELAYING.get(name, ())), left))
+            self._left[path] = left - len(lines)
+            for said, at in self._read(path, lines, now):
+                if said.relay:
+                    yield Note(said.named, "", at, said.relay)
+        for said, at in self._read(path, goods.candidates(data, name, everything=everything), now):
+            if (note := _note(said, at)) is not None:
                 yield note
+
+    def _read(self, path: str, lines: Iterable[bytes], now: Instant) -> Iterator[tuple[Said, Instant]]:
+        """What the grammar of a log makes of lines of it, and when each was written."""
+        dates = self._dates.setdefault(path, LineDates(self._zone, ()))
+        blame = grammar.chosen("log", path)
+        for raw in lines:
+            at, text = dates.of(raw.decode("utf-8", "replace"), now)
+            said = blame(text, self._trust) if blame else None
+            if said is not None:
+                yield said, min(now, at or now)
 
 
 def take(judge: Judge, note: Note) -> Network | None:
     """Tell the judge. The network if that is worth writing down."""
-    client, account, at = note
+    if note.through:
+        return None
+    client, account, at, _ = note
     try:
         network = Network.parse(client).unit()
     except ValueError:
@@ -79,6 +108,6 @@ def samples(path: str) -> Iterator[bytes]:
 
 
 def _note(said: Said, at: Instant) -> Note | None:
-    if said.good and said.client is not None and said.account:
-        return said.client, said.account, at
-    return (said.peer, "", at) if said.peer is not None else None
+    if said.good and said.account and (said.client or said.relay):
+        return Note(said.client or said.named, said.account, at, said.relay or "")
+    return Note(said.peer, "", at) if said.peer is not None else None

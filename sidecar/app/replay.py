@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 from sidecar.app import ahead, notes
 from sidecar.app.judge import Judge
 from sidecar.app.logs import by_file
+from sidecar.app.suspects import Suspects
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.detect import grammar
 from sidecar.detect.evidence import Evidence
-from sidecar.detect.goods import speaks
-from sidecar.detect.grammar import Trust
+from sidecar.detect.goods import RELAYING
 from sidecar.detect.prefilter import Sifted
 from sidecar.detect.scanner import Scanner, Tally
 from sidecar.fail2ban.jails import JailSpec
@@ -50,16 +50,17 @@ class Replay:
         self,
         jails: Mapping[str, JailSpec],
         guard: Guard,
-        trust: Trust,
+        suspects: Suspects,
         zone: tzinfo,
         now: Instant,
         good: GoodSettings = GoodSettings(),  # noqa: B008 - frozen
     ) -> None:
         self._jails, self._zone, self._now = jails, zone, now
-        self._trust = trust
+        self.suspects, self._trust = suspects, suspects.trust
         self._progress: Callable[[int], None] = lambda _: None
         self._table = BanTable()
         self._judge = Judge(jails.values(), guard, self._table, None, Evidence.on_disk(), good)
+        suspects.on_found(lambda _network, _new: self._judge.spare(guard, suspects.networks()))
         self._counts = Counter(matches=0, failures=0, bans=0, refused=0)
         self._tallies: list[Tally] = []
         self._seconds = 0.0
@@ -99,9 +100,10 @@ class Replay:
         """Who logged in or delivered mail, before anything is decided, as in a service without a state."""
         reading = notes.Reading(self._zone, self._trust)
         for path in paths:
-            if speaks(grammar.of_log(path)):
+            if grammar.of_log(path) in RELAYING:
                 for data in notes.samples(path):
                     for note in reading.of(path, data, self._now, everything=True):
+                        self.suspects.login(note)
                         notes.take(self._judge, note)
 
     def _told(self, scanner: Scanner, log: Iterator[Sifted]) -> Iterator[list[Told]]:
@@ -127,10 +129,13 @@ class Replay:
             decided += expire(clock)
             if isinstance(one, Refused):
                 decided.append(one._replace(at=one.at or clock))
+                self.suspects.hear((one,))
                 continue
             matches += 1
             at = one.at or clock
-            for event in judge(one, at, at):
+            events = judge(one, at, at)
+            self.suspects.hear(events)
+            for event in events:
                 if isinstance(event, Failure):
                     failures += 1
                 elif not isinstance(event, Spent | Slow):
@@ -139,8 +144,9 @@ class Replay:
         self._counts.update(matches=matches, failures=failures, bans=kinds[Ban], refused=kinds[Refused])
         return decided
 
-    def summary(self) -> dict[str, int | float]:
-        """The figures of the run; `seconds` is scanning only, without reading the configuration."""
+    def summary(self) -> dict[str, Any]:
+        """The figures of the run, and the suspected proxies, each with the cure; `seconds` is scanning only,
+        without reading the configuration."""
         lines = sum(t.lines for t in self._tallies)
         return {
             "lines": lines,
@@ -148,6 +154,7 @@ class Replay:
             **self._counts,
             "seconds": round(self._seconds, 6),
             "lines_per_second": round(lines / self._seconds) if self._seconds else 0,
+            "suspected_proxies": self.suspects.told(),
         }
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from sidecar.app import notes
 from sidecar.app.threads import to_the_end
 from sidecar.model import Ban, Extended, Failure, StoreError, Unban
 from sidecar.store import damage
@@ -146,13 +145,7 @@ class Salvaging:
     def _goods(self, found: Iterable[Good]) -> None:
         service = self._service
         since = time.time() - service.settings.good.days * 86400
-        worth = [
-            one
-            for one in found
-            if one.at > since
-            and notes.among(service.judge, one.account).login(one.network, one.account, one.at)
-        ]
-        service.ledger.add(worth)
+        service.ledger.add([one for one in found if one.at > since and service.goods.learn(one)])
 
     async def _allowed(self, found: list[Allowed]) -> None:
         service, now = self._service, time.time()

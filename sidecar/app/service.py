@@ -12,7 +12,17 @@ from datetime import tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sidecar.app import adoption, announce, budget, configuration, emergency, readers, recovery, surroundings
+from sidecar.app import (
+    adoption,
+    announce,
+    budget,
+    configuration,
+    emergency,
+    readers,
+    recovery,
+    surroundings,
+    suspecting,
+)
 from sidecar.app.configuration import Loaded
 from sidecar.app.drift import Drift
 from sidecar.app.ends import Ends
@@ -34,7 +44,6 @@ from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
 from sidecar.detect.evidence import Evidence
-from sidecar.detect.grammar import Trust
 from sidecar.kernel.ingress import Ingress
 from sidecar.model import Ban, Event, Extended, Failure, KernelError, Match, Spent, Unban
 from sidecar.network import Network
@@ -72,7 +81,8 @@ class Service:
         self.table = BanTable()
         self.evidence = Evidence.on_disk(place.state)
         self.judge = self._judge(None)
-        self.trust = Trust(self.settings.trust.proxies)
+        self.trust = configuration.trust(self.settings)
+        self.suspects = suspecting.watched(self)
         self.resolver = Resolver()
         self.sessions = Sessions(self.settings.trust.ssh_ports)
         self.ignoring = IgnoreLists(self.jails.values(), self.resolver)
@@ -138,9 +148,10 @@ class Service:
         protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
         protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
         protected["trusted-proxy"] = [*protected.get("trusted-proxy", []), *self.believed]
-        self.trust.believe([*self.surroundings.near, *self.believed])
+        self.suspects.know(self.settings.trust, self.surroundings, self.believed)
         kernel = self.settings.kernel
-        guard = self.judge.guard = Guard(protected, {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
+        guard = Guard(protected, {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
+        self.judge.spare(guard, self.suspects.networks())
         self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)
         before = self.table.resting.total()
         self.suspend_spared()
@@ -210,6 +221,7 @@ class Service:
                     ended.append(event.network)
         announce.tell(told)
         self.oddities.hear(events)
+        self.suspects.hear(events)
         if new or ended:
             self.metrics.active(self.table.active, self.table.resting)
         if len(banned) > MOST_SINGLE:

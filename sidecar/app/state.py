@@ -42,6 +42,7 @@ async def of(service: Service) -> dict[str, Any]:
         "reported": [_refused(one) for one in service.oddities.reported],
         "spared": [_refused(one) for one in service.oddities.spared],
         "masked": service.oddities.masked(),
+        "suspected_proxies": service.suspects.told(),
         "allowed": [
             {"network": str(a.network), "until": a.until, "reason": a.reason}
             for a in service.allowed.values()

@@ -26,12 +26,15 @@ _PATIENCE_SECONDS = 2.0
 class Surroundings:
     """`protected`: reason and networks that no ban may touch. `reachable`: kept so under a wider ban only.
     `whereabouts`: whether bans reach the mail server's packets. `near`: who speaks for clients on this host,
-    its own addresses and Zimbra's containers."""
+    its own addresses and Zimbra's containers. `inside`: the networks that are ours; `gateways`: those of
+    container networks, by which Docker may bring anybody."""
 
     protected: Mapping[str, tuple[Network, ...]]
     reachable: tuple[Network, ...] = ()
     whereabouts: Whereabouts = field(default_factory=Whereabouts)
     near: tuple[Network, ...] = ()
+    inside: tuple[Network, ...] = ()
+    gateways: tuple[Network, ...] = ()
 
 
 async def look(settings: Settings, jails: Iterable[JailSpec]) -> Surroundings:
@@ -54,12 +57,19 @@ async def look(settings: Settings, jails: Iterable[JailSpec]) -> Surroundings:
             "the host's own addresses are not known (%s); [trust] own and gateways stand alone", error
         )
     containers = await _in_time(asyncio.to_thread(_zimbra_containers))
-    protected["ignored"] += [network for one in containers for network in one.networks]
+    networks = [network for one in containers for network in one.networks]
+    protected["ignored"] += networks
+    own, trust = protected["own-address"], settings.trust
+    # The host's own address on a bridge is no proxy of its own accord: behind it may be anybody.
+    gateways = {*trust.gateways, *(gateway for one in containers for gateway in one.gateways)}
+    near = [*own, *(address for one in containers for address in one.addresses)]
     return Surroundings(
         {reason: tuple(networks) for reason, networks in protected.items()},
         tuple(reachable),
         whereabouts(settings, containers),
-        (*protected["own-address"], *(address for one in containers for address in one.addresses)),
+        tuple(network for network in near if network not in gateways),
+        (*own, *reachable, *networks, *gateways, *trust.networks),
+        tuple(sorted(gateways)),
     )
 
 

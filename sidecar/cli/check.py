@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sidecar.app import check as checking
-from sidecar.app import configuration
+from sidecar.app import configuration, suspecting
 from sidecar.cli import CONFIG
 from sidecar.cli.output import emit, json_options
 from sidecar.model import printable
@@ -17,7 +17,7 @@ from sidecar.model import printable
 def check(config: tuple[str, ...], as_json: bool, jsonl: bool) -> None:
     """Read the whole configuration and print every fault; exit 78 if a jail cannot run."""
     loaded = configuration.load(config)
-    faults = [*loaded.faults, *checking.surroundings(loaded)]
+    faults = [*loaded.faults, *checking.surroundings(loaded), *suspecting.faults(loaded)]
     if as_json or jsonl:
         records = [
             {"file": f.file, "line": f.line, "message": f.message, "jail": f.jail, "warning": f.warning}

@@ -23,7 +23,6 @@ from sidecar.app.regex import Reading, Target
 from sidecar.cli.output import EPOCH, emit, json_options
 from sidecar.cli.regex_out import field
 from sidecar.cli.regex_report import WORDS, Report, Shown
-from sidecar.detect.grammar import Trust
 from sidecar.detect.matcher import LONGEST_LINE
 from sidecar.fail2ban.datepatterns import expand
 from sidecar.fail2ban.moments import fixed_offset
@@ -86,7 +85,7 @@ def regex(
         target.spec,
         _zone(options["timezone"], target),
         time.time() if options["now"] is None else options["now"],
-        Trust(loaded.settings.trust.proxies),
+        configuration.trust(loaded.settings),
         log,
         undated=options["undated"],
         check_all=not options["no_check_all"] and not (as_json or jsonl or options["out"]),

@@ -12,9 +12,9 @@ import click
 
 from sidecar.app import budget, configuration
 from sidecar.app.replay import Replay, record
+from sidecar.app.suspects import Suspects
 from sidecar.bans.guard import Guard
 from sidecar.cli.output import EPOCH, emit, json_options, moment, progress, say
-from sidecar.detect.grammar import Trust
 from sidecar.fail2ban.jails import JailSpec
 
 
@@ -65,7 +65,7 @@ def replay(
     run = Replay(
         loaded.jails.jails,
         Guard(configuration.protected(loaded.settings)),
-        Trust(loaded.settings.trust.proxies),
+        Suspects(configuration.trust(loaded.settings), loaded.settings.trust),
         configuration.zone(timezone) if timezone else configuration.host_zone(),
         time.time() if now is None else now,
         loaded.settings.good,
@@ -99,6 +99,8 @@ def _print(run: Replay, by_path: dict[str, list[JailSpec]], *, as_json: bool, js
         f"{total['bans']} bans, {total['refused']} refused in {total['seconds']:.2f} s "
         f"({total['lines_per_second']} lines/s)"
     )
+    for suspect in total["suspected_proxies"]:
+        say(suspect["told"])
 
 
 def _with_summary(run: Replay, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -86,6 +86,8 @@ def _oddities(state: dict[str, Any]) -> Iterator[str]:
         yield f"{one['subject']}: {one['accounts']} accounts tried from {one['from']} addresses within a day"
     for one in state["masked"]:
         yield f"{one['proxy']} hides clients ({one['lines']} lines): {one['cure']}"
+    for one in state["suspected_proxies"]:
+        yield one["told"]
     for one in state["spared"][-1:]:
         told = f"somebody logged in from {one['client']} lately, and now fails: a phone with an old password?"
         yield f"{told} {one['line'][:120]}"

@@ -150,7 +150,8 @@ class Scanner:
         if said is None or reader.jail.report_only:
             return Match(name, said.client if said else host, at, evidence, self.path, said)
         if refusal := refused(said, host):
-            return Refused(host or "", name, at, refusal, said.client or said.masked, evidence)
+            named = said.client or said.masked or said.named or None
+            return Refused(said.relay or host or "", name, at, refusal, named, evidence)
         return Match(name, said.client, at, evidence, self.path, said)
 
     @staticmethod
@@ -170,7 +171,7 @@ def refused(said: Said, host: str | None) -> str | None:
     """Why a line of this grammar does not count against the host that a regex finds in it, as a word of
     `refused_total`; None if it counts against the grammar's client."""
     if said.client is None:
-        return "masked" if said.masked else "no-client"
+        return "untrusted-proxy" if said.relay else "masked" if said.masked else "no-client"
     return "framed" if host is not None and not _same(host, said.client) else None
 
 

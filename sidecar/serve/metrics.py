@@ -62,6 +62,8 @@ class Metrics:
         self.last_line = gauge("source_last_line_timestamp_seconds", "When a line last came", "source")
         self.still_seen = counter("still_seen", "Lines of clients who were banned over 10 s ago", "jail")
         self.masked = counter("masked_clients", "Failures whose client a proxy of ours hides")
+        text = "Peers on our networks that speak for others and are no trusted proxies: no log bans them"
+        self.suspected = gauge("suspected_proxies", text)
         self.drift = counter(
             "kernel_drift", "Routes and rules of ours that somebody removed or changed", "kind"
         )

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.app import surroundings
 from sidecar.app.surroundings import look
+from sidecar.kernel import host as kernel
+from sidecar.kernel.host import HostFacts
+from sidecar.network import Network
 from sidecar.settings import read
 from sidecar.sources import docker
+from tests.sources.test_docker import NETWORKS, container
 
 
 async def test_docker_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +30,25 @@ async def test_docker_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: 
         found = await look(read([]).settings, [])
         assert time.monotonic() - begun < 3.5
     assert found.protected["own-address"]
+
+
+async def test_the_host_s_own_address_on_a_container_network_is_no_proxy_and_its_neighbours_are_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def networks(*texts: str) -> tuple[Network, ...]:
+        return tuple(map(Network.parse, texts))
+
+    facts = HostFacts(
+        own=networks("198.51.100.5", "10.28.0.1"),
+        gateways=(),
+        resolvers=(),
+        connected=networks("198.51.100.0/24"),
+    )
+    one = docker.describe(container(), NETWORKS)
+    monkeypatch.setattr(kernel, "host_facts", lambda: facts)
+    monkeypatch.setattr(surroundings, "_zimbra_containers", lambda: [one])
+    found = await look(read([]).settings, [])
+    # Docker's userland-proxy brings clients from 10.28.0.1.
+    assert found.near == networks("198.51.100.5", "10.28.0.2")
+    assert found.gateways == networks("10.28.0.1")
+    assert set(found.inside) == {*networks("198.51.100.5", "10.28.0.1", "198.51.100.0/24", "10.28.0.0/24")}

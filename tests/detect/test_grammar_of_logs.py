@@ -39,6 +39,15 @@ SMTPD = " mail postfix/submission/smtpd[4711]: "
         (f" <mail.info> mail postfix/smtpd[1]: [ID 197553 mail.info] connect from unknown[{A}]", A),
         (f" mail postfix/smtpd[1]: message repeated 2 times: [ lost connection after AUTH from unknown[{A}]]", A),
         (f" mail sshd[1]: Failed password for invalid user x from {V} port 1 ssh2 from {A} port 22 ssh2", A),
+        (f"{SMTPD}connect from unknown[::ffff:{A}]", A),
+        (f"{SMTPD}connect from unknown[2001:DB8:0::7]:25", "2001:db8::7"),
+        (f"{SMTPD}connect from unknown[fe80::7%eth0]", "fe80::7"),
+        (" mail postfix/postscreen[1]: CONNECT from [fe80::7%eth0]:21600 to [::1]:25", "fe80::7"),
+        (" mail amavis[1]: (1-02) Passed CLEAN {RelayedInbound}, [IPv6:2001:db8::7]:4 [x] <a@x> -> <b@y>", "2001:db8::7"),
+        # A load balancer that speaks the PROXY protocol to a server that does not expect it.
+        (f"{SMTPD}warning: non-SMTP command from unknown[10.0.0.9]: PROXY TCP4 {A} 10.0.0.2 40001 25", None),
+        (f"{SMTPD}warning: non-SMTP command from unknown[{A}]: PROXY TCP4 {V} 10.0.0.2 40001 25", A),
+        (f"{SMTPD}warning: non-SMTP command from unknown[10.0.0.9]: GET /x: PROXY TCP4 {V} 10.0.0.2 1 25", "10.0.0.9"),
     ],
 )  # fmt: skip
 def test_the_client_of_a_line_of_zimbra_log(line: str, client: str | None) -> None:
@@ -66,11 +75,11 @@ def test_a_line_of_mailboxd_in_syslog_is_one_of_mailbox_log() -> None:
 def test_who_is_believed_later_is_a_proxy_beside_those_that_were_named() -> None:
     trust = Trust([Network.parse("10.0.0.9")])
     line = " WARN  [ImapServer-1] [ip=172.28.0.5;oip=203.0.113.7;] security - x"
-    assert mailbox.client(line, trust).client == "172.28.0.5"
-    trust.believe([Network.parse("172.28.0.5")])
+    assert mailbox.client(line, trust).relay == "172.28.0.5"
+    trust.believe([Network.parse("172.28.0.5")], ())
     assert mailbox.client(line, trust).client == A
-    trust.believe([])
-    assert mailbox.client(line, trust).client == "172.28.0.5"
+    trust.believe((), ())
+    assert mailbox.client(line, trust).relay == "172.28.0.5"
     assert trust.is_proxy("10.0.0.9")
 
 
@@ -120,6 +129,21 @@ def test_what_else_a_line_of_postfix_says() -> None:
         (f" [info] 1#1: *7 client {A}:54928 connected to 0.0.0.0:25", A),
         (f" [info] 1#1: *7 client logged in, client: {A}, server: 0.0.0.0:25", A),
         (" [notice] 1#1: signal process started", None),
+        (" [info] 1#1: *7 client [2001:db8::7]:54928 connected to [::]:25", "2001:db8::7"),
+        (" [info] 1#1: *7 client 2001:db8::7:54928 connected to [::]:25", "2001:db8::7"),
+        (" [info] 1#1: *7 client logged in, client: [2001:db8::7]:54928, server: [::]:25", "2001:db8::7"),
+        (" [info] 1#1: *7 client timed out, client: [2001:db8::7]:40001, server: m", "2001:db8::7"),
+        (" [info] 1#1: *7 client timed out, client: [2001:db8::7], server: m", "2001:db8::7"),
+        (" [info] 1#1: *7 client timed out, client: 2001:db8::7:4001, server: m", "2001:db8::7:4001"),
+        (" [info] 1#1: *7 client timed out, client: [fe80::7%eth0]:40001, server: m", "fe80::7"),
+        (f" [info] 1#1: *7 client timed out, client: [::ffff:{A}]:40001, server: m", A),
+        (f" [info] 1#1: *7 client timed out, client: ::ffff:{A}, server: m", A),
+        (f" [info] 1#1: *7 client timed out, client: {A}:40001", A),
+        (
+            f' [error] 1#1: *7 open() "/x", client: [{V}]:1, server: y" no, client: [{A}]:2, server: m, request: "x"',
+            None,
+        ),
+        (" [info] 1#1: *7 client timed out, client: unix:, server: m", None),
     ],
 )
 def test_the_client_of_a_line_of_nginx_log(line: str, client: str | None) -> None:
@@ -156,7 +180,7 @@ def test_a_url_that_imitates_the_seam_again_and_again_costs_nothing_and_blames_n
 @pytest.mark.parametrize(
     ("token", "with_port", "without"),
     [
-        (f"{A}:40003", A, None),
+        (f"{A}:40003", A, A),
         (A, A, A),
         ("2001:db8::7:40003", "2001:db8::7", None),
         ("[2001:db8::7]:40003", "2001:db8::7", "2001:db8::7"),
@@ -170,6 +194,49 @@ def test_the_first_word_of_an_access_log_is_an_address_with_or_without_a_port(
     line = f'{token} - bob []  "GET /x HTTP/1.1" 404 100 "-" "x \\x22y"'
     assert access.with_port(line, TRUST).client == with_port
     assert access.without_port(line, TRUST).client == without
+
+
+@pytest.mark.parametrize(
+    ("first", "user", "account"),
+    [(A, "-", ""), (A, "- ", ""), (A, "bob", "bob"), (A, "bob ", "bob"), (f"{V}, {A}", "- ", "")],
+)
+def test_jetty_writes_two_blanks_for_no_user_and_whom_it_was_forwarded_for(
+    first: str, user: str, account: str
+) -> None:
+    said = access.without_port(f'{first} - {user} [] "GET /x HTTP/1.1" 404 100 "-" "x" 12', TRUST)
+    assert (said.client, said.account, said.fields["request"]) == (A, account, "GET /x HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client", "relay"),
+    [
+        (f"{A}:1", V, A, None),
+        ("10.0.0.9:1", f"{V}, {A}", A, None),
+        ("10.0.0.9:1", "-", "10.0.0.9", None),
+        ("192.168.1.1:1", A, None, "192.168.1.1"),
+        ("10.0.0.9:1", f"{A}, 192.168.1.1", None, "192.168.1.1"),
+        # Older formats of Zimbra's end with the server that the request was passed on to.
+        ("192.168.1.1:1", "10.0.0.2:8443", "192.168.1.1", None),
+        ("192.168.1.1:1", "[fd00::2]:8443", "192.168.1.1", None),
+        ("192.168.1.1:1", f"{A}:40001", None, "192.168.1.1"),
+        ("10.0.0.9:1", "[2001:db8::7]:40001", "2001:db8::7", None),
+    ],
+)
+def test_nginx_s_own_format_ends_with_those_for_whom_a_request_was_forwarded(
+    peer: str, forwarded: str, client: str | None, relay: str | None
+) -> None:
+    trust = Trust([Network.parse("10.0.0.9")])
+    said = access.with_port(f'{peer} - - [] "GET /x HTTP/1.1" 404 1 "-" "x" "{forwarded}"', trust)
+    assert (said.client, said.relay) == (client, relay)
+
+
+@pytest.mark.parametrize("request_", ["PROXY TCP4 203.0.113.7 10.0.0.2 4000 443", "PROXY UNKNOWN", "\\x00"])
+def test_a_load_balancer_of_ours_that_speaks_to_nginx_in_the_proxy_protocol_is_not_blamed(
+    request_: str,
+) -> None:
+    for peer, client in (("10.0.0.9", None), (A, A)):
+        said = access.with_port(f'{peer}:1 - - []  "{request_}" 400 1 "-" "-" "-" "10.0.0.2:443"', TRUST)
+        assert (said.client, said.relay is None) == (client, client is not None)
 
 
 def test_what_else_an_access_log_says() -> None:
@@ -201,6 +268,33 @@ def test_what_audit_log_says_of_logins() -> None:
             f"cmd=Auth; account=b; protocol=soap; error=authentication failed for [b], {reason};"
         ).excused
     assert audit("cmd=AdminAuth; account=; error=invalid request: must be valid email address: ;").excused
+
+
+@pytest.mark.parametrize(
+    ("reason", "excused"),
+    [
+        ("account not found", False),
+        ("invalid password", False),
+        ("empty password", False),
+        ("external LDAP auth failed, LDAP error: 80090308: x, data 52e, v3839", False),
+        ("", False),
+        ("account lockout", True),
+        ("account(or domain) status is maintenance", True),
+        ("account not active", True),
+        ("alias login not enabled", True),
+        ("no two-factor code provided", True),
+        ("preauth timestamp is too old, server time: 1", True),
+        ("spnego authenticate failed", True),
+        ("HTTP request to remote authentication server failed", True),
+        ("external LDAP auth failed, LDAP error: unable to connect", True),
+    ],
+)
+@pytest.mark.parametrize("component", ["security", "account"])
+def test_the_additional_logging_says_who_failed_and_why(component: str, reason: str, excused: bool) -> None:
+    told = "Error occurred during authentication: authentication failed for [bob@x]."
+    line = f" INFO  [qtp1-2:https://m/service/soap/AuthRequest] [oip={A};ua=x;] {component} - {told} Reason: {reason}."
+    said = mailbox.client(line, TRUST)
+    assert (said.client, said.account, said.good, said.excused) == (A, "bob@x", False, excused)
 
 
 def test_an_account_with_the_name_of_a_reason_is_no_excuse() -> None:

@@ -136,6 +136,18 @@ def test_a_repeated_line_counts_as_often_after_a_restart_and_one_that_quotes_suc
         assert events(counting, login(2.0, source="/var/log/zimbra.log")) == expected
 
 
+def test_the_additional_logging_of_a_login_in_audit_log_is_no_second_login() -> None:
+    counting = judge(maxretry=2, count="logins")
+    ways = ("Error occurred during authentication: x", "cmd=Auth; account=bob; x")
+    lines = [
+        login(at, AUDIT, account="bob", component="security", fields={"message": way})
+        for at in (100.0, 101.0)
+        for way in ways
+    ]
+    assert events(counting, *lines[:2]) == ["failure"]
+    assert events(counting, *lines[2:]) == ["failure", "ban"]
+
+
 @pytest.mark.parametrize("retries", [1, 2])
 def test_mailbox_log_alone_bans_after_three_whatever_the_jail_says(retries: int) -> None:
     counting = judge(maxretry=retries)

@@ -23,11 +23,16 @@ _FAILED = "authentication failed for "
 _ACCOUNT = re.compile(r"authentication failed for (?:\[([^\]]*)\]|(\S+))")
 _EXCUSED = re.compile(
     r"must change password|account lockout|lockout|account is (?:in )?(?:maintenance|locked|closed|pending)"
-    r"|account inactive|domain (?:is )?(?:suspended|closed|locked)|preauth mismatch|preauth expired"
+    r"|account (?:inactive|not active)|domain (?:is )?(?:suspended|closed|locked)|status is "
+    r"|preauth (?:mismatch|expired|timestamp)|alias login not enabled|no two-factor code provided"
+    r"|remote authentication server|(?i:spnego|jwt|client ?cert)"
     r"|invalid request|external LDAP auth failed(?!.*(?:data 52e|invalid credentials))"
 )
 _GOOD = re.compile(r"user (.+?) authenticated, mechanism=")
 _SPOKEN = {"imap": "imap", "pop": "pop3", "pop3": "pop3"}
+_FAILING = {"SoapEngine": "soap", "security": "soap", **_SPOKEN}
+# Who stands at the other end, and for whom. One of them twice with two values is no line of the server's.
+_PLACES = frozenset(("ip", "oip", "via"))
 # A URL that imitates the seam more often than this is no URL.
 _MOST_SEAMS = 8
 
@@ -44,7 +49,7 @@ class Line:
 def parts(text: str) -> Line | None:
     """Take a line apart; None if it is not of this form.
 
-    A key that stands twice keeps its first value: the server writes each once.
+    A key that stands twice keeps its first value, but for the places: the server writes each once.
     """
     head = _HEAD.match(text)
     if head is None:
@@ -73,21 +78,26 @@ def _context(text: str, at: int) -> Line | None:
         value = _VALUE.match(text, key.end()) if key else None
         if key is None or value is None:
             return None
-        fields.setdefault(key.group(1), value.group(1).replace(";;", ";"))
+        name, text_of = key[1], value[1].replace(";;", ";")
+        if fields.setdefault(name, text_of) != text_of and name in _PLACES:
+            return None
         at = value.end()
 
 
 def client(text: str, trust: Trust) -> Said:
     """Blames the right-most element of `oip` that is no trusted proxy, if there is no `ip` or `ip` is a
-    trusted proxy; else `ip`, whatever `oip` says."""
+    trusted proxy; else `ip`, whatever `oip` says, but for one on a network of ours (`Trust.blamed`)."""
     line = parts(text)
     if line is None:
         return NOBODY
     fields = line.fields
-    peer, forwarded = fields.get("ip"), fields.get("oip")
-    elements = forwarded.split(",") if forwarded and (peer is None or trust.is_proxy(peer)) else [peer or ""]
-    who, masked = trust.client(elements)
-    return _told(line)._replace(client=who, masked=masked)
+    peer, forwarded, via = fields.get("ip"), fields.get("oip"), fields.get("via")
+    elements = forwarded.split(",") if forwarded else []
+    direct = peer is not None and not (forwarded and trust.is_proxy(peer))
+    if peer is not None and direct:
+        elements.append(peer)
+    who = trust.blamed(elements, relays=direct and bool(via))
+    return _told(line)._replace(client=who.client, masked=who.masked, relay=who.relay, named=who.named)
 
 
 def _told(line: Line) -> Said:
@@ -109,8 +119,7 @@ def _told(line: Line) -> Said:
     if _FAILED in message:
         found = _ACCOUNT.search(message)
         account = (found[1] or found[2] or "") if found else ""
-        spoken = {"SoapEngine": "soap", **_SPOKEN}
-        told = protocol or spoken.get(line.component, "")
+        told = protocol or _FAILING.get(line.component, "")
         return Said(None, None, account, told, False, _excused(message), fields=fields)
     if line.component in _SPOKEN and (found := _GOOD.match(message)):
         return Said(None, None, found[1], _SPOKEN[line.component], good=True, fields=fields)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from sidecar.detect.grammar import mailbox
-from sidecar.detect.grammar.addresses import COMPOSE
+from sidecar.detect.grammar.addresses import COMPOSE, ZONE, canonical
 from sidecar.detect.grammar.trust import Trust
 from sidecar.model import NOBODY, Said
 
@@ -23,7 +23,7 @@ _REPEATED = re.compile(r"message repeated (\d+) times: \[ ?(.*)\]\s*$", re.DOTAL
 # The same in a line with its date: before the first bracket nothing is a client's.
 _REPEATED_LINE = re.compile(r"[^\[]{0,200}\[\d+\]:(?: \[ID \d+ \w+\.\w+\])? message repeated (\d+) times: \[")
 _POSTFIX = re.compile(r"postfix[\w-]*/(?:[\w-]+/)*([\w-]+)$")
-_ADDRESS = r"(?:IPv6:)?([0-9A-Fa-f:.]+)"
+_ADDRESS = rf"(?:IPv6:)?([0-9A-Fa-f:.]+){ZONE}"
 _TOKEN = rf"[^\[\]\s]*\[{_ADDRESS}\](?::\d+)?"
 _QUEUE = r"(?:[0-9A-Za-z]{5,}: )?"
 # The words between the beginning and the client are Postfix's own: none of them is a client's.
@@ -71,6 +71,10 @@ _OUTAGE = re.compile(
     r"|internal error|no mechanism available|cannot connect|unable to|authentication server|no memory"
     r"|not initialized|transient failure|no verifier|overflowed|expired|disabled|locked|encryption needed"
 )
+# The first words of the PROXY protocol, 1 and 2, of a load balancer to a Postfix that expects SMTP.
+_BALANCED = re.compile(
+    r"[^\[\]]*\[[^\[\]]+\](?::\d+)?: (?:PROXY (?:UNKNOWN|TCP[46] ([0-9A-Fa-f:.]+) )|\\r\\n\\r\\n\\0)"
+)
 _MAILBOXD = ("mailboxd", "zimbramailboxd")
 _LOG4J_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[,.]\d{3}")
 _LOCAL = ("slapd", "opendkim", "opendmarc", "zmconfigd", "zimbramon", "clamd", "freshclam", "cbpolicyd")
@@ -98,11 +102,22 @@ def _read(program: str, message: str, trust: Trust) -> Said | None:
     name = _name(program)
     read = _PROGRAMS.get(name)
     if read is not None:
-        return read(message) or (NOBODY if name != "sshd" else None)
+        said = read(message)
+        if said is None or said.client is None:
+            return said or (NOBODY if name != "sshd" else None)
+        return _blamed(said, said.client, message, trust)
     if name in _MAILBOXD:
         # zimbraLogToSysLog: log4j's line behind syslog's, with or without its date.
         return mailbox.client(_LOG4J_DATE.sub("", message, count=1), trust)
     return NOBODY if name in _LOCAL or name != program else None
+
+
+def _blamed(said: Said, client: str, message: str, trust: Trust) -> Said:
+    """With the client as everybody writes it; or not blamed, where it is a load balancer of ours."""
+    if ("PROXY " in message or "\\r\\n\\0" in message) and (words := _BALANCED.match(message)):
+        who = trust.speaks(client, words[1] or "")
+        return said._replace(client=who.client, relay=who.relay, named=who.named)
+    return said._replace(client=canonical(client)) if ":" in client else said
 
 
 # A program's name is not a client's to choose; whoever writes to syslog may.
