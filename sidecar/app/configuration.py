@@ -28,12 +28,16 @@ _IN_CHECKOUT = Path(__file__).resolve().parents[2] / "config"
 
 @dataclass(frozen=True)
 class Loaded:
-    """One reading of the whole configuration, and everything that is wrong in it, each fault once."""
+    """One reading of the whole configuration, and everything that is wrong in it, each fault once.
+
+    `given` are the directories that were named for it, none for the usual ones.
+    """
 
     files: ConfigFiles
     settings: Settings
     jails: jails.Configuration
     faults: tuple[Fault, ...] = ()
+    given: tuple[str, ...] = ()
 
     @property
     def told(self) -> list[str]:
@@ -52,7 +56,7 @@ def directories(given: Sequence[str]) -> list[Path]:
     for name in given:
         if fault := _missing(name):
             raise ConfigError(f"{fault.file}: {fault.message}")
-    return _layers(given)
+    return layers(given)
 
 
 def _missing(name: str) -> Fault | None:
@@ -60,7 +64,8 @@ def _missing(name: str) -> Fault | None:
     return None if there else Fault(name, 1, "no such configuration directory, or it may not be read")
 
 
-def _layers(given: Sequence[str]) -> list[Path]:
+def layers(given: Sequence[str]) -> list[Path]:
+    """Where a configuration is looked for, whether it is there or not."""
     if given:
         return [Path(name) for name in given]
     shipped = SHIPPED if SHIPPED.is_dir() else _IN_CHECKOUT
@@ -70,9 +75,9 @@ def _layers(given: Sequence[str]) -> list[Path]:
 def load(given: Sequence[str], *, tolerant: bool = False) -> Loaded:
     """Read it. What is wrong is in `faults`; a directory that is not there is a ConfigError, or if `tolerant`
     a fault as well."""
-    layers = _layers(given) if tolerant else directories(given)
+    places = layers(given) if tolerant else directories(given)
     missing = [fault for name in given if (fault := _missing(name))]
-    files = ConfigFiles([layer for layer in layers if not _missing(str(layer))])
+    files = ConfigFiles([layer for layer in places if not _missing(str(layer))])
     found = jails.load(files)
     every = list(found.jails.values())
     # To compile literals takes longer than all the rest: jail by jail only where something is wrong.
@@ -85,7 +90,7 @@ def load(given: Sequence[str], *, tolerant: bool = False) -> Loaded:
     _drop_confirming(found)
     chosen = settings.read(files.directories)
     faults = dict.fromkeys((*missing, *chosen.faults, *found.faults))
-    return Loaded(files, chosen.settings, found, tuple(faults))
+    return Loaded(files, chosen.settings, found, tuple(faults), tuple(given))
 
 
 def _drop_confirming(found: jails.Configuration) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 
 from sidecar.bans.guard import Guard
 from sidecar.detect import certainty
@@ -51,6 +52,24 @@ class Court:
         # An attacker's address stands on thousands of lines; what it means is found out once.
         self._known: dict[str | None, tuple[Network | None, str | None]] = {}
         self.spare(guard, PrefixSet(spec.ignoreip), PrefixSet())
+
+    def take_over(self, before: Court) -> None:
+        """Go on with what this jail counted before its configuration changed, as far as it still counts."""
+        spec, was = self.spec, before.spec
+        same = (spec.ipv4_prefix, spec.ipv6_prefix) == (was.ipv4_prefix, was.ipv6_prefix)
+        unit = (
+            None
+            if same
+            else partial(Network.unit, ipv4_prefix=spec.ipv4_prefix, ipv6_prefix=spec.ipv6_prefix)
+        )
+        for mine, other in (
+            (self.window, before.window), (self.unsure, before.unsure), (self.patient, before.patient),
+        ):  # fmt: skip
+            mine.take_over(other, unit)
+        self._familiar = before._familiar
+        self.logins = self.logins and (before.logins or self.logins)
+        if self.distinct and (spec.distinct, spec.findtime) == (was.distinct, was.findtime):
+            self.distinct = before.distinct
 
     def spare(self, guard: Guard, ignored: PrefixSet, suspects: PrefixSet) -> None:
         """Whom no ban of this jail may touch from now on; `suspects` are proxies that nobody named."""

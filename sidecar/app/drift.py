@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sidecar.app import protecting
 from sidecar.app.enforcer import MOST_SINGLE
 from sidecar.app.threads import to_the_end
 from sidecar.kernel import nftables
@@ -112,7 +113,7 @@ class Drift:
 
     async def _take_over(self) -> None:
         """What follows from the host's networks is written, and is nobody's doing."""
-        if await self._service.look_around():
+        if await protecting.look_around(self._service):
             await self._service.reconcile()
 
 

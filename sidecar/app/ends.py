@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sidecar.app import protecting
 from sidecar.app.jumps import Jumps
 from sidecar.model import Instant, Seconds
 
@@ -48,7 +49,7 @@ class Ends:
         if over:
             for network in over:
                 del service.allowed[network]
-            service.protect()
+            protecting.protect(service)
             await service.reconcile()
 
     def _set(self, jump: Seconds) -> None:

@@ -20,12 +20,14 @@ class IgnoreLists:
     """The networks behind the names and files of `ignoreip`; the last good answer stands in for a missing
     one, so that a resolver that is down lets nobody be banned."""
 
-    def __init__(self, jails: Iterable[JailSpec], resolver: Resolver) -> None:
+    def __init__(
+        self, jails: Iterable[JailSpec], resolver: Resolver, before: IgnoreLists | None = None
+    ) -> None:
         self._jails = [jail for jail in jails if jail.ignored.names or jail.ignored.files]
         self._resolver = resolver
-        self._good: dict[str, tuple[Network, ...]] = {}
-        self._texts: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._good: dict[str, tuple[Network, ...]] = dict(before._good) if before else {}
+        self._texts: dict[str, str] = dict(before._texts) if before else {}
+        self._told: set[str] = set(before._told) if before else set()
 
     async def look(self) -> dict[str, JailSpec]:
         """The jails that ignore by name or file, with all that this stands for now."""

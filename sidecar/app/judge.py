@@ -54,22 +54,38 @@ class Judge:
         evidence: Evidence | None = None,
         good: GoodSettings = GoodSettings(),  # noqa: B008 - frozen
     ) -> None:
-        kept = evidence or Evidence()
-        self.courts = {spec.name: Court(spec, kept, guard, good.patience) for spec in jails}
+        self._evidence = evidence or Evidence()
+        self.courts: dict[str, Court] = {}
         self.guard, self.suspects = guard, PrefixSet()
         self.table = table
         self.history = history or History()
         # Who is at work on this host: no log bans them.
         self.admins: set[Network] = set()
         self._certainty = Certainty()
-        self._doubting = [court for court in self.courts.values() if doubts(court.spec)]
+        self._doubting: list[Court] = []
         self.spread = Spread()
         # When each jail that only reports did so last.
         self._reported: dict[str, Instant] = {}
         self._good = good
-        lasts = good.days * 86400.0
-        self.known, self.peers = Known(lasts), Known(lasts)
-        self._remembers = any(court.spec.increment for court in self.courts.values())
+        self.known, self.peers = Known(), Known()
+        self.renew(jails, good)
+
+    def renew(self, jails: Iterable[JailSpec], good: GoodSettings) -> None:
+        """From now on these are the jails. One that was there before goes on with what it counted, as far as
+        that still counts; `spare` comes next."""
+        before, same = self.courts, good.patience == self._good.patience
+        self.courts = {}
+        for spec in jails:
+            court = before.get(spec.name)
+            if court is None or court.spec != spec or not same:
+                court = Court(spec, self._evidence, self.guard, good.patience)
+                if spec.name in before:
+                    court.take_over(before[spec.name])
+            self.courts[spec.name] = court
+        self._doubting = [court for court in self.courts.values() if doubts(court.spec)]
+        self.grows = any(court.spec.increment for court in self.courts.values())
+        self._good = good
+        self.known.lasts = self.peers.lasts = good.days * 86400.0
 
     def spare(self, guard: Guard, suspects: PrefixSet) -> None:
         """From now on no ban touches whom the guard protects, and no ban of a log the suspected proxies."""
@@ -83,7 +99,10 @@ class Judge:
 
     def judge(self, match: Match, at: Instant, now: Instant) -> Sequence[Event]:
         """What follows from one match that counts at `at`. A ban whose end is already past is none."""
-        court = self.courts[match.jail]
+        court = self.courts.get(match.jail)
+        if court is None:
+            # Its jail was taken away while the name of its client was looked up.
+            return ()
         spec = court.spec
         if now - at >= spec.findtime:
             return ()
@@ -215,7 +234,7 @@ class Judge:
         count = self.history.of(network, spec.name).times + 1
         ban = Ban(network, spec.name, at, until, "log", reason, failures, lines, count, spec.dry_run)
         event: Ban | Extended | None = self.table.ban(ban)
-        if isinstance(event, Ban) and self._remembers and not event.dry:
+        if isinstance(event, Ban) and self.grows and not event.dry:
             self.history.add(network, spec.name, count, at)
         return (event or Spent(spec.name, network),)
 

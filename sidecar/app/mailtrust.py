@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from sidecar.app import protecting
 from sidecar.app.threads import beside
 from sidecar.model import SourceError
 from sidecar.network import Network
@@ -62,7 +63,9 @@ class MailTrust:
         # One that is started anew, or cannot answer for a while, is believed as before.
         oldest = time.monotonic() - _FORGOTTEN_SECONDS
         self._told = {key: told for key, told in self._told.items() if told.at > oldest}
-        await self._service.believe({proxy for told in self._told.values() for proxy in told.proxies})
+        await protecting.believe(
+            self._service, {proxy for told in self._told.values() for proxy in told.proxies}
+        )
 
     async def _ask(self, one: docker.ZimbraContainer) -> None:
         try:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sidecar.app import check, ownership
+from sidecar.app.config_watch import ConfigWatch
 from sidecar.app.configuration import Loaded
 from sidecar.app.place import Place
+from sidecar.app.reload import Reload
 from sidecar.app.service import Service
 from sidecar.kernel.netlink import NoNetAdmin
 from sidecar.model import ConfigError, ZmbanError
@@ -28,9 +30,12 @@ async def serve(
     *,
     dry_run: bool,
     listen: str | None,
+    watch: bool = False,
     begun: Callable[[], None] = lambda: None,
+    on_hangup: Callable[[Callable[[], None]], None] = lambda _: None,
 ) -> None:
-    """Run until cancelled; `begun` is called when there is something to end in order. NoNetAdmin, ConfigError
+    """Run until cancelled; `begun` is called when there is something to end in order, `on_hangup` with what
+    reads the configuration anew. With `watch` that happens whenever its files change. NoNetAdmin, ConfigError
     and StoreError end it with one sentence."""
     from sidecar.serve import control
 
@@ -57,7 +62,10 @@ async def serve(
         gc.freeze()
         gc.enable()
         begun()
-        await _serve(service, socket, listen or service.settings.serve.listen)
+        reload = Reload(service)
+        on_hangup(lambda: service.later(reload.reload()))
+        with ConfigWatch(loaded.given, reload.reload).watching() if watch else contextlib.nullcontext():
+            await _serve(service, socket, listen or service.settings.serve.listen)
 
 
 async def _serve(service: Service, socket: Path, listen: str) -> None:

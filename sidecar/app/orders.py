@@ -1,4 +1,4 @@
-"""What people tell a running service: ban, unban, allow, disallow, bans, import, status, flush, resume."""
+"""What people tell a running service, such as ban, unban, allow, status, reload, flush."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import FiniteFloat, ValidationError, validate_call
 
-from sidecar.app import allowing, helpdesk, importing, state
+from sidecar.app import allowing, helpdesk, importing, protecting, state
 from sidecar.app.arguments import Evidence, Reason, Time, kept_with_each, sentence
 from sidecar.app.listing import Listing
 from sidecar.app.proposals import covers
+from sidecar.app.reload import Reload
 from sidecar.app.service import Service
 from sidecar.app.threads import to_the_end
 from sidecar.model import Ban, Event, Unban
@@ -27,7 +28,7 @@ class Orders:
     """The commands of the control socket, by name. An answer comes after its commit."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self._service, self._reload = service, Reload(service)
         self._one_import = asyncio.Lock()
         self._listing = Listing(service)
 
@@ -44,6 +45,7 @@ class Orders:
             "explain": self.explain,
             "flush": self.flush,
             "resume": self.resume,
+            "reload": self.reload,
         }
         if command not in commands:
             raise ValueError(f"{command} is no command of this service")
@@ -158,7 +160,7 @@ class Orders:
         return answers
 
     async def _protected_anew(self) -> None:
-        self._service.protect()
+        protecting.protect(self._service)
         await self._service.ledger.commit()
         await self._service.reconcile()
         await self._written()
@@ -194,6 +196,13 @@ class Orders:
         await self._service.drift.keep_ingress()
         await self._service.verifier.verify()
         return {"result": "resumed", "written": written}
+
+    async def reload(self, lift: bool = False) -> dict[str, Any]:
+        """Take over the configuration as it is written now, whole or not at all; with `lift` lift the bans of
+        jails that are gone."""
+        answer = await self._reload.reload(lift=lift)
+        await self._written()
+        return answer
 
     async def explain(self, subject: str) -> dict[str, Any]:
         """Why an address, a network or an account is or is not banned."""

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING
@@ -61,6 +62,10 @@ class Log:
         self.caught_up, self.error = True, None
 
 
+# Those of several jails, by their names.
+Prefilters = dict[tuple[str, ...], Prefilter]
+
+
 class Logs:
     """All logs. New files under a glob are found while running."""
 
@@ -68,7 +73,7 @@ class Logs:
         self._service = service
         self._wake = Wake()
         self._discovery = Discovery(service.jails)
-        self._prefilters: dict[tuple[str, ...], Prefilter] = {}
+        self._prefilters: Prefilters = {}
         self.logs: dict[str, Log] = {}
         self.caught_up = asyncio.Event()
         self._backlog = asyncio.Lock()
@@ -96,11 +101,31 @@ class Logs:
                     self.caught_up.set()
                 await asyncio.sleep(_LOOK_SECONDS if self.caught_up.is_set() else 0.05)
 
-    def _scanner(self, path: str, jails: list[JailSpec]) -> Scanner:
+    def prepare(self, jails: Mapping[str, JailSpec], same: Collection[str]) -> Prefilters:
+        """What takes long of `renew`, in a thread: `same` are the jails that name the same logs as before."""
+        found: Prefilters = {}
+        for log in list(self.logs.values()):
+            named = tuple(name for name, jail in jails.items() if _reads(jail, log, same))
+            if named and named not in found:
+                specs = [jails[name] for name in named]
+                found[named] = Prefilter([j.filter for j in specs], [j.logencoding for j in specs])
+        return found
+
+    def renew(self, prefilters: Prefilters, same: Collection[str]) -> None:
+        """The jails are others now: each log is read on for those that name it, with its sessions; one that
+        none names any more is let go by the next look."""
+        self._prefilters = prefilters
+        for log in self.logs.values():
+            named = [jail for jail in self._service.jails.values() if _reads(jail, log, same)]
+            log.scanner = self._scanner(log.path, named, log.scanner)
+            if log.clock is not None:
+                log.scanner.at_zone(log.clock.zone)
+
+    def _scanner(self, path: str, jails: list[JailSpec], before: Scanner | None = None) -> Scanner:
         """Logs of the same jails share a prefilter."""
         names = tuple(jail.name for jail in jails)
         shared = self._prefilters.get(names)
-        scanner = Scanner(path, jails, self._service.zone, self._service.trust, shared)
+        scanner = Scanner(path, jails, self._service.zone, self._service.trust, shared, before)
         self._prefilters[names] = scanner.prefilter
         return scanner
 
@@ -170,8 +195,9 @@ class Logs:
 
     def _oldest(self, log: Log) -> Instant:
         """Before this no line counts any more."""
-        jails = [self._service.jails[name] for name in log.scanner.jails]
-        return time.time() - max(jail.findtime for jail in jails) - _MARGIN_SECONDS
+        jails = self._service.jails
+        times = (jails[name].findtime for name in log.scanner.jails if name in jails)
+        return time.time() - max(times, default=0.0) - _MARGIN_SECONDS
 
     def _judge(self, log: Log, block: Block, length: int) -> int:
         """Judge a block whole: what it leads to is published in one go, and with it how far the log was read.
@@ -253,6 +279,12 @@ class Logs:
                 yield log.error
             elif not log.caught_up:
                 yield f"{log.path} is being read from where it stood"
+
+
+def _reads(jail: JailSpec, log: Log, same: Collection[str]) -> bool:
+    """Whether a jail reads a log: by this name of its file, or as before by another."""
+    before = jail.name in same and jail.name in log.scanner.jails
+    return before or any(fnmatch(log.path, one.glob) for one in jail.logpath)
 
 
 def _last_line(path: str) -> tuple[bytes, Instant]:

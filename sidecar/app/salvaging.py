@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from sidecar.app import protecting
 from sidecar.app.threads import to_the_end
 from sidecar.model import Ban, Extended, Failure, StoreError, Unban
 from sidecar.store import damage
@@ -112,7 +113,7 @@ class Salvaging:
                 events.append(event)
             self._grow(ban)
         if any(service.judge.spares(event if isinstance(event, Ban) else event.ban) for event in events):
-            service.suspend_spared()
+            protecting.suspend_spared(service)
         service.publish(events, again=True)
 
     def _past(self, past: Iterable[Past], known: dict[Key, list[Ended]]) -> None:
@@ -152,7 +153,7 @@ class Salvaging:
         current = [one for one in found if one.until is None or one.until > now]
         service.allowed |= {one.network: one for one in current}
         service.ledger.add(current)
-        service.protect()
+        protecting.protect(service)
         await service.reconcile(keep_unknown=not service.logs.caught_up.is_set())
 
     def state(self) -> str:

@@ -18,6 +18,7 @@ from sidecar.app import (
     budget,
     configuration,
     emergency,
+    protecting,
     readers,
     recovery,
     surroundings,
@@ -99,6 +100,8 @@ class Service:
         self.started = time.time()
         self.salvaging = Salvaging(self)
         self.salvaging.watch()
+        # Held by whoever finds out what is to be protected, or takes over another configuration.
+        self.arranging = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -111,7 +114,7 @@ class Service:
             self.ledger.database.close()
             self.ledger.begin(recovery.replaced(self.place.state, error))
             self.restore()
-        self.protect()
+        protecting.protect(self)
         if self.ledger.store.lost:
             await adoption.adopt(self, self.ledger.store.lost)
         applied = await self.reconcile(keep_unknown=True)
@@ -128,9 +131,8 @@ class Service:
         """Bans, failures and allowed networks from the database; what ended meanwhile ends now."""
         database, now = self.ledger.database, time.time()
         self.table = BanTable(database.standing())
-        grows = any(jail.increment for jail in self.jails.values())
-        history = History(database.counts() if grows else ())
-        self.judge = self._judge(history)
+        self.judge = self._judge(None)
+        self.judge.history = History(database.counts() if self.judge.grows else ())
         self.goods.restore()
         for failure in database.failures():
             court = self.judge.courts.get(failure.jail)
@@ -141,49 +143,6 @@ class Service:
             text = "%d bans of the database end after the year 9999: they are for ever; zmban unban lifts one"
             _log.warning(text, beyond)
         self.publish(self.table.expire(now))
-
-    def protect(self) -> None:
-        """Tell guard and kernel what must never be cut off. Bans that would do so rest as long; the caller
-        reconciles. At the start, after `allow` and `disallow`, and when the host's networks change."""
-        protected = {reason: [*networks] for reason, networks in self.surroundings.protected.items()}
-        protected["ignored"] = [*protected.get("ignored", []), *self.allowed]
-        protected["trusted-proxy"] = [*protected.get("trusted-proxy", []), *self.believed]
-        self.suspects.know(self.settings.trust, self.surroundings, self.believed)
-        kernel = self.settings.kernel
-        guard = Guard(protected, {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
-        self.judge.spare(guard, self.suspects.networks())
-        self.enforcer.throws = guard.throws() | set(self.surroundings.reachable)
-        before = self.table.resting.total()
-        self.suspend_spared()
-        if (now := self.table.resting.total()) != before:
-            _log.info("%d bans are suspended: their networks are allowed, protected or ignored", now)
-        self.metrics.active(self.table.active, self.table.resting)
-
-    def suspend_spared(self) -> None:
-        """The bans of whom nobody may ban rest, and no others do; the caller reconciles."""
-        self.enforcer.mark_due(self.table.rest(self.judge.spared()))
-
-    async def look_around(self) -> bool:
-        """Take over what changed around: a network that came up, a gateway, a container's bridge. Whether
-        anything did; the caller reconciles then."""
-        ignoring = await self.ignoring.look()
-        changed = any(self.jails[name] != jail for name, jail in ignoring.items())
-        self.jails |= ignoring
-        for name, jail in ignoring.items():
-            self.judge.ignore(name, jail.ignoreip)
-        around = await surroundings.look(self.settings, self.jails.values())
-        changed |= around != self.surroundings
-        if changed:
-            self.surroundings = around
-            self.protect()
-        return changed
-
-    async def believe(self, proxies: set[Network]) -> None:
-        """From now on these are proxies too, which nobody may ban."""
-        if proxies != self.believed:
-            self.believed = proxies
-            self.protect()
-            await self.reconcile()
 
     async def reconcile(self, *, keep_unknown: bool = False) -> int:
         """Write the difference; how many routes that were. Never raises: it is tried again."""

@@ -9,7 +9,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from sidecar.app import configuration, surroundings
+from sidecar.app import configuration, protecting, surroundings
 from sidecar.app.configuration import Loaded
 from sidecar.app.notes import Reading, samples
 from sidecar.app.suspects import Suspects
@@ -39,7 +39,7 @@ def watched(service: Service) -> Suspects:
         if new:
             _log.warning("%s", suspects.sentence(network))
             service.judge.spare(service.judge.guard, suspects.networks())
-            service.suspend_spared()
+            protecting.suspend_spared(service)
             service.later(service.reconcile(keep_unknown=not service.logs.caught_up.is_set()))
 
     suspects.on_found(found)

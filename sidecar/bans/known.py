@@ -17,8 +17,8 @@ _MOST_ACCOUNTS = 200
 class Known:
     """Networks with the accounts that logged in from them within `lasts` seconds."""
 
-    def __init__(self, lasts: Seconds) -> None:
-        self._lasts = lasts
+    def __init__(self, lasts: Seconds = 0.0) -> None:
+        self.lasts = lasts
         # The most recent login is the last.
         self._logins: dict[Network, dict[str, Instant]] = {}
         self._where: dict[str, Network] = {}
@@ -53,12 +53,12 @@ class Known:
         accounts = self._logins.get(network)
         if not accounts or self._spoilt.get(network, 0.0) > now:
             return False
-        return max(accounts.values()) > now - self._lasts
+        return max(accounts.values()) > now - self.lasts
 
     def owns(self, network: Network, account: str, now: Instant) -> bool:
         """Whether this account logged in from here lately."""
         at = self._logins.get(network, {}).get(account.casefold())
-        return at is not None and at > now - self._lasts
+        return at is not None and at > now - self.lasts
 
     def spoil(self, network: Network, until: Instant) -> None:
         """Nothing here is known to be good until then."""

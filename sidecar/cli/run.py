@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,10 +31,17 @@ _PATIENCE = {"keep": 2.5, "flush": 8.0}
 @socket_option
 @click.option("--dry-run", is_flag=True, help="Decide and record, and leave the kernel alone.")
 @click.option("--listen", metavar="HOST:PORT", help="Where metrics and health are answered.")
+@click.option("--watch", is_flag=True, help="Read the configuration anew whenever its files change.")
 @click.option("--verbose", "-v", is_flag=True, help="Log every failure, not only bans.")
 @click.pass_obj
 def run(
-    config: tuple[str, ...], state: Path, socket: Path, dry_run: bool, listen: str | None, verbose: bool
+    config: tuple[str, ...],
+    state: Path,
+    socket: Path,
+    dry_run: bool,
+    listen: str | None,
+    watch: bool,
+    verbose: bool,
 ) -> None:
     """Read the logs, and make the kernel refuse who attacks."""
     log_format.begin(verbose=verbose)
@@ -56,7 +64,7 @@ def run(
         logging.getLogger("zmban.config").warning("%s", told)
     with _left():
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        runner.run(_serve(signals, loaded, state, socket, dry_run, listen))
+        runner.run(_serve(signals, loaded, state, socket, dry_run=dry_run, listen=listen, watch=watch))
 
 
 @contextmanager
@@ -76,7 +84,11 @@ def _left() -> Iterator[None]:
 
 
 async def _serve(
-    signals: Signals, loaded: Loaded, state: Path, socket: Path, dry_run: bool, listen: str | None
+    signals: Signals,
+    loaded: Loaded,
+    state: Path,
+    socket: Path,
+    **options: Any,
 ) -> None:
     from sidecar.app.main import serve
 
@@ -90,7 +102,14 @@ async def _serve(
     def begun() -> None:
         signals.in_order(stop, _PATIENCE[on_stop], socket)
 
+    def on_hangup(reload: Callable[[], None]) -> None:
+        signals.on_hangup(partial(_soon, loop, reload))
+
     try:
-        await serve(loaded, state, socket, dry_run=dry_run, listen=listen, begun=begun)
+        await serve(loaded, state, socket, **options, begun=begun, on_hangup=on_hangup)
     except asyncio.CancelledError:
         _log.info("stopped; the routes %s", "are gone" if on_stop == "flush" else "stay")
+
+
+def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(work)

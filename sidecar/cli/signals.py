@@ -18,7 +18,7 @@ from sidecar.model import Seconds
 _log = logging.getLogger("zmban")
 _STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 _NOTHING = {
-    signal.SIGHUP: "the configuration is not read anew while zmban runs; restart it to take over changes",
+    signal.SIGHUP: "zmban is still starting, and reads the configuration as it is now",
     signal.SIGUSR1: "nothing is done: zmban writes its log to standard error, and opens no file anew",
     signal.SIGUSR2: "nothing is done",
 }
@@ -28,12 +28,13 @@ class Signals:
     """Blocks them in all other threads, so that no busy loop and no library at work keeps a stop waiting.
 
     TERM, INT and QUIT stop the service, the first of them alone. Until there is something to end in order the
-    process just ends: a kill at any moment loses nothing, so that this does not either. The others are told
-    in the log, and do nothing.
+    process just ends: a kill at any moment loses nothing, so that this does not either. HUP reads the
+    configuration anew. The others are told in the log, and do nothing.
     """
 
     def __init__(self) -> None:
         self._order: Callable[[], None] | None = None
+        self._hangup: Callable[[], None] | None = None
         self._patience: Seconds = 0.0
         self._socket: Path | None = None
         self._stopping = False
@@ -46,11 +47,18 @@ class Signals:
         ends all the same, and its control socket is removed."""
         self._patience, self._socket, self._order = patience, socket, stop
 
+    def on_hangup(self, reload: Callable[[], None]) -> None:
+        """From now on SIGHUP calls this, from this thread."""
+        self._hangup = reload
+
     def _wait(self, numbers: set[signal.Signals]) -> None:
         while True:
             number = signal.Signals(signal.sigwait(numbers))
             if number in _STOP:
                 self._stop(number)
+            elif number == signal.SIGHUP and self._hangup is not None:
+                with contextlib.suppress(RuntimeError):
+                    self._hangup()
             else:
                 _log.warning("%s: %s", number.name, _NOTHING[number])
 

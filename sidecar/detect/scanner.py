@@ -40,7 +40,8 @@ class Scanner:
     """All jails of one log. Keeps no failure: it says what each line is, and of whom.
 
     `zone` is the host's, for logs whose jail names no `logtimezone` and whose dates carry none. `prefilter`
-    is that of another log of the same jails: to make one takes longer than all the rest.
+    is that of another log of the same jails: to make one takes longer than all the rest. `before` read the
+    log until now: jails whose filter did not change go on with their sessions.
     """
 
     def __init__(
@@ -50,22 +51,27 @@ class Scanner:
         zone: tzinfo,
         trust: Trust,
         prefilter: Prefilter | None = None,
+        before: Scanner | None = None,
     ) -> None:
         self.path = path
-        self.tally = Tally()
+        self.tally: Tally = before.tally if before else Tally()
         self._trust = trust
         self.jails = tuple(jail.name for jail in jails)
         self.prefilter = prefilter or Prefilter([j.filter for j in jails], [j.logencoding for j in jails])
         # Jails that find dates in the same way share them: a line is dated once.
-        dates: dict[tuple[tzinfo | None, tuple[str, ...]], LineDates] = {}
+        self._dates: dict[tuple[tzinfo | None, tuple[str, ...]], LineDates] = {}
+        dates = self._dates
+        dates |= before._dates if before else {}
+        known = {reader.name: reader for reader in before._readers} if before else {}
         self._readers: list[_Reader] = []
         for jail in jails:
             key = (jail.logtimezone, jail.filter.datepattern)
             found = dates.setdefault(key, LineDates(jail.logtimezone or zone, jail.filter.datepattern))
-            matcher = Matcher(jail.filter, zone, found)
-            self._readers.append(
-                _Reader(jail, jail.name, jail.logencoding, matcher, chosen(jail.filter.grammar, path))
-            )
+            old = known.get(jail.name)
+            goes_on = old is not None and _read_alike(old.jail, jail)
+            matcher = old.matcher if old and goes_on else Matcher(jail.filter, zone, found)
+            blame = chosen(jail.filter.grammar, path)
+            self._readers.append(_Reader(jail, jail.name, jail.logencoding, matcher, blame))
         # A jail that names a zone for the log knows better than what could be learnt.
         self._untold = [found for (told, _), found in dates.items() if told is None]
         self._first_untold = next((jail for jail in jails if jail.logtimezone is None), None)
@@ -161,6 +167,13 @@ class Scanner:
         if matcher.overran:
             return Slow(name, regex, matcher.quarantine.overran(regex, now), line)
         return Refused("", name, at, "slow-regex", None, line)
+
+
+def _read_alike(one: JailSpec, other: JailSpec) -> bool:
+    """Whether two jails find the same in a line."""
+    return (one.filter.meaning, one.logencoding, one.logtimezone) == (
+        other.filter.meaning, other.logencoding, other.logtimezone,
+    )  # fmt: skip
 
 
 def _decoded(raw: bytes, encoding: str) -> str:

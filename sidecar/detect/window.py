@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -92,6 +92,17 @@ class Window:
         insort(failures, (at, self._kept(line, weight)), key=_at)
         packed = b"".join(_ONE.pack(*failure) for failure in failures)
         self._seen[network] = _since(packed, failures[-1][0] - self._findtime)
+
+    def take_over(self, other: Window, unit: Callable[[Network], Network] | None = None) -> None:
+        """Count what stands in a window of no more use, against the `unit` of each network; this decides
+        nothing by itself."""
+        self._weighted = other._weighted
+        if unit is None:
+            self._seen = other._seen
+            return
+        for network, seen in other._seen.items():
+            failures = sorted((*_unpacked(self._seen.get(unit(network), b"")), *_unpacked(seen)), key=_at)
+            self._seen[unit(network)] = b"".join(_ONE.pack(*failure) for failure in failures)
 
     def _kept(self, line: str, weight: int) -> int:
         place = self._evidence.keep(line) if self._maxmatches > 0 else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +38,17 @@ class FilterSpec:
     def names(self) -> bool:
         """Whether a match may blame a host name instead of an address."""
         return self.usedns in ("yes", "warn")
+
+    @property
+    def meaning(self) -> FilterSpec:
+        """The same without the places in files, which change with every comment above."""
+
+        def bare(pattern: Pattern) -> Pattern:
+            return replace(pattern, file="", line=0)
+
+        return replace(
+            self,
+            failregex=tuple(map(bare, self.failregex)),
+            ignoreregex=tuple(map(bare, self.ignoreregex)),
+            prefregex=self.prefregex and bare(self.prefregex),
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.app import protecting
 from sidecar.app.ends import Ends
 from sidecar.app.orders import Orders
 from sidecar.app.service import Service
@@ -129,7 +130,7 @@ async def test_the_reasons_of_jails_that_ignore_a_network_rest_and_those_of_othe
 ) -> None:
     running.publish(filter(None, [running.table.ban(Ban(WHO, "manual", 1.0, None, "manual"))]))
     running.judge.ignore("smtp", [Network.parse("203.0.113.0/24"), NEXT])
-    running.protect()
+    protecting.protect(running)
     await running.reconcile()
     assert refused(running) == {WHO, SIX}
     told = {
@@ -140,7 +141,7 @@ async def test_the_reasons_of_jails_that_ignore_a_network_rest_and_those_of_othe
     assert told[str(WHO), "smtp"] == (False, "ignored by smtp")
     assert told[str(WHO), "manual"] == (True, None)
     running.judge.ignore("smtp", [])
-    running.protect()
+    protecting.protect(running)
     await running.reconcile()
     assert refused(running) == {WHO, NEXT, SIX}
 

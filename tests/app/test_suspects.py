@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import configuration
+from sidecar.app import configuration, protecting
 from sidecar.app.notes import Note
 from sidecar.app.place import Place
 from sidecar.app.service import Service
@@ -193,7 +193,7 @@ async def test_a_ban_that_a_log_made_of_it_before_rests_from_the_first_line_that
         assert blackholes(host) == set()
         assert len(one.table) == 1
         # Once it is trusted it is no suspect any more; who is trusted is banned by nobody.
-        await one.believe({Network.parse(PROXY)})
+        await protecting.believe(one, {Network.parse(PROXY)})
         assert (one.suspects.told(), blackholes(host)) == ([], set())
 
 
