@@ -192,7 +192,7 @@ def test_check_names_every_fault_with_file_and_line_and_the_good_jails_stand(tmp
     assert f"{tmp_path}/jail.local:5: maxretry" in done.stdout
     assert f"{tmp_path}/jail.local:10: warning: a route closes every port" in done.stdout
     assert f"{tmp_path}/jail.local:9: warning: /x.log is not there" in done.stdout
-    assert "1 jails can run (good); 1 cannot" in done.stdout
+    assert "1 jail can run (good); 1 cannot" in done.stdout
 
 
 def test_check_is_content_with_what_is_shipped() -> None:
