@@ -48,7 +48,7 @@ def explain(
         emit(records, jsonl=jsonl)
         return
     for record in records:
-        _step_by_step(record)
+        _step_by_step(record, kind, everything=everything)
 
 
 def _given(subject: str) -> Iterable[str]:
@@ -57,7 +57,7 @@ def _given(subject: str) -> Iterable[str]:
     return (raw.decode("utf-8", "surrogateescape") for raw in sys.stdin.buffer)
 
 
-def _step_by_step(record: Mapping[str, Any]) -> None:
+def _step_by_step(record: Mapping[str, Any], kind: str, *, everything: bool) -> None:
     """Grammar, fields, client, filters, decision."""
     _say(f"client    {record['client'] or 'nobody: the server names none'}")
     _say(f"account   {record['account'] or '-'}")
@@ -69,7 +69,12 @@ def _step_by_step(record: Mapping[str, Any]) -> None:
         _say(f"filter    {match['filter']} of jail {match['jail']}{host}: {verdict}")
     if record["good"]:
         _say("good      a login that succeeded")
-    decision = "counts against the client" if record["counts"] else f"does not count: {record['reason']}"
+    reason = record["reason"]
+    if reason == "no-jail":
+        reason = (
+            f"no jail reads {kind}" if everything else f"no enabled jail reads {kind}; --all asks every jail"
+        )
+    decision = "counts against the client" if record["counts"] else f"does not count: {reason}"
     _say(f"decision  {decision}")
 
 
