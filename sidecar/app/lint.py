@@ -29,10 +29,8 @@ _ZIMBRA = re.compile(r"zimbra|zextras|carbonio", re.IGNORECASE)
 
 
 def passed_over(loaded: Loaded) -> list[Fault]:
-    """A warning for each, where nothing was said of it while the configuration was read. For the main thread
-    only."""
+    """A warning for each, where nothing was said of it while the configuration was read."""
     told = {(fault.file, fault.line, fault.message) for fault in loaded.jails.faults}
-    # No regex of somebody else's works on one of our lines for as long as it likes.
     with budget.kept():
         found = [*_Sections(loaded).lint(), *_nameless(loaded), *rivals(loaded)]
     return [fault for fault in found if (fault.file, fault.line, fault.message) not in told]

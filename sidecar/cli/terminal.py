@@ -72,7 +72,7 @@ def wrapped(text: str, room: int | None, indent: int = 4, whole: Iterable[str] =
     """
     if room is None or cells(text) <= room:
         return text
-    for one in whole:
+    for one in (one for one in whole if " " in one):
         text = text.replace(one, one.replace(" ", _KEPT))
     lines, line = [], ""
     for blanks, word in _WORD.findall(text):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from sidecar.app import configuration, lint
+from sidecar.app import budget, configuration, lint
 from sidecar.app.typical import LINES, taken
 from sidecar.detect.grammar import of_log
 from sidecar.fail2ban import jails
@@ -230,13 +231,14 @@ def test_of_filters_as_they_are_published_only_rivals_are_told(name: str) -> Non
 def test_what_is_typical_is_taken_by_each_shipped_jail_that_bans_and_by_its_own_log_s_lines() -> None:
     files = ConfigFiles([SHIPPED])
     every: set[tuple[str, str]] = set()
-    for name in files.jails().sections.keys() - {"DEFAULT"}:
-        jail, _ = jails.one(files, name)
-        assert jail is not None
-        if not (jail.report_only or jail.confirms):
-            every |= taken(jail.filter)
-            kinds = {of_log(log) for log, _ in taken(jail.filter)}
-            assert kinds == {of_log(log.glob) for log in jail.logpath}, name
+    with budget.kept():
+        for name in files.jails().sections.keys() - {"DEFAULT"}:
+            jail, _ = jails.one(files, name)
+            assert jail is not None
+            if not (jail.report_only or jail.confirms):
+                every |= taken(jail.filter)
+                kinds = {of_log(log) for log, _ in taken(jail.filter)}
+                assert kinds == {of_log(log.glob) for log in jail.logpath}, name
     assert {log for log, _ in every} == LINES.keys()
 
 
@@ -252,6 +254,19 @@ def test_a_regex_that_works_without_end_on_such_a_line_is_broken_off(tmp_path: P
     evil = r"(?:\S+\s*)+never from <HOST>$"
     written(tmp_path, JAIL.format("evil", SYSLOG, "25", 5, "1d", "1h"), evil=evil)
     assert len(told(tmp_path)) == 1
+
+
+def test_beside_a_budget_that_runs_and_in_a_thread_without_one_nothing_is_disturbed(tmp_path: Path) -> None:
+    loose = r".*ip=<HOST>;.*authentication failed for .*$"
+    written(tmp_path, JAIL.format("loose", SYSLOG, "443", 5, "1d", "1d"), loose=loose)
+    assert told(tmp_path) == [], "its lines are none of this log's"
+    with budget.kept():
+        assert told(tmp_path) == []
+        assert budget.ticking()
+    with ThreadPoolExecutor() as thread:
+        (text,) = thread.submit(told, tmp_path).result()
+    assert "and 4 more do, which stay on" in text, "what its filter takes cannot be tried there"
+    assert not budget.ticking()
 
 
 @pytest.mark.parametrize(

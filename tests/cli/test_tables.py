@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.cli import bans, explain, importing, replay, status
+from sidecar.cli import bans, control, explain, importing, replay, status
 from sidecar.cli.output import Bar, say, table
 from sidecar.cli.tables import Column, rendered
 from sidecar.cli.terminal import cells, shortened, styled, width, wrapped
-from sidecar.model import printable
+from sidecar.model import counted, printable
 from sidecar.network import Network
 
 WIDTHS = (1, 20, 40, 80, 200)
@@ -310,3 +310,29 @@ def test_the_width_is_that_of_the_variable_or_the_usual_one(
     monkeypatch.setenv("COLUMNS", given_columns)
     assert width(Terminal(1)) == expected
     assert width(Terminal(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "one", "many", "text"),
+    [
+        (0, "failure", "", "0 failures"),
+        (1, "failure", "", "1 failure"),
+        (2, "match", "matches", "2 matches"),
+        (1, "ban inside is", "bans inside are", "1 ban inside is"),
+    ],
+)
+def test_the_word_is_chosen_by_the_number(number: int, one: str, many: str, text: str) -> None:
+    assert counted(number, one, many) == text
+
+
+def test_a_preview_and_what_becomes_of_bans_count_in_words_that_fit() -> None:
+    covers = {"addresses": 1, "bans": 1, "kept_reachable": 1, "good_logins": 1, "delivered_to": 1}
+    told = control._preview({"result": "banned", "covers": covers})
+    assert told == (
+        ": 1 address, 1 ban that stands, 1 network in it is kept reachable, 1 address from which somebody logged in "
+        "lately, 1 mail server that we deal with"
+    )
+    many = control._preview({"result": "banned", "covers": dict.fromkeys(covers, 2000)})
+    assert many.startswith(": 2,000 addresses, 2000 bans that stand, 2000 networks in it are kept reachable")
+    assert control._bans({"suspended": 1}) == "; 1 ban inside is suspended as long"
+    assert control._bans({"enforced": 2}) == "; 2 bans inside are enforced again"
