@@ -30,6 +30,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def plural(number: int, one: str, many: str = "") -> str:
+    """The word for so many of a thing: `one`, else `many` (without it, `one` with an s)."""
+    return one if number == 1 else many or f"{one}s"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 failure`, `2 failures`."""
+    return f"{number} {plural(number, one, many)}"
+
+
 class ZmbanError(Exception):
     """Any fault that zmban expects; the text is one sentence for the person who must act."""
 

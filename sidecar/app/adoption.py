@@ -10,7 +10,7 @@ from sidecar.app import announce
 from sidecar.app.proof import CANARY
 from sidecar.app.threads import to_the_end
 from sidecar.kernel.routes import RouteKind
-from sidecar.model import ADOPTED, Ban
+from sidecar.model import ADOPTED, Ban, counted
 
 if TYPE_CHECKING:
     from sidecar.app.service import Service
@@ -40,7 +40,8 @@ async def adopt(service: Service, why: str) -> None:
     ]
     if not bans:
         return
-    _log.error("%s: %d bans are taken back from the kernel; zmban unban lifts one of them", why, len(bans))
+    what = counted(len(bans), "ban is", "bans are")
+    _log.error("%s: %s taken back from the kernel; zmban unban lifts one", why, what)
     events = [event for event in map(service.table.ban, bans) if event is not None]
     # Their routes stand: nothing is written into the kernel, which would open them for a moment.
     service.metrics.observe(events)

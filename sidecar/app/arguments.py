@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
 
-from sidecar.model import LATEST, printable
+from sidecar.model import LATEST, counted, printable
 from sidecar.store.entry import LONGEST_REASON, MOST_GIVEN_BYTES, MOST_GIVEN_LINES
 
 _LONGEST_NAME = 200
@@ -53,9 +53,7 @@ def evidence(lines: list[str]) -> list[str]:
 def kept_with_each(lines: Sequence[str], networks: Sequence[str]) -> None:
     """ValueError where these lines, written down with each of these networks, would fill the disk."""
     if len(networks) * sum(map(len, lines)) > _MOST_WRITTEN:
-        text = (
-            f"evidence is kept with each of the {len(networks)} networks, {_MOST_WRITTEN >> 20} MiB at most"
-        )
+        text = f"evidence is kept with each network ({len(networks)} here), {_MOST_WRITTEN >> 20} MiB at most"
         raise ValueError(f"{text}; give fewer lines, or fewer networks at a time")
 
 
@@ -70,5 +68,5 @@ def sentence(error: ValidationError) -> str:
     """What is wrong with the arguments of a command, in one line."""
     found = error.errors(include_url=False, include_context=False)
     place = ".".join(str(part) for part in found[0]["loc"])
-    more = f" (and {len(found) - 1} more faults)" if len(found) > 1 else ""
+    more = f" (and {counted(len(found) - 1, 'more fault')})" if len(found) > 1 else ""
     return printable(f"{place}: {found[0]['msg'].removeprefix('Value error, ')}{more}"[:500])

@@ -7,6 +7,7 @@ timer counts CPU time: a machine that is slow makes no regex slow, and an idle p
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,9 +19,22 @@ from sidecar.model import Seconds
 TICK: Seconds = 0.02
 
 
+def ticking() -> bool:
+    """Whether a regex that this thread begins now would be broken off in time."""
+    return _in_main_thread() and signal.getitimer(signal.ITIMER_VIRTUAL)[0] > 0
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 @contextmanager
 def kept() -> Iterator[None]:
-    """Within this, no regex works on one line for longer than two ticks. For the main thread only."""
+    """Within this, no regex of the main thread works on one line for longer than two ticks. In another
+    thread, and within itself, it changes nothing."""
+    if ticking() or not _in_main_thread():
+        yield
+        return
 
     def tick(_number: int, _frame: FrameType | None) -> None:
         WATCH.tick()

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from sidecar.app import lint
 from sidecar.app.configuration import Loaded
 from sidecar.detect import grammar, literals, multipattern, prefilter
 from sidecar.detect.example import ATTACKER, VICTIM, forged
@@ -21,6 +22,7 @@ _FAIL2BAN_SOCKET = Path("/var/run/fail2ban/fail2ban.sock")
 def surroundings(loaded: Loaded) -> list[Fault]:
     """Faults and warnings that only this host can tell, as opposed to the files alone."""
     faults = [*_logs(loaded), *_slow(loaded), *_loose(loaded), *_named(loaded), *_counting(loaded)]
+    faults += lint.passed_over(loaded)
     if refused := multipattern.refused():
         text = f"{refused}: literals are looked for one by one, which is slower the more jails read a log"
         faults.append(Fault("/proc/cpuinfo", 1, text, warning=True))

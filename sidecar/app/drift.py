@@ -15,7 +15,7 @@ from sidecar.app.threads import to_the_end
 from sidecar.kernel import nftables
 from sidecar.kernel.ingress import NAME
 from sidecar.kernel.listener import Heard
-from sidecar.model import KernelError
+from sidecar.model import KernelError, counted, plural
 
 if TYPE_CHECKING:
     from sidecar.app.service import Service
@@ -102,8 +102,9 @@ class Drift:
     def _tell(self, kind: str, mended: int) -> None:
         if mended:
             self._service.metrics.drift.labels(kind).inc(mended)
-            what = "ingress rule" if kind == "ingress" else kind
-            _log.warning("somebody removed or changed %d %ss of ours; they are back", mended, what)
+            what = counted(mended, "ingress rule" if kind == "ingress" else kind)
+            back = plural(mended, "it is", "they are")
+            _log.warning("somebody removed or changed %s of ours; %s back", what, back)
 
     async def _look(self) -> None:
         """The host's addresses or its way out changed."""

@@ -20,7 +20,7 @@ from sidecar.kernel.ingress import Ingress, Way
 from sidecar.kernel.listener import Listener
 from sidecar.kernel.plan import Applied, BanBackend, Count
 from sidecar.kernel.routes import RouteKind
-from sidecar.model import KernelError
+from sidecar.model import KernelError, plural
 from sidecar.network import Network
 
 _log = logging.getLogger("zmban.kernel")
@@ -243,7 +243,7 @@ class Enforcer:
         if CANARY in absent:
             yield f"the canary route {CANARY} is missing"
         if absent:
-            yield f"{len(absent)} of {wanted} routes are missing"
+            yield f"{len(absent)} of {wanted} {plural(wanted, 'route is', 'routes are')} missing"
         # Who was let in meanwhile may be reached.
         yield from [why for network, why in seen.let_in if network == CANARY or table.stands(network)][:TOLD]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 from sidecar.app.configuration import Loaded, host_zone, protected, trust
@@ -20,6 +21,8 @@ from sidecar.model import NOBODY, Instant, Match, Refused, Said, Slow
 
 # What a client may be refused for without being anybody else's.
 _UNREAD = "line-too-long"
+# No jail that is asked reads such a log.
+_UNWATCHED = "no-jail"
 
 
 class Lines:
@@ -52,8 +55,14 @@ class Lines:
         matches = [self._match(one) for one in told]
         if None in reasons:
             return _record(said, matches, counts=True, reason=None)
-        reason = next((r for r in reasons if r), "not-counted" if said.excused else "no-match")
+        reason = next((r for r in reasons if r), self._without(said))
         return _record(said, matches, counts=False, reason=reason)
+
+    def _without(self, said: Said) -> str:
+        """Why a line that no filter matches counts for nothing."""
+        if not self._known:
+            return _UNWATCHED
+        return "not-counted" if said.excused else "no-match"
 
     def _said(self, line: str, now: Instant) -> Said:
         if self._grammar is None:
@@ -96,5 +105,6 @@ def _reading(loaded: Loaded, kind: str, *, everything: bool) -> Iterator[JailSpe
         every = (jails.one(loaded.files, name)[0] for name in loaded.files.jails().sections)
         found = {jail.name: jail for jail in every if jail is not None} | found
     for jail in found.values():
-        if not jail.confirms and any(log.glob.rpartition("/")[2].startswith(kind) for log in jail.logpath):
+        names = [log.glob.rpartition("/")[2] for log in jail.logpath]
+        if not jail.confirms and any(name.startswith(kind) or fnmatchcase(kind, name) for name in names):
             yield jail

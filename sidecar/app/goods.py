@@ -13,7 +13,7 @@ from sidecar.app.notes import Note
 from sidecar.app.suspecting import RELAY
 from sidecar.detect import grammar
 from sidecar.detect.goods import speaks
-from sidecar.model import Instant, SourceError
+from sidecar.model import Instant, SourceError, counted
 from sidecar.sources.disk import PATIENCE, Disk, open_regular
 from sidecar.sources.listing import listing
 from sidecar.sources.packed import BROKEN, is_packed, unpacking
@@ -73,7 +73,9 @@ class Goods:
                     _log.warning("%s", error)
         judge = self._service.judge
         _log.info(
-            "%d addresses and %d mail servers are known from past logs", len(judge.known), len(judge.peers)
+            "known from past logs: %s, %s",
+            counted(len(judge.known), "address", "addresses"),
+            counted(len(judge.peers), "mail server"),
         )
 
     def _all_of(self, path: str, until: float) -> list[Note]:

@@ -17,7 +17,7 @@ from sidecar.detect.spread import Spread
 from sidecar.detect.window import Enough
 from sidecar.fail2ban.increment import weight
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Refused, Spent, Unban
+from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Refused, Spent, Unban, counted
 from sidecar.network import Network, PrefixSet
 from sidecar.settings import GoodSettings
 
@@ -230,7 +230,7 @@ class Judge:
         if until is not None and until <= now:
             return (Spent(spec.name, network),)
         failures, lines, _ = enough
-        reason = f"{failures} failures in {spec.findtime:g} s"
+        reason = f"{counted(failures, 'failure')} in {spec.findtime:g} s"
         count = self.history.of(network, spec.name).times + 1
         ban = Ban(network, spec.name, at, until, "log", reason, failures, lines, count, spec.dry_run)
         event: Ban | Extended | None = self.table.ban(ban)

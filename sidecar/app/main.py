@@ -8,11 +8,11 @@ import fcntl
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from sidecar.app import check, ownership
-from sidecar.app.config_watch import ConfigWatch
+from sidecar.app import check, config_watch, ownership
 from sidecar.app.configuration import Loaded
 from sidecar.app.place import Place
 from sidecar.app.reload import Reload
@@ -63,12 +63,15 @@ async def serve(
         gc.enable()
         begun()
         reload = Reload(service)
-        on_hangup(lambda: service.later(reload.reload()))
-        with ConfigWatch(loaded.given, reload.reload).watching() if watch else contextlib.nullcontext():
-            await _serve(service, socket, listen or service.settings.serve.listen)
+        on_hangup(reload.soon)
+        beside = [reload.run(), *([config_watch.watch(loaded.given, reload.soon)] if watch else ())]
+        await _serve(service, socket, listen or service.settings.serve.listen, beside)
 
 
-async def _serve(service: Service, socket: Path, listen: str) -> None:
+async def _serve(
+    service: Service, socket: Path, listen: str, beside: Iterable[Coroutine[Any, Any, None]]
+) -> None:
+    """With `beside` it until the stop begins."""
     from sidecar.app.orders import Orders
     from sidecar.app.pages import Pages
     from sidecar.serve import http
@@ -80,6 +83,8 @@ async def _serve(service: Service, socket: Path, listen: str) -> None:
         answers = http.Answers(service.metrics.text, service.ready)
         service.pages = Pages(answers, [one for one in (listen, serving.metrics) if one], serving.names)
         doors.enter_context(service.pages.open())
+        for work in beside:
+            doors.callback(asyncio.get_running_loop().create_task(work).cancel)
         try:
             await service.run(doors.close)
         except* ZmbanError as group:

@@ -98,10 +98,26 @@ def _needs_restart(key: str) -> bool:
 
 
 class Reload:
-    """Reads the configuration again from the places that it came from."""
+    """Reads the configuration again from the places that it came from, as often as it is asked to, but not
+    twice at a time."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._asked = asyncio.Event()
+
+    def soon(self) -> None:
+        """Read it in a moment, once for however many ask."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Do what is asked, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            try:
+                await self.reload()
+            except Exception:
+                _log.exception("the configuration could not be read anew")
 
     async def reload(self, *, lift: bool = False) -> dict[str, Any]:
         """Take over what is written now; with `lift` also lift the bans of jails that are gone. Where it has

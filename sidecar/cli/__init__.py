@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import io
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from sidecar import __version__
-from sidecar.model import ConfigError, KernelError, SourceError, StoreError, ZmbanError, printable
+from sidecar.model import ConfigError, KernelError, SourceError, StoreError, ZmbanError
 
 # sysexits.h: what a shell script can tell apart.
 USAGE, DATA, UNAVAILABLE, NO_PERMISSION, CONFIG = 64, 65, 69, 77, 78
@@ -27,6 +28,7 @@ _COMMANDS = {
     "allow": "sidecar.cli.control",
     "disallow": "sidecar.cli.control",
     "status": "sidecar.cli.status",
+    "reload": "sidecar.cli.reload",
     "bans": "sidecar.cli.bans",
     "import": "sidecar.cli.importing",
     "flush": "sidecar.cli.emergency",
@@ -39,8 +41,25 @@ class UnavailableError(ZmbanError):
     """No service answers, and this command needs one."""
 
 
+def _add(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> None:
+    """Directories that stand behind the command lie over those before it."""
+    ctx.obj = (*(ctx.obj or ()), *given)
+
+
+_directories = click.option(
+    "--config",
+    "-c",
+    multiple=True,
+    metavar="DIR",
+    expose_value=False,
+    callback=_add,
+    help="Configuration directory; repeat it, a later one overrides. "
+    "Default: /usr/share/zmban, /etc/fail2ban, /etc/zmban, those that exist.",
+)
+
+
 class Lazy(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group whose commands are imported when they are called; each takes `--config`, as the group does."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -49,24 +68,16 @@ class Lazy(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        command: click.Command = getattr(importlib.import_module(module), cmd_name)
-        return command
+        command: click.Command = copy.copy(getattr(importlib.import_module(module), cmd_name))
+        command.params = list(command.params)
+        return _directories(command)
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option(
-    "--config",
-    "config",
-    multiple=True,
-    metavar="DIR",
-    help="Configuration directory; repeat it, a later one overrides. "
-    "Default: /usr/share/zmban, /etc/fail2ban, /etc/zmban, those that exist.",
-)
+@_directories
 @click.version_option(__version__, prog_name="zmban")
-@click.pass_context
-def zmban(ctx: click.Context, config: tuple[str, ...]) -> None:
+def zmban() -> None:
     """Reads Zimbra's logs, works out who attacks, and makes the host's routing table refuse them."""
-    ctx.obj = config
 
 
 def exit_code(error: ZmbanError) -> int:
@@ -82,20 +93,30 @@ def exit_code(error: ZmbanError) -> int:
     return getattr(error, "exit_code", UNAVAILABLE)
 
 
+def _complain(text: str) -> None:
+    from sidecar.cli.output import say
+
+    say(text, err=True)
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point; exits with a code of sysexits.h."""
+    # A text that the terminal's encoding has no sign for is no reason to end.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Without standalone mode, an exit code that a command asked for is returned.
         sys.exit(zmban.main(args=arguments, prog_name="zmban", standalone_mode=False) or 0)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        click.echo("\n".join(map(printable, shown.getvalue().rstrip().split("\n"))), err=True)
+        for line in shown.getvalue().rstrip().split("\n"):
+            _complain(line)
         sys.exit(USAGE if isinstance(error, click.UsageError) else DATA)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except ZmbanError as error:
-        click.echo(f"zmban: {printable(str(error))}", err=True)
+        _complain(f"zmban: {error}")
         sys.exit(exit_code(error))
     except BrokenPipeError:
         sys.stderr.close()

@@ -13,16 +13,23 @@ import click
 from sidecar.app import allowing
 from sidecar.app.listing import record
 from sidecar.cli import UnavailableError
-from sidecar.cli.output import emit, json_options, moment, say
+from sidecar.cli.output import emit, json_options, moment, say, table
 from sidecar.cli.places import socket_option, state_option
+from sidecar.cli.tables import WIDEST_NETWORK, Column, Row
 from sidecar.kernel.routes import RouteKind
-from sidecar.model import KernelError
+from sidecar.model import KernelError, counted
 from sidecar.network import Network
 from sidecar.serve import control
 
 _ROWS = 2000
-# Beside each other as long as nothing is longer; a longer one moves the rest of its line.
-_LINE = "{:<20} {:<16} {:<19} {:<19} {:<8} {}"
+_COLUMNS = (
+    Column("network", floor=WIDEST_NETWORK),
+    Column("jail", rank=1, least=8, floor=24),
+    Column("since", rank=5, floor=19),
+    Column("until", rank=3, floor=19),
+    Column("enforced", rank=2, floor=9),
+    Column("reason", rank=4, least=12),
+)
 
 
 @click.command()
@@ -65,16 +72,20 @@ _NO_SERVICE = {"not_enforced_because": ["no service runs"]}
 
 def _show(records: Iterator[dict[str, Any]]) -> bool:
     """A line for each as it comes; whether some are not enforced that should be."""
-    say(_LINE.format("network", "jail", "since", "until", "enforced", "reason"))
     number, lacking, suspended = 0, False, Counter[str]()
-    for one in records:
-        number += 1
-        since, until = moment(one["since"]), moment(one["until"])
-        say(_LINE.format(one["network"], one["jail"], since, until, _enforced(one), one["reason"]))
-        if one["suspended"]:
-            suspended[one["suspended"]] += 1
-        lacking |= not (one["enforced"] or one["dry"] or one["suspended"])
-    say(f"{number} bans")
+
+    def rows() -> Iterator[Row]:
+        nonlocal number, lacking
+        for one in records:
+            number += 1
+            if one["suspended"]:
+                suspended[one["suspended"]] += 1
+            lacking |= not (one["enforced"] or one["dry"] or one["suspended"])
+            since, until = moment(one["since"]), moment(one["until"])
+            yield one["network"], one["jail"], since, until, _enforced(one), one["reason"]
+
+    table(_COLUMNS, rows())
+    say(counted(number, "ban"))
     for why, many in suspended.most_common(_MOST_REASONS):
         say(f"suspended: {many}, {why}")
     return lacking

@@ -6,9 +6,10 @@ import click
 
 from sidecar.app import check as checking
 from sidecar.app import configuration, suspecting
+from sidecar.app.configuration import Loaded
 from sidecar.cli import CONFIG
-from sidecar.cli.output import emit, json_options
-from sidecar.model import printable
+from sidecar.cli.output import emit, json_options, say
+from sidecar.model import Fault, counted
 
 
 @click.command()
@@ -25,12 +26,18 @@ def check(config: tuple[str, ...], as_json: bool, jsonl: bool) -> None:
         ]
         emit(records, jsonl=jsonl)
     else:
-        # One fault of a filter concerns each jail that has it, and is mended once.
-        for text in dict.fromkeys(map(str, faults)):
-            click.echo(printable(text))
-        running, broken = ", ".join(loaded.jails.jails), ", ".join(sorted(loaded.jails.stopped))
-        can = f"{len(loaded.jails.jails)} jails can run ({running or 'none'})"
-        cannot = f"{len(loaded.jails.stopped)} cannot{f' ({broken})' if broken else ''}"
-        click.echo(printable(f"{can}; {cannot}"))
+        _show(loaded, faults)
     if any(not fault.warning for fault in faults):
         raise click.exceptions.Exit(CONFIG)
+
+
+def _show(loaded: Loaded, faults: list[Fault]) -> None:
+    places = [*(fault.file for fault in faults), *map(str, loaded.files.directories)]
+    # One fault of a filter concerns each jail that has it, and is mended once.
+    for text in dict.fromkeys(map(str, faults)):
+        say(text, whole=places)
+    running, degraded, stopped = loaded.jails.jails, loaded.jails.degraded, loaded.jails.stopped
+    can = f"{counted(len(running), 'jail')} can run ({', '.join(running) or 'none'})"
+    of_them = f", {len(degraded)} of them degraded ({', '.join(sorted(degraded))})" if degraded else ""
+    broken = f" ({', '.join(sorted(stopped))})" if stopped else ""
+    say(f"{can}{of_them}; {len(stopped)} cannot{broken}")

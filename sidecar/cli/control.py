@@ -11,6 +11,7 @@ from sidecar.cli import DATA
 from sidecar.cli.evidence import lines as read_evidence
 from sidecar.cli.output import emit, json_options, say
 from sidecar.cli.places import ask, socket_option, until
+from sidecar.model import counted, plural
 
 _networks = click.argument("networks", nargs=-1, required=True, metavar="NETWORK...")
 
@@ -50,24 +51,27 @@ def _preview(answer: dict[str, Any]) -> str:
     if "covers" not in answer:
         return ""
     covers = answer["covers"]
-    text = f": {covers['addresses']:,} addresses, {covers['bans']} bans that stand"
+    text = f": {covers['addresses']:,} {plural(covers['addresses'], 'address', 'addresses')}"
+    text += f", {counted(covers['bans'], 'ban that stands', 'bans that stand')}"
     refused = answer["result"] == "refused"
     if "kept_reachable" not in covers:
         return text + ("; --force allows it, and suspends them as long" if refused else "")
-    text += f", {covers['kept_reachable']} networks in it are kept reachable"
+    kept = counted(covers["kept_reachable"], "network in it is", "networks in it are")
+    text += f", {kept} kept reachable"
     if covers["good_logins"]:
-        text += f", {covers['good_logins']} addresses from which somebody logged in lately"
+        good = counted(covers["good_logins"], "address", "addresses")
+        text += f", {good} from which somebody logged in lately"
     if covers["delivered_to"]:
-        text += f", {covers['delivered_to']} mail servers that we deal with"
+        text += f", {counted(covers['delivered_to'], 'mail server')} that we deal with"
     return text + ("; --force bans it" if refused else "")
 
 
 def _bans(answer: dict[str, Any]) -> str:
     """What becomes of the bans inside a network that is allowed, or no more."""
     if number := answer.get("suspended"):
-        return f"; {number} bans inside are suspended as long"
+        return f"; {counted(number, 'ban inside is', 'bans inside are')} suspended as long"
     number = answer.get("enforced")
-    return f"; {number} bans inside are enforced again" if number else ""
+    return f"; {counted(number, 'ban inside is', 'bans inside are')} enforced again" if number else ""
 
 
 @click.command()

@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from sidecar.cli import NO_PERMISSION
+from sidecar.cli.output import say
 from sidecar.cli.places import ask, socket_option, state_option
+from sidecar.model import counted
 from sidecar.serve import control
 
 
@@ -28,16 +30,16 @@ def flush(config: tuple[str, ...], state: Path, socket: Path) -> None:
             raise
         answer = None
     if answer is not None:
-        click.echo(f"{answer['removed']} routes removed; suspended until: zmban resume")
+        click.echo(f"{counted(answer['removed'], 'route')} removed; suspended until: zmban resume")
         return
     from sidecar.app import emergency
 
     removed, marked = emergency.flush(config, state)
-    click.echo(f"{removed} routes removed")
+    click.echo(f"{counted(removed, 'route')} removed")
     if marked:
         click.echo("suspended until: zmban resume")
     else:
-        click.echo(f"{state} cannot be written: stop zmban, or it writes them again", err=True)
+        say(f"{state} cannot be written: stop zmban, or it writes them again", err=True)
 
 
 @click.command()
@@ -45,4 +47,4 @@ def flush(config: tuple[str, ...], state: Path, socket: Path) -> None:
 def resume(socket: Path) -> None:
     """End what `flush` began: write the bans into the kernel again."""
     answer = ask(socket, "resume")
-    click.echo(f"resumed; {answer['written']} routes written")
+    click.echo(f"resumed; {counted(answer['written'], 'route')} written")

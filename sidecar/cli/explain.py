@@ -48,7 +48,7 @@ def explain(
         emit(records, jsonl=jsonl)
         return
     for record in records:
-        _step_by_step(record)
+        _step_by_step(record, kind, everything=everything)
 
 
 def _given(subject: str) -> Iterable[str]:
@@ -57,33 +57,43 @@ def _given(subject: str) -> Iterable[str]:
     return (raw.decode("utf-8", "surrogateescape") for raw in sys.stdin.buffer)
 
 
-def _step_by_step(record: Mapping[str, Any]) -> None:
+def _step_by_step(record: Mapping[str, Any], kind: str, *, everything: bool) -> None:
     """Grammar, fields, client, filters, decision."""
-    say(f"client    {record['client'] or 'nobody: the server names none'}")
-    say(f"account   {record['account'] or '-'}")
+    _say(f"client    {record['client'] or 'nobody: the server names none'}")
+    _say(f"account   {record['account'] or '-'}")
     for name, value in record["fields"].items():
-        say(f"  {name} = {value[:200]}")
+        _say(f"  {name} = {value[:200]}")
     for match in record["matches"]:
         verdict = f"not counted: {match['reason']}" if match["reason"] else "counts"
         host = f", names {match['host']}" if match["host"] else ""
-        say(f"filter    {match['filter']} of jail {match['jail']}{host}: {verdict}")
+        _say(f"filter    {match['filter']} of jail {match['jail']}{host}: {verdict}")
     if record["good"]:
-        say("good      a login that succeeded")
-    decision = "counts against the client" if record["counts"] else f"does not count: {record['reason']}"
-    say(f"decision  {decision}")
+        _say("good      a login that succeeded")
+    reason = record["reason"]
+    if reason == "no-jail":
+        reason = (
+            f"no jail reads {kind}" if everything else f"no enabled jail reads {kind}; --all asks every jail"
+        )
+    decision = "counts against the client" if record["counts"] else f"does not count: {reason}"
+    _say(f"decision  {decision}")
+
+
+def _say(text: str) -> None:
+    """One line; what does not fit goes on under the text behind its label."""
+    say(text, indent=10)
 
 
 def _tell(record: Mapping[str, Any]) -> None:
     """For the help desk."""
-    say(f"{record['subject']}: {record['verdict']}")
+    _say(f"{record['subject']}: {record['verdict']}")
     for ban in record["bans"]:
         until = moment(ban["until"]) if ban["until"] else "for ever"
-        say(f"banned    {ban['network']} by {ban['jail']} since {moment(ban['since'])} until {until}")
-        say(f"          {ban['reason']}")
+        _say(f"banned    {ban['network']} by {ban['jail']} since {moment(ban['since'])} until {until}")
+        _say(f"          {ban['reason']}")
         for line in ban["evidence"]:
-            say(f"          | {line}")
+            _say(f"          | {line}")
     for failing in record["failures"]:
         counted = f"{failing['failures']} of {failing['maxretry']}"
-        say(f"failing   {failing['network']} in {failing['jail']}: {counted}")
+        _say(f"failing   {failing['network']} in {failing['jail']}: {counted}")
     for reason in record["protected"]:
-        say(f"protected {reason}")
+        _say(f"protected {reason}")

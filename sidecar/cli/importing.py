@@ -14,6 +14,7 @@ import click
 from sidecar.cli import DATA, UnavailableError
 from sidecar.cli.output import emit, json_options, progress, say, table
 from sidecar.cli.places import socket_option, state_option
+from sidecar.cli.tables import WIDEST_NETWORK, Column
 from sidecar.model import Seconds
 from sidecar.serve import control
 from sidecar.store import incoming
@@ -22,6 +23,12 @@ from sidecar.store.incoming import Incoming
 
 # So many that were not taken are shown to a person; programs get them all.
 _MOST_SHOWN = 20
+_COLUMNS = (
+    # A network stays whole; text of a list that is none may be long.
+    Column("what", least=WIDEST_NETWORK),
+    Column("where", rank=2, least=8),
+    Column("not imported", rank=3, least=12),
+)
 _WORDS = {
     "banned": "banned",
     "extended": "extended",
@@ -93,14 +100,14 @@ def _taken(
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
     """Carry it out; those that were not taken, and how many became what."""
     skipped: list[dict[str, Any]] = []
-    with progress(found.bytes) as advance:
+    with progress(found.bytes) as bar:
 
         def bans() -> Iterator[list[dict[str, Any]]]:
             skipped.clear()
             for chunk in found.chunks():
                 skipped.extend(chunk.skipped)
                 yield chunk.bans
-                advance(chunk.bytes)
+                bar.advance(chunk.bytes)
 
         answers = _through_the_service(socket, bans())
         if answers is None:
@@ -139,10 +146,10 @@ def _show(told: list[dict[str, Any]], summary: dict[str, Any]) -> None:
         for one in told[:_MOST_SHOWN]
     ]
     if rows:
-        table(("what", "where", "not imported"), rows)
+        table(_COLUMNS, rows)
     if len(told) > len(rows):
         click.echo(f"and {len(told) - len(rows)} more; --jsonl names all")
     counts = ", ".join(f"{summary[name]} {word}" for name, word in _WORDS.items() if summary[name])
     say(f"{summary['file']}: {counts or 'nothing to import'}")
     if summary["lifted"]:
-        click.echo("whom a person lifted stays lifted; zmban ban bans again")
+        say("whom a person lifted stays lifted; zmban ban bans again")

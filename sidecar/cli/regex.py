@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import sys
 import time
 import zlib
@@ -46,8 +45,6 @@ def _options(command: Command) -> Command:
     )
     for name, variable, text in flags:
         command = click.option(*name.split("/"), variable, is_flag=True, help=text)(command)
-    text = "Configuration directory, as --config before the command."
-    command = click.option("--config", "-c", "directories", multiple=True, metavar="DIR", help=text)(command)
     for *names, kind, metavar, text in (
         ("--out", "-o", str, "WHAT",
          "Print this of each match only: id, ip, row, msg, user, any group, or a text with <tags>."),
@@ -77,7 +74,7 @@ def regex(
 
     IGNOREREGEX is a regex, or a filter or path whose ignoreregex is taken.
     """
-    loaded = configuration.load((*config, *options["directories"]))
+    loaded = configuration.load(config)
     target = _target(loaded, filter_, ignoreregex, options)
     lines = _Lines(log, options["encoding"] or target.encoding or "utf-8")
     readings = matching.read(
@@ -92,14 +89,12 @@ def regex(
     )
     # As in the service, no regex works on a line for as long as it likes.
     with budget.kept():
-        if as_json:
-            emit((reading.record() for reading in readings), jsonl=False)
-        elif jsonl or options["out"]:
-            written = json.JSONEncoder(ensure_ascii=False).encode
-            told = (written(r.record()) for r in readings)
+        # Who writes the lines one by one waits for each answer; a file waits for nobody.
+        if as_json or jsonl:
+            emit((reading.record() for reading in readings), jsonl=jsonl, at_once=not lines.file)
+        elif options["out"]:
             out = (field(r, options["out"], target.spec) for r in readings if r.matched)
-            # Who writes the lines one by one waits for each answer; a file waits for nobody.
-            _print(told if jsonl else out, at_once=not lines.file)
+            _print(out, at_once=not lines.file)
         else:
             _report(target, lines, readings, ignoreregex, options)
 

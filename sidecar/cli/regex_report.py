@@ -14,7 +14,7 @@ import click
 from sidecar.app.regex import Reading, Target, too_long
 from sidecar.detect.matcher import LONGEST_LINE
 from sidecar.fail2ban.spec import Pattern
-from sidecar.model import printable
+from sidecar.model import counted, printable
 
 # As there: so many, and none are printed any more without being asked.
 _TOO_MANY = 20
@@ -165,11 +165,12 @@ class Report:
         click.echo(f"[processed in {time.perf_counter() - self._begun:.2f} sec]\n")
         if self._long:
             click.echo(
-                f"Too long: {self._long} lines of more than {LONGEST_LINE} bytes, which no jail reads\n"
+                f"Too long: {counted(self._long, 'line')} of more than {LONGEST_LINE} bytes, "
+                "which no jail reads\n"
             )
         if self._frames:
             # Fail2Ban has no word for it: the log itself says that somebody else did it.
-            number = f"{self._frames} lines name somebody else than their client, and ban nobody"
+            number = f"{counted(self._frames, 'line')} in the name of somebody else than the client: no ban"
             _block(f"Framed: {number}\n|- Framed line(s):", self._framed)
         for word, shown in self._shown.items():
             shown.tell(word)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,21 @@ from sidecar.app import budget, configuration
 from sidecar.app.replay import Replay, record
 from sidecar.app.suspects import Suspects
 from sidecar.bans.guard import Guard
-from sidecar.cli.output import EPOCH, emit, json_options, moment, progress, say
+from sidecar.cli.output import EPOCH, Bar, emit, json_options, moment, progress, say, table
+from sidecar.cli.tables import HELD, Column, Row
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.model import counted
+
+_COUNTS = {
+    "lines": ("line",), "matches": ("match", "matches"), "failures": ("failure",), "bans": ("ban",),
+}  # fmt: skip
+_COLUMNS = (
+    Column("at", rank=3, floor=19),
+    Column("event", rank=2, floor=7),
+    Column("network", floor=24),
+    Column("jail", rank=1, least=8, floor=17),
+    Column("what", rank=4, least=12),
+)
 
 
 def _logs(values: tuple[str, ...]) -> dict[str, list[str]]:
@@ -61,7 +75,7 @@ def replay(
         raise click.UsageError(f"no enabled jail {', '.join(sorted(unknown))}; see zmban check")
     for fault in loaded.faults:
         if not fault.warning:
-            click.echo(str(fault), err=True)
+            say(str(fault), err=True)
     run = Replay(
         loaded.jails.jails,
         Guard(configuration.protected(loaded.settings)),
@@ -73,7 +87,7 @@ def replay(
     by_path = run.logs(given)
     for name, jail in loaded.jails.jails.items():
         if not any(jail in jails for jails in by_path.values()):
-            click.echo(
+            say(
                 f"{name}: no log is there ({jail.logpath[0].glob}); name one with --log {name}=FILE", err=True
             )
     # What is made here lives long or dies at once: looking for circles in it all the time finds none.
@@ -81,22 +95,23 @@ def replay(
     with budget.kept():
         _print(run, by_path, as_json=as_json, jsonl=jsonl)
     for (name, regex), times in run.slow.items():
-        say(f"{name}: {regex} worked too long on {times} lines and was broken off", err=True)
+        say(f"{name}: {regex} worked too long on {counted(times, 'line')} and was broken off", err=True)
 
 
 def _print(run: Replay, by_path: dict[str, list[JailSpec]], *, as_json: bool, jsonl: bool) -> None:
-    with progress(sum(Path(p).stat().st_size for p in by_path)) as advance:
-        run.on_progress(advance)
+    programs, seen = as_json or jsonl, sys.stdout.isatty()
+    with progress(sum(Path(p).stat().st_size for p in by_path), quiet=programs and seen) as bar:
+        run.on_progress(bar.advance)
         records = (record(event) for event in run.events(by_path))
-        if as_json or jsonl:
+        if programs:
             emit(_with_summary(run, records), jsonl=jsonl)
             return
-        for one in records:
-            _line(one)
+        # Who looks on sees each decision as it is made.
+        table(_COLUMNS, _rows(records, bar), 1 if seen else HELD)
     total = run.summary()
-    click.echo(
-        f"{total['lines']} lines, {total['matches']} matches, {total['failures']} failures, "
-        f"{total['bans']} bans, {total['refused']} refused in {total['seconds']:.2f} s "
+    counts = ", ".join(counted(int(total[key]), *words) for key, words in _COUNTS.items())
+    say(
+        f"{counts}, {total['refused']} refused in {total['seconds']:.2f} s "
         f"({total['lines_per_second']} lines/s)"
     )
     for suspect in total["suspected_proxies"]:
@@ -108,13 +123,12 @@ def _with_summary(run: Replay, records: Iterator[dict[str, Any]]) -> Iterator[di
     yield {"event": "summary", **run.summary()}
 
 
-def _line(one: dict[str, Any]) -> None:
-    at = moment(one["at"])
-    jail, network = one["jail"], str(one["network"])
-    if one["event"] in ("ban", "extend"):
-        until = moment(one["until"])
-        say(f"{at}  {one['event']:7} {network:24} {jail}  {one['failures']} failures, until {until}")
-        for text in one["evidence"]:
-            say(f"    {text}")
-    else:
-        say(f"{at}  {one['event']:7} {network:24} {jail}  {one.get('reason', '')}")
+def _rows(records: Iterable[dict[str, Any]], bar: Bar) -> Iterator[Row]:
+    for one in records:
+        bar.clear()
+        what = one.get("reason", "")
+        if one["event"] in ("ban", "extend"):
+            what = f"{counted(one['failures'], 'failure')}, until {moment(one['until'])}"
+        yield moment(one["at"]), one["event"], str(one["network"]), one["jail"], what
+        if one["event"] in ("ban", "extend"):
+            yield from (f"    {text}" for text in one["evidence"])

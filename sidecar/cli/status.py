@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from shutil import get_terminal_size
+from typing import Any, NoReturn
 
 import click
 
-from sidecar.cli.output import build_table, emit, json_options, moment
+from sidecar.cli.output import emit, json_options, moment
 from sidecar.cli.places import ask, socket_option
-from sidecar.model import printable
+from sidecar.cli.tables import Column, Row, rendered
+from sidecar.cli.terminal import driven, styled, width, wrapped
+from sidecar.model import counted, printable
 
 
 @click.command()
@@ -24,51 +27,87 @@ def status(watch: bool, socket: Path, as_json: bool, jsonl: bool) -> None:
     if as_json or jsonl:
         emit([ask(socket, "status")], jsonl=jsonl)
         return
-    from rich.console import Console
+    if watch and driven(sys.stdout):
+        _watch(socket)
+    click.echo(_display(ask(socket, "status")))
 
-    if not (watch and sys.stdout.isatty()):
-        Console().print(_display(ask(socket, "status")))
-        return
-    from rich.live import Live
 
-    with Live(_display(ask(socket, "status")), screen=True, auto_refresh=False) as live:
+def _watch(socket: Path) -> NoReturn:
+    """A screen of its own that is written anew each second; the one before comes back in the end."""
+    write = sys.stdout.write
+    write("\x1b[?1049h\x1b[?25l")
+    try:
         while True:
+            lines = _display(ask(socket, "status")).split("\n")[: get_terminal_size().lines - 1]
+            write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
+            sys.stdout.flush()
             time.sleep(1)
-            live.update(_display(ask(socket, "status")), refresh=True)
+    finally:
+        write("\x1b[?25h\x1b[?1049l")
+        sys.stdout.flush()
 
 
 # Of lines that name somebody else, so many are shown; all of them are counted.
 _MOST_SHOWN = 3
 
 
-def _display(state: dict[str, Any]) -> Any:
-    from rich.console import Group
+_JAILS = (
+    Column("jail", least=16),
+    Column("banned", rank=2),
+    Column("failing", rank=3),
+    Column("maxretry", rank=4),
+    Column("log", rank=1, least=12),
+)
+_SOURCES = (
+    Column("log"),
+    Column("lines", rank=3),
+    Column("looked at", rank=5),
+    Column("last line", rank=2),
+    Column("zone", rank=4),
+    Column("state", rank=1, least=12),
+)
+_NEWEST = (
+    Column("banned", rank=2),
+    Column("network"),
+    Column("jail", rank=1, least=8, floor=24),
+    Column("because", rank=3, least=12),
+)
 
-    newest = build_table(
-        ("banned", "network", "jail", "because"),
-        [(moment(b["at"]), b["network"], b["jail"], b["reason"]) for b in state["last_bans"]],
-    )
-    return Group(_head(state), _jails(state), _sources(state), newest)
+
+def _display(state: dict[str, Any]) -> str:
+    newest = [(moment(b["at"]), b["network"], b["jail"], b["reason"]) for b in state["last_bans"]]
+    shown = list(_head(state))
+    for columns, rows in ((_JAILS, _jails(state)), (_SOURCES, _sources(state)), (_NEWEST, newest)):
+        heading, *lines = rendered(columns, rows, width(sys.stdout))
+        shown += ["", styled(heading, "bold", sys.stdout), *lines]
+    return "\n".join(shown)
 
 
-def _head(state: dict[str, Any]) -> Any:
+def _head(state: dict[str, Any]) -> Iterator[str]:
     """Whether bans hold, and what a person may want to look at."""
-    from rich.text import Text
-
-    head = Text()
-    good = state["enforced"]
-    head.append("enforced" if good else "NOT ENFORCED", "bold green" if good else "bold red")
-    head.append(f"   {state['networks_banned']} networks banned   since {moment(state['since'])}")
+    word, style = ("enforced", "good") if state["enforced"] else ("NOT ENFORCED", "bad")
+    banned = f"{counted(state['networks_banned'], 'network')} banned"
+    line = _told(f"{word}   {banned}   since {moment(state['since'])}", state)
+    yield styled(word, style, sys.stdout) + line.removeprefix(word)
     for told in dict.fromkeys(_troubles(state)):
-        head.append(f"\n{printable(told)}", "yellow")
+        yield _told(told, state, "notice")
     for one in state["proposals"]:
-        head.append(
-            f"\n{one['banned']} of {one['network']} are banned one by one; zmban ban {one['network']} would "
-            f"refuse all {one['addresses']} addresses ({one['kept_reachable']} networks in it stay reachable)"
-        )
+        yield _told(_proposal(one), state)
     for told in _oddities(state):
-        head.append(f"\n{printable(told)}", "yellow")
-    return head
+        yield _told(told, state, "notice")
+
+
+def _told(text: str, state: dict[str, Any], style: str = "") -> str:
+    """Addresses and paths stay whole, those with a blank too."""
+    whole = (source["source"] for source in state["sources"])
+    text = wrapped(printable(text), width(sys.stdout), whole=map(printable, whole))
+    return styled(text, style, sys.stdout)
+
+
+def _proposal(one: dict[str, Any]) -> str:
+    kept = counted(one["kept_reachable"], "network in it stays", "networks in it stay")
+    ban = f"zmban ban {one['network']} would refuse all {one['addresses']} addresses"
+    return f"{one['banned']} of {one['network']} are banned one by one; {ban} ({kept} reachable)"
 
 
 def _troubles(state: dict[str, Any]) -> Iterator[str]:
@@ -83,9 +122,11 @@ def _troubles(state: dict[str, Any]) -> Iterator[str]:
 def _oddities(state: dict[str, Any]) -> Iterator[str]:
     """What lines say that ban nobody."""
     for one in state["spread"][:_MOST_SHOWN]:
-        yield f"{one['subject']}: {one['accounts']} accounts tried from {one['from']} addresses within a day"
+        accounts = counted(one["accounts"], "account")
+        addresses = counted(one["from"], "address", "addresses")
+        yield f"{one['subject']}: {accounts} tried from {addresses} within a day"
     for one in state["masked"]:
-        yield f"{one['proxy']} hides clients ({one['lines']} lines): {one['cure']}"
+        yield f"{one['proxy']} hides clients ({counted(one['lines'], 'line')}): {one['cure']}"
     for one in state["suspected_proxies"]:
         yield one["told"]
     for one in state["spared"][-1:]:
@@ -95,18 +136,11 @@ def _oddities(state: dict[str, Any]) -> Iterator[str]:
         yield f"framed: names {one['named']}, its client is {one['client']}: {one['line'][:200]}"
 
 
-def _jails(state: dict[str, Any]) -> Any:
-    rows = [
-        (
-            jail["jail"] + (" (dry run)" if jail["dry_run"] else ""),
-            str(jail["banned"]),
-            str(jail["failing"]),
-            str(jail["maxretry"]),
-            _some(jail["logs"]),
-        )
-        for jail in state["jails"]
-    ]
-    return build_table(("jail", "banned", "failing", "maxretry", "log"), rows)
+def _jails(state: dict[str, Any]) -> Iterator[Row]:
+    for jail in state["jails"]:
+        name = jail["jail"] + (" (dry run)" if jail["dry_run"] else "")
+        numbers = map(str, (jail["banned"], jail["failing"], jail["maxretry"]))
+        yield name, *numbers, _some(jail["logs"])
 
 
 def _some(logs: list[str]) -> str:
@@ -115,9 +149,9 @@ def _some(logs: list[str]) -> str:
     return ", ".join(logs[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none yet"
 
 
-def _sources(state: dict[str, Any]) -> Any:
-    rows = [
-        (
+def _sources(state: dict[str, Any]) -> Iterator[Row]:
+    for source in state["sources"]:
+        yield (
             source["source"],
             str(source["lines"]),
             str(source["candidates"]),
@@ -125,6 +159,3 @@ def _sources(state: dict[str, Any]) -> Any:
             (source["zone"] or "told") + (" (learnt)" if source["zone_learnt"] else ""),
             source["error"] or ("live" if source["caught_up"] else "catching up"),
         )
-        for source in state["sources"]
-    ]
-    return build_table(("log", "lines", "looked at", "last line", "zone", "state"), rows)

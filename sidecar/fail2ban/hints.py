@@ -25,6 +25,15 @@ _VARIABLES = {
 }  # fmt: skip
 
 _LONGEST_OPTION = 25
+_LONGEST_NAME = 80
+# Words of other programs, and of other languages than Fail2Ban's, for its options.
+_OTHER_WORDS = {
+    **dict.fromkeys(("active", "activate", "activated", "disable", "disabled"), "enabled"),
+    **dict.fromkeys(("log", "logs", "logfile", "logfiles"), "logpath"),
+    **dict.fromkeys(("whitelist", "allowlist", "ignore"), "ignoreip"),
+}
+_SEPARATORS = re.compile(r"[-_.\s]+")
+_ENDING = re.compile(r"(?:\.(?:conf|local|txt))+$")
 
 _CURES = {
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
@@ -51,18 +60,68 @@ _REGEX = re.compile(r"\\[a-zA-Z\[\](){}./]|\.[*+]|[*+^$|(){}<>]|\[\^")
 _POSITION = re.compile(r" at position \d+(?: \(line \d+, column \d+\))?")
 
 
-def near(word: str, known: Iterable[str], cutoff: float = 0.72) -> str:
-    """`; did you mean X?` for the nearest of the known names, or nothing."""
-    found = get_close_matches(word[:80], list(known), 1, cutoff)
-    return f"; did you mean {found[0]}?" if found else ""
+def near(word: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` for the known name that is near, or nothing."""
+    found = closest(word, known)
+    return f"; did you mean {found}?" if found else ""
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known name of which a slip or two make this one: a letter or two that are wrong, too many, missing
+    or in each other's place, another separator, another order of its words. None where none is that near."""
+    words = _words(word[:_LONGEST_NAME])
+    found = [(many, name) for name in known if (many := _slips(words, _words(name))) is not None]
+    return min((one for one in found if one[1] != word), default=(0, None))[1]
+
+
+def _words(name: str) -> list[str]:
+    bare = _ENDING.sub("", name.strip().lower())
+    return [word for word in _SEPARATORS.split(bare) if word]
+
+
+def _slips(word: list[str], name: list[str]) -> int | None:
+    """How many slips lie between two names; None for more than names of that length bear."""
+    if sorted(word) == sorted(name):
+        return 0
+    # What both begin with says nothing: zimbra-audit is not near zimbra-admin.
+    while len(word) > 1 and len(name) > 1 and word[0] == name[0]:
+        word, name = word[1:], name[1:]
+    one, other = "".join(word), "".join(name)
+    longer = max(len(one), len(other))
+    bearable = 0 if longer < 3 else 1 if longer < 6 else 2
+    if abs(len(one) - len(other)) > bearable:
+        return None
+    slips = _distance(one, other)
+    return slips if slips <= bearable else None
+
+
+def _distance(one: str, other: str) -> int:
+    """Letters to change, add, take away, or exchange with their neighbour."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, a in enumerate(one, start=1):
+        row = [i]
+        for j, b in enumerate(other, start=1):
+            best = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a != b))
+            if before and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                best = min(best, before[j - 2] + 1)
+            row.append(best)
+        before, last = last, row
+    return last[-1]
 
 
 @lru_cache(maxsize=4096)
 def misspelt(key: str) -> str | None:
     """The jail option that an unknown one is probably meant to be."""
-    if key in JAIL_OPTIONS or key in _VARIABLES or len(key) > _LONGEST_OPTION:
+    bare = _SEPARATORS.sub("", key)
+    if {key, bare} & _VARIABLES or key in JAIL_OPTIONS or len(key) > _LONGEST_OPTION:
         return None
-    return next(iter(get_close_matches(key, JAIL_OPTIONS, 1, 0.77)), None)
+    if meant := _OTHER_WORDS.get(bare):
+        return meant
+    # With separators of its own; but sshd_backend is a variable for backend, and no slip.
+    plain = {_SEPARATORS.sub("", name): name for name in JAIL_OPTIONS if name[:3] == bare[:3]}
+    found = get_close_matches(key, JAIL_OPTIONS, 1, 0.77) or get_close_matches(bare, plain, 1, 0.77)
+    return plain.get(found[0], found[0]) if found else None
 
 
 def copied(text: str) -> Iterator[str]:

@@ -72,7 +72,7 @@ class Options:
                 if "%(" not in option.value or not any(repr(told[:60]) in f.message for f in self.faults):
                     wrong.append((option, str(error)))
         else:
-            found, told = parse(fallback), fallback
+            found, told = self._fallen(parse, fallback, wrong), fallback
         if wrong and safe is not None:
             found, told = safe, str(safe).lower()
         for place, message in wrong:
@@ -80,6 +80,14 @@ class Options:
                 place, f"{message}{'' if message.endswith('?') else ';'} until then it is {_shown(told)}"
             )
         return found
+
+    @staticmethod
+    def _fallen(parse: Callable[[str], T], fallback: str, wrong: list[tuple[Option, str]]) -> T:
+        """What the fallback is. ValueError where that is nothing either, with what was wrong first."""
+        try:
+            return parse(fallback)
+        except ValueError as error:
+            raise ValueError(wrong[0][1] if wrong else str(error)) from error
 
     def misspelt(self, key: str) -> str | None:
         """The option that one of the jail is probably meant to be; not where another value names it."""

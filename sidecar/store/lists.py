@@ -34,7 +34,8 @@ def read(file: BinaryIO, name: str, now: Instant) -> Iterator[Entry | Skipped]:
     if number == 0:
         raise StoreError(f"{name} is empty")
     if first and not good:
-        raise StoreError(f"{name}: none of its {number} lines is a network; {first.place}: {first.text!r}")
+        whole = "its only line is no network" if number == 1 else f"none of its {number} lines is a network"
+        raise StoreError(f"{name}: {whole}; {first.place}: {first.text!r}")
 
 
 def _read(line: bytes, name: str, number: int, now: Instant) -> Entry | Skipped | None:

@@ -324,7 +324,7 @@ def test_what_is_wider_than_may_be_is_banned_only_by_force_and_both_say_what_it_
         refused = zmban(*command)
         assert refused.returncode == 65
         # Its resolver may lie in it too.
-        covers = r"16,777,216 addresses, 1 bans that stand, [2-9] networks in it are kept reachable"
+        covers = r"16,777,216 addresses, 1 ban that stands, [2-9] networks in it are kept reachable"
         told = rf"10.0.0.0/8: refused \(too-wide\): {covers}; --force bans it\n"
         assert re.fullmatch(told, refused.stderr), refused.stderr
         forced = zmban(*command, "--force")

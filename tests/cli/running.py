@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import signal
+import struct
 import subprocess
 import sys
+import termios
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,3 +28,35 @@ def zmban(*arguments: object, stdin: str | None = None) -> subprocess.CompletedP
 def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     """The objects of `--jsonl`."""
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def on_terminal(
+    columns: int | None,
+    *arguments: object,
+    variables: Mapping[str, str] | None = None,
+    program: Path = ZMBAN,
+    enough: bytes = b"",
+) -> tuple[int, str]:
+    """Run it on a pseudo-terminal that is so wide (None: that says nothing of its size); the exit code, and what
+    is seen there. When `enough` is seen it is interrupted."""
+    ours, theirs = pty.openpty()
+    if columns is not None:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    unset = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")}
+    variables = {**unset, "TERM": "xterm", **(variables or {})}
+    command = [str(program), *map(str, arguments)]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
+    os.close(theirs)
+    seen = bytearray()
+    try:
+        # A terminal that nobody has open any more cannot be read.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(ours, 65536):
+                seen += chunk
+                if enough and enough in seen:
+                    process.send_signal(signal.SIGINT)
+                    enough = b""
+        return process.wait(60), seen.decode().replace("\r\n", "\n")
+    finally:
+        process.kill()
+        os.close(ours)

@@ -192,7 +192,7 @@ def test_check_names_every_fault_with_file_and_line_and_the_good_jails_stand(tmp
     assert f"{tmp_path}/jail.local:5: maxretry" in done.stdout
     assert f"{tmp_path}/jail.local:10: warning: a route closes every port" in done.stdout
     assert f"{tmp_path}/jail.local:9: warning: /x.log is not there" in done.stdout
-    assert "1 jails can run (good); 1 cannot" in done.stdout
+    assert "1 jail can run (good); 1 cannot" in done.stdout
 
 
 def test_check_is_content_with_what_is_shipped() -> None:
@@ -239,11 +239,11 @@ def test_settings_name_file_and_key_and_the_environment_wins(
     (tmp_path / "zmban.toml").write_text('[trust]\nproxies = ["10.0.0.0/40"]\n', encoding="utf-8")
     done = zmban("--config", tmp_path, "check")
     assert done.returncode == 78
-    assert f"{tmp_path}/zmban.toml: [trust] proxies" in done.stderr
+    assert f"{tmp_path}/zmban.toml:2: [trust] proxies" in done.stdout
     monkeypatch.setenv("ZMBAN_TRUST_PROXIES", "10.0.0.0/8,2001:db8::/32")
-    assert "proxies" not in zmban("--config", tmp_path, "check").stderr
+    assert "proxies" not in zmban("--config", tmp_path, "check").stdout
     monkeypatch.setenv("ZMBAN_KERNEL_TABLE", "none")
-    assert "ZMBAN_KERNEL_TABLE" in zmban("--config", tmp_path, "check").stderr
+    assert "ZMBAN_KERNEL_TABLE" in zmban("--config", tmp_path, "check").stdout
 
 
 def test_check_names_a_fail2ban_that_still_runs(tmp_path: Path) -> None:

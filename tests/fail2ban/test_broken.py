@@ -45,4 +45,4 @@ def test_the_program_itself_says_so_and_exits_so(name: str) -> None:
 
 
 def test_nothing_is_said_of_a_configuration_that_is_right() -> None:
-    assert told(GOOD) == (0, ["1 jails can run (good); 0 cannot"])
+    assert told(GOOD) == (0, ["1 jail can run (good); 0 cannot"])

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.conformance
 # File, line, and whether it is only a warning. What the host says of itself is left out.
 _TOLD = re.compile(r"(?P<file>/\S+):(?P<line>\d+): (?P<warning>warning: )?(?P<message>\S.*)")
 _HOST = re.compile(r"is not there; it is read as soon|a Fail2Ban runs beside|may not be read")
-_SUMMARY = re.compile(r"(\d+) jails can run \((.*)\); (\d+) cannot(?: \((.*)\))?")
+_SUMMARY = re.compile(
+    r"(\d+) jails? can run \((.*?)\)(?:, \d+ of them degraded \(.*\))?; (\d+) cannot(?: \((.*)\))?"
+)
 
 
 def told(directory: Path) -> tuple[int, list[re.Match[str]], re.Match[str]]:

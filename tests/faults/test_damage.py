@@ -205,7 +205,7 @@ def test_only_what_is_ours_is_taken_back_from_the_kernel_and_nobody_who_is_prote
     assert [r["network"] for r in running.ask("bans")] == [f"{EVIL}/32"]
     until(lambda: blackholes(host) == {EVIL, "198.51.100.99"})
     assert "throw 10.20.0.0/24 proto 222" in host.routes("2520")
-    assert "1 bans are taken back from the kernel" in running.said()
+    assert "1 ban is taken back from the kernel" in running.said()
 
 
 def test_bans_that_are_taken_back_last_as_long_as_the_longest_of_the_jails(

@@ -66,7 +66,7 @@ def test_comments_and_blank_lines_are_none_and_a_bad_line_is_named() -> None:
         (b"203.0.113.7\n\0", "line 2 is no text"),
         (b"203.0.113.7 " + b"x" * 70_000, "line 1 is no text"),
         (b"<html>\n<body>no such page\n", "none of its 2 lines is a network; line 1: '<html>'"),
-        (b"SQLite format", "none of its 1 lines"),
+        (b"SQLite format", "its only line is no network; line 1"),
     ],
 )
 def test_a_file_that_is_no_list_is_refused_in_one_sentence(data: bytes, words: str) -> None:
