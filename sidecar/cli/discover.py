@@ -15,6 +15,8 @@ from sidecar.network import Network
 from sidecar.sources import docker
 from sidecar.sources.docker import ZimbraContainer
 
+_IN_CONTAINER = Path("/.dockerenv")
+
 
 @click.command()
 @click.option(
@@ -87,6 +89,10 @@ def _show(found: Sequence[Found], passed: Iterable[tuple[str, str]]) -> None:
         table(("container", "image", "role", "logs", "on this host", "networks", "gateways"), rows)
     else:
         click.echo("no Zimbra was found: neither in a container that runs nor on this host")
+        if _IN_CONTAINER.exists():
+            click.echo(
+                "zmban itself runs in a container here: of the host it sees nothing but what Docker tells"
+            )
     for one in found:
         say(f"{one.container.name} is taken: it {one.container.verdict.why}")
     for name, why in passed:
