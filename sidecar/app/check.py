@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidecar.app.configuration import Loaded
-from sidecar.app.logs import need_not_be
+from sidecar.app.copies import need_not_be
 from sidecar.detect import grammar, literals, multipattern, prefilter
 from sidecar.detect.example import ATTACKER, VICTIM, forged
 from sidecar.model import Fault

@@ -7,7 +7,8 @@ import glob
 import os
 from collections.abc import Collection, Iterable, Mapping
 
-from sidecar.app.logs import by_file, copies, last_written, without_copies
+from sidecar.app.copies import copies, last_written, without_copies
+from sidecar.app.logs import by_file
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Instant, SourceError
 from sidecar.sources.disk import Disk

@@ -12,8 +12,9 @@ from itertools import chain, islice
 from typing import Any, TypeAlias
 
 from sidecar.app import ahead, notes
+from sidecar.app.copies import last_written, without_copies
 from sidecar.app.judge import Judge
-from sidecar.app.logs import by_file, last_written, without_copies
+from sidecar.app.logs import by_file
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
 from sidecar.detect import grammar

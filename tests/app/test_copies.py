@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -101,3 +102,12 @@ def test_every_shipped_jail_knows_carbonio_and_check_does_not_ask_for_its_logs()
         assert all(of_log(log) for log in globs)
     told = [fault.message for fault in surroundings(loaded) if "not there" in fault.message]
     assert not any("[" in message for message in told)
+
+
+def test_no_shipped_jail_that_is_off_forgets_carbonio_either() -> None:
+    text = Path("config/jail.d/zimbra.conf").read_text(encoding="utf-8")
+    named = re.findall(r"^logpath +=((?: +\S+\n)+)", text, re.MULTILINE)
+    assert len(named) == len(re.findall(r"^\[zimbra-", text, re.MULTILINE))
+    assert {
+        path for one in named for path in one.split() if not re.fullmatch(r"%\(zimbra_\w+\)s", path)
+    } == set()
