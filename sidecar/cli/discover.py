@@ -53,7 +53,11 @@ def _look() -> tuple[list[ZimbraContainer], list[tuple[str, str]]]:
             raise
         say(f"{error}; only the host itself was looked at", err=True)
         return [here], []
-    return [*survey.taken, *([here] if here else [])], survey.passed
+    # A directory of the host that is a container's volume is no installation.
+    volumes = {place for one in survey.taken for place in one.logs.values()}
+    if here and f"{here.verdict.home}/log" not in volumes:
+        return [*survey.taken, here], survey.passed
+    return survey.taken, survey.passed
 
 
 def _trusted(container: ZimbraContainer) -> tuple[Network, ...] | None:

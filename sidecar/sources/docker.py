@@ -189,9 +189,10 @@ def _engine(patience: int) -> Iterator[Any]:
 
 def _knock() -> None:
     """OSError where the socket is there and nobody listens: the client would leave its own end open."""
-    if not os.environ.get("DOCKER_HOST"):
+    scheme, _, place = (os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}").partition("://")
+    if scheme == "unix":
         with socket.socket(socket.AF_UNIX) as one:
-            one.connect(str(SOCKET))
+            one.connect(place)
 
 
 def describe(

@@ -27,6 +27,7 @@ LOGS = {
 # How much must speak for a container. Its name alone never does.
 _ENOUGH = 2
 _MOST_ROOTS = 16
+_OF_THE_HOST = ("/", "/opt")
 
 _CALLED = re.compile("zimbra|carbonio|zextras")
 _HOME = re.compile(r"/opt/(?:zimbra|zextras)(?:/|$)")
@@ -178,9 +179,9 @@ class _Case:
         likely = _Place(product, home=HOMES[product])
         if facts.look is None:
             return likely
-        roots = [
-            m.destination for m in facts.mounts if m.destination != "/" and not _HOME.match(m.destination)
-        ]
+        # Who sees the whole host sees a Zimbra of the host, and is none.
+        inside = (m for m in facts.mounts if m.source not in _OF_THE_HOST and not _HOME.match(m.destination))
+        roots = [m.destination for m in inside if m.destination != "/"]
         places = [*self._places(facts.look, ["", *roots[:_MOST_ROOTS]])]
         # A home that is there because a log is mounted below it says less than one with programs.
         return max(places, key=lambda one: one.programs, default=replace(likely, found=False))

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from sidecar.app.configuration import load
+from sidecar.cli.discover import discover
+from sidecar.sources import layouts
 from tests.cli.running import records, zmban
 from tests.sources.engine import container, engine
 from tests.sources.test_layouts import AIO, HOME, LOGS, MAILBOXD, MASTER, NGINX, SEEN, VOLUMES
@@ -166,6 +169,29 @@ def test_people_are_told_why_each_was_taken_and_programs_only_of_those(asked: Pa
     assert f"mail is taken: it {record['why']}" in told
     assert f"ship is passed over: it does nothing but share {VOLUMES}/log/_data with mail" in told
     assert 'proxies = ["10.28.0.2"]' in told
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [("/opt/zimbra", {"mail"}), ("/srv/zimbra", {"mail", "this-host"}), (None, {"this-host"})],
+)
+def test_a_zimbra_of_the_host_is_told_of_unless_its_home_is_a_containers_volume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | None, names: set[str]
+) -> None:
+    place = tmp_path / "root"
+    (place / "opt/zimbra/bin").mkdir(parents=True)
+    here = layouts.installed(place)
+    monkeypatch.setattr(layouts, "installed", lambda: here)
+    mail = container("mail", "acme/zimbra", mounts={"/opt/zimbra": str(source)}, paths=HOME)
+    with engine(tmp_path, *([mail] if source else [])) as host:
+        # Where no engine answers, the host is found all the same.
+        monkeypatch.setenv("DOCKER_HOST", host if source else f"unix://{tmp_path}/none.sock")
+        done = CliRunner().invoke(discover, ["--jsonl"])
+    assert done.exit_code == 0, done.output
+    found = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
+    assert {one["name"] for one in found} == names
+    logs = {"/opt/zimbra/log": "/opt/zimbra/log", "/var/log": "/var/log"}
+    assert all(one["logs"] == logs for one in found if one["name"] == "this-host")
 
 
 def test_without_docker_and_without_zimbra_it_says_that_docker_cannot_be_asked(

@@ -246,6 +246,16 @@ SEEN = ("/opt/zimbra", "/opt/zimbra/log")
             ),
             "only works on Zimbra's files",
         ),
+        (
+            container(
+                "see",
+                "acme/panel",
+                mounts={"/host": "/"},
+                ports=(25,),
+                paths=("/host/opt/zimbra", "/host/opt/zimbra/bin"),
+            ),
+            "has no /opt/zimbra",
+        ),
         (container("side", "zmban:latest", mounts=LOGS, paths=SEEN), "is a zmban"),
         (container("other", "acme/mailserver", ports=(25, 993), paths=None), "nothing else speaks for it"),
     ],
