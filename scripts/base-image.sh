@@ -4,6 +4,8 @@
 #   base-image.sh            name of the image, made if need be
 #   base-image.sh --rootfs   path of the bootstrapped root file system (a tarball); needs no Docker
 set -eu
+# shellcheck source=scripts/mirror.sh
+. "$(dirname "$0")/mirror.sh"
 
 WANTED=debian:bookworm-slim
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/zmban
@@ -13,32 +15,14 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { printf '%s\n' "base-image: $*" >&2; }
 die() { say "$*"; exit 69; }
 
-# Every package list apt knows, one a line: URI, suite, codename, component. apt has read both its formats.
-lists() {
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT)' \
-        'Created-By: Packages' 2>/dev/null | sort -u
-}
-
 # A Debian host bootstraps bookworm whatever it runs itself; Ubuntu's mirror has only Ubuntu, so its own release.
 choose_release() {
-    ID='' VERSION_CODENAME=''
-    # shellcheck source=/dev/null
-    . /etc/os-release
-    case $ID in
+    read_release
+    case $distribution in
     debian) release=bookworm ;;
-    *) release=$VERSION_CODENAME ;;
+    *) release=$host_release ;;
     esac
     [ -n "$release" ] || die "cannot tell this host's release from /etc/os-release"
-    host_release=$VERSION_CODENAME
-    distribution=$ID
-}
-
-choose_mirror() {
-    mirror=$(lists | awk -v r="$host_release" '$2 == r || $3 == r { if ($4 == "main") { print $1; exit } }')
-    [ -n "$mirror" ] || die "apt's sources name no mirror with $host_release main"
-    security=$(lists | awk -v r="$host_release-security" '$2 == r || $3 == r { if ($4 == "main") { print $1; exit } }')
-    keyring=/usr/share/keyrings/$distribution-archive-keyring.gpg
-    [ -r "$keyring" ] || die "no keyring $keyring: apt-get install $distribution-archive-keyring"
 }
 
 write_sources() {

@@ -25,6 +25,8 @@ remove_images() {
         docker image rm "$image" >/dev/null 2>&1 || true
     done
     docker image prune -f --filter label=zmban.part >/dev/null
+    # What Compose v2 builds leaves a cache that names nobody: on an engine of our own it is ours.
+    if [ -e "$SETUP/engine" ]; then docker builder prune -a -f >/dev/null 2>&1 || true; fi
     # Layers of earlier builds first, then the base that only they still named.
     for image in $(docker image ls -q zmban-base); do docker image rm "$image" >/dev/null 2>&1 || true; done
 }

@@ -96,7 +96,7 @@ remove_demo_volumes() {
     for volume in $DEMO_VOLUMES; do docker volume rm "${PROJECT}_$volume" >/dev/null 2>&1 || true; done
 }
 
-# What our demonstration left in the kernel (its zmban keeps its routes at a stop, as every zmban does).
+# What our demonstration left in the kernel, where its zmban could not flush at its end.
 remove_demo_routes() {
     [ -e "$DEMO_MARKER" ] || return 0
     [ -z "$(foreign)" ] || { say "the table 2520 is left alone: $(foreign)"; return 0; }

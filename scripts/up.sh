@@ -1,5 +1,7 @@
 #!/bin/sh
 # Starts the whole demonstration on this host and shows what comes of it: live on a terminal, else as a summary.
+#
+# ZMBAN_BUILD=no takes the images that are there.
 set -eu
 # shellcheck source=scripts/stack.sh
 . "$(dirname "$0")/stack.sh"
@@ -55,7 +57,7 @@ main() {
     remove_demo_volumes
     remove_demo_routes
     # shellcheck disable=SC2086
-    compose --profile demo build $DEMO_SERVICES
+    [ "${ZMBAN_BUILD:-}" = no ] || compose --profile demo build $DEMO_SERVICES
     mkdir -p "$SETUP" && touch "$DEMO_MARKER"
     compose --profile demo up -d demo || die "the stack did not start: see scripts/compose.sh --profile demo logs"
     [ -n "$(containers demo-zmban)" ] || { compose --profile demo logs demo-zmban >&2; die "zmban did not start"; }

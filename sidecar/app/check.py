@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sidecar.app import lint
 from sidecar.app.configuration import Loaded
+from sidecar.app.copies import need_not_be
 from sidecar.detect import grammar, literals, multipattern, prefilter
 from sidecar.detect.example import ATTACKER, VICTIM, forged
 from sidecar.model import Fault
@@ -64,7 +65,7 @@ def _logs(loaded: Loaded) -> Iterator[Fault]:
             closed = [path for path in paths or _way(log.glob) if not os.access(path, os.R_OK)]
             for path in closed:
                 yield Fault(file, line, f"{path} {_MAY_NOT_READ}", jail.name)
-            if not paths and not closed:
+            if not paths and not closed and not need_not_be(log.glob):
                 message = (
                     f"{log.glob} is not there; it is read as soon as it appears (is its directory mounted?)"
                 )

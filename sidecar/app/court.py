@@ -47,7 +47,8 @@ class Court:
         self._familiar: deque[Instant] = deque()
         self.logins = Logins() if spec.count == "logins" else None
         # Of one log in which each login leaves one line, each line is another login.
-        self._voices = len(spec.logpath) > 1 or any(of_log(log.glob) == "mailbox" for log in spec.logpath)
+        kinds = {of_log(log.glob) or log.glob for log in spec.logpath}
+        self._voices = len(kinds) > 1 or "mailbox" in kinds
         self.distinct = Distinct(spec.findtime) if spec.distinct else None
         # An attacker's address stands on thousands of lines; what it means is found out once.
         self._known: dict[str | None, tuple[Network | None, str | None]] = {}

@@ -7,9 +7,10 @@ import glob
 import os
 from collections.abc import Collection, Iterable, Mapping
 
+from sidecar.app.copies import copies, last_written, without_copies
 from sidecar.app.logs import by_file
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import SourceError
+from sidecar.model import Instant, SourceError
 from sidecar.sources.disk import Disk
 from sidecar.sources.listing import logs_of
 from sidecar.sources.packed import is_packed
@@ -48,7 +49,16 @@ class Discovery:
             tails[path] = tail and tails.get(path, True)
         real = {path: leads for found in self._found.values() for path, leads in found.items()}
         logs = without_rotated(by_file(((path, jail) for path, jail, _ in named), real.__getitem__))
+        logs = without_copies(logs, await self._written([path for same in copies(logs) for path in same]))
         return {path: (jails, tails[path]) for path, jails in logs.items()}
+
+    async def _written(self, paths: list[str]) -> dict[str, Instant]:
+        disk = self._disks.setdefault("copies of a log", Disk("copies of a log"))
+        try:
+            return await disk.ask(last_written, paths) if paths else {}
+        except SourceError as error:
+            self.trouble.append(str(error))
+            return {}
 
     async def _look_up(self, pattern: str, read: Collection[str]) -> str | None:
         """Why it could not be looked up; what was found before holds then."""

@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import Any, TypeAlias
 
 from sidecar.app import ahead, notes
+from sidecar.app.copies import last_written, without_copies
 from sidecar.app.judge import Judge
 from sidecar.app.logs import by_file
 from sidecar.app.suspects import Suspects
@@ -73,12 +74,17 @@ class Replay:
 
     def logs(self, given: Mapping[str, Sequence[str]]) -> dict[str, list[JailSpec]]:
         """Which file is read for which jails: the paths given for a jail, else its own logpath."""
-        return by_file(
+        jails = self._jails.values()
+        own = by_file(
             (path, jail)
-            for jail in self._jails.values()
-            for path in given.get(jail.name)
-            or [p for log in jail.logpath for p in sorted(glob.glob(log.glob))]
+            for jail in jails
+            if jail.name not in given
+            for log in jail.logpath
+            for path in sorted(glob.glob(log.glob))
         )
+        own = without_copies(own, last_written(own))
+        asked = [(path, jail) for jail in jails for path in given.get(jail.name, ())]
+        return by_file([*((path, jail) for path, readers in own.items() for jail in readers), *asked])
 
     def events(self, by_path: Mapping[str, Sequence[JailSpec]]) -> Iterator[Decision]:
         """Every decision in order of time. Failures are counted and not told."""

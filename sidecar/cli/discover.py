@@ -1,59 +1,83 @@
-"""`zmban discover`: the Zimbra containers of this host, and the lines for compose and configuration."""
+"""`zmban discover`: the Zimbra of this host, and the lines for compose and configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import click
 
+from sidecar.app import proposal
+from sidecar.app.proposal import Found, Proposal
 from sidecar.cli.output import emit, json_options, say, table
 from sidecar.model import SourceError
 from sidecar.network import Network
-from sidecar.sources.docker import ZimbraContainer, trusted_ips, zimbra_containers
+from sidecar.sources import docker
+from sidecar.sources.docker import ZimbraContainer
 
-_LOOPBACK = (Network.parse("127.0.0.1"), Network.parse("::1"))
+_IN_CONTAINER = Path("/.dockerenv")
 
 
 @click.command()
+@click.option(
+    "--write",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write .env, compose.override.yaml, zmban.toml and jail.d/discovered.local into this directory.",
+)
+@click.option("--force", is_flag=True, help="With --write: overwrite the files that are there.")
 @json_options
-def discover(as_json: bool, jsonl: bool) -> None:
-    """Find Zimbra's containers through Docker; print their logs, networks and what to configure."""
-    found = zimbra_containers()
+def discover(directory: Path | None, force: bool, as_json: bool, jsonl: bool) -> None:
+    """Find Zimbra in containers and on the host itself; print its logs, networks and what to configure."""
+    containers, passed = _look()
+    found = [Found(container, _trusted(container)) for container in containers]
     if as_json or jsonl:
-        emit([_record(container, _trusted(container)) for container in found], jsonl=jsonl)
-        return
-    if not found:
-        click.echo(
-            "no running container looks like Zimbra (an image of that name, or a volume on /opt/zimbra)"
-        )
-        return
-    rows = [
-        (
-            c.name,
-            c.image,
-            "\n".join(f"{inside} = {outside or 'in no volume'}" for inside, outside in c.logs.items()),
-            "host" if c.host_network else _texts(c.networks),
-            _texts(c.gateways),
-        )
-        for c in found
-    ]
-    table(("container", "image", "logs", "networks", "gateways"), rows)
-    for container in found:
-        _advise(container, _trusted(container))
+        emit([_record(one) for one in found], jsonl=jsonl)
+    else:
+        _show(found, passed)
+    if directory is not None:
+        if not found:
+            raise SourceError(f"no Zimbra was found, so nothing is written into {directory}")
+        for path in proposal.write(directory, proposal.files(proposal.propose(found)), force=force):
+            say(f"wrote {path}", err=as_json or jsonl)
+
+
+def _look() -> tuple[list[ZimbraContainer], list[tuple[str, str]]]:
+    """Every Zimbra here, and what could be taken for one. Without a Docker that answers, the host alone."""
+    here = docker.installed()
+    try:
+        survey = docker.survey()
+    except SourceError as error:
+        if here is None:
+            raise
+        say(f"{error}; only the host itself was looked at", err=True)
+        return [here], []
+    # A directory of the host that is a container's volume is no installation.
+    volumes = {place for one in survey.taken for place in one.logs.values()}
+    if here and f"{here.verdict.home}/log" not in volumes:
+        return [*survey.taken, here], survey.passed
+    return survey.taken, survey.passed
 
 
 def _trusted(container: ZimbraContainer) -> tuple[Network, ...] | None:
+    if not container.id:
+        return None
     try:
-        return trusted_ips(container)
+        return docker.trusted_ips(container)
     except SourceError as error:
         say(str(error), err=True)
         return None
 
 
-def _record(container: ZimbraContainer, trusted: tuple[Network, ...] | None) -> dict[str, object]:
+def _record(one: Found) -> dict[str, object]:
+    container, trusted = one.container, one.trusted
     return {
         "name": container.name,
         "image": container.image,
+        "product": container.verdict.product,
+        "role": container.verdict.role,
+        "why": container.verdict.why,
         "logs": dict(container.logs),
         "networks": [str(n) for n in container.networks],
         "gateways": [n.address for n in container.gateways],
@@ -63,31 +87,49 @@ def _record(container: ZimbraContainer, trusted: tuple[Network, ...] | None) -> 
     }
 
 
+def _show(found: Sequence[Found], passed: Iterable[tuple[str, str]]) -> None:
+    if found:
+        rows = [row for one in found for row in _rows(one.container)]
+        table(("container", "image", "role", "logs", "on this host", "networks", "gateways"), rows)
+    else:
+        click.echo("no Zimbra was found: neither in a container that runs nor on this host")
+        if _IN_CONTAINER.exists():
+            click.echo(
+                "zmban itself runs in a container here: of the host it sees nothing but what Docker tells"
+            )
+    for one in found:
+        say(f"{one.container.name} is taken: it {one.container.verdict.why}")
+    for name, why in passed:
+        say(f"{name} is passed over: it {why}")
+    if found:
+        _advise(proposal.propose(found))
+
+
+def _rows(c: ZimbraContainer) -> Iterator[tuple[str, ...]]:
+    networks = "host" if c.host_network else _texts(c.networks)
+    for inside, outside in c.logs.items():
+        yield c.name, c.image, c.verdict.role, inside, outside or "in no volume", networks, _texts(c.gateways)
+
+
 def _texts(networks: Iterable[Network]) -> str:
-    return "\n".join(n.address if n.single else str(n) for n in networks)
+    return ", ".join(n.address if n.single else str(n) for n in networks)
 
 
-def _quoted(networks: Iterable[Network]) -> str:
-    return ", ".join(f'"{n.address if n.single else n}"' for n in networks)
+def _advise(proposed: Proposal) -> None:
+    sections: Mapping[str, Sequence[str]] = {
+        ".env beside compose.yaml": proposal.environment(proposed),
+        "compose.override.yaml": proposal.override(proposed),
+        "zmban.toml": proposal.trust(proposed),
+        "jail.d/discovered.local": proposal.logpaths(proposed),
+    }
+    for title, lines in sections.items():
+        _section(title, lines)
+    for hint in proposed.hints:
+        _section(hint.reason, hint.lines)
 
 
-def _advise(container: ZimbraContainer, trusted: tuple[Network, ...] | None) -> None:
-    logs, syslog = container.logs["/opt/zimbra/log"], container.logs["/var/log"]
-    say(f"# .env beside compose.yaml, for {container.name}")
-    say(f"ZIMBRA_LOG_DIR={logs}" if logs else "# /opt/zimbra/log lies in no volume: add one to Zimbra")
-    say(f"ZIMBRA_SYSLOG_DIR={syslog}" if syslog else "# /var/log lies in no volume: add one to Zimbra")
-    click.echo("\n# zmban.toml")
-    click.echo("[trust]")
-    # Zimbra's own proxy reaches mailboxd by the container's own address: its word is believed.
-    proxies = dict.fromkeys((*container.addresses, *(trusted or ())))
-    say(f"proxies = [{_quoted(n for n in proxies if n not in _LOOPBACK)}]")
-    say(f"gateways = [{_quoted(container.gateways)}]")
-    say(f"networks = [{_quoted(container.networks)}]")
+def _section(title: str, lines: Iterable[str]) -> None:
+    say(f"# {title}")
+    for line in lines:
+        say(line)
     click.echo()
-    unknown = [n.address for n in container.addresses if trusted is not None and n not in trusted]
-    if unknown:
-        click.echo(
-            "# mailboxd does not believe its own proxy, and logs no client. As zimbra in the container:"
-        )
-        click.echo("\n".join(f"zmprov mcf +zimbraMailTrustedIP {address}" for address in unknown))
-        click.echo("zmmailboxdctl restart\n")

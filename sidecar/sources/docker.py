@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.model import SourceError
 from sidecar.network import Network
+from sidecar.sources import layouts
+from sidecar.sources.containers import Facts, Look, facts_of
+from sidecar.sources.layouts import Verdict
 
 SOCKET = Path("/var/run/docker.sock")
 _PATIENCE_SECONDS = 5
 # zmprov is Java, and asks the directory.
 _ZMPROV_SECONDS = 60
-_BIN = "/opt/zimbra/bin"
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,253}")
-_TRUSTED_IP = "zimbraMailTrustedIP"
-# Where Zimbra's logs lie inside its containers.
-LOG_DIRECTORIES = ("/opt/zimbra/log", "/var/log")
+TRUSTED_IP = "zimbraMailTrustedIP"
+_STAT = "X-Docker-Container-Path-Stat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +45,97 @@ class ZimbraContainer:
     addresses: tuple[Network, ...]
     host_network: bool
     past_the_host: tuple[str, ...]
+    verdict: Verdict
+
+
+class Survey(NamedTuple):
+    """All containers that run: those that are a Zimbra, and what could be taken for one: (name, why not)."""
+
+    taken: list[ZimbraContainer]
+    passed: list[tuple[str, str]]
 
 
 def zimbra_containers() -> list[ZimbraContainer]:
     """Ask the Docker engine. SourceError where it does not answer or may not be asked."""
+    return survey().taken
+
+
+def survey() -> Survey:
+    """Look at every container that runs. SourceError where Docker does not answer or may not be asked."""
     with _engine(_PATIENCE_SECONDS) as client:
-        containers = [c.attrs for c in client.containers.list()]
+        # One that ends meanwhile is no fault.
+        containers = client.containers.list(ignore_removed=True)
         networks = {str(n.id): n.attrs for n in client.networks.list()}
-    return [describe(attributes, networks) for attributes in containers if is_zimbra(attributes)]
+        devices = _devices(client)
+        judged = [_judged(client, one, devices) for one in containers]
+    verdicts = layouts.settle(judged)
+    seen = [
+        (c.attrs, facts, verdict) for c, (facts, _), verdict in zip(containers, judged, verdicts, strict=True)
+    ]
+    return Survey(
+        [
+            describe(attributes, networks, facts, verdict)
+            for attributes, facts, verdict in seen
+            if verdict.taken
+        ],
+        [(facts.name, verdict.why) for _, facts, verdict in seen if verdict.why and not verdict.taken],
+    )
+
+
+def installed() -> ZimbraContainer | None:
+    """The Zimbra on this host itself, in no container: its `id` is empty."""
+    verdict = layouts.installed()
+    if verdict is None:
+        return None
+    logs = {place: place for place in (f"{verdict.home}/log", layouts.SYSLOG)}
+    return ZimbraContainer("", "", "this-host", "", logs, (), (), (), True, (), verdict)
+
+
+def _devices(client: Any) -> dict[str, str]:
+    """The directories that volumes are bound to: the volume's own is empty while nobody uses it."""
+    found = {}
+    for volume in client.volumes.list():
+        options = volume.attrs.get("Options") or {}
+        if "bind" in str(options.get("o", "")).split(",") and str(options.get("device", "")).startswith("/"):
+            found[str(volume.name)] = str(options["device"])
+    return found
+
+
+def _judged(client: Any, container: Any, devices: Mapping[str, str]) -> tuple[Facts, Verdict]:
+    look = _inside(client, container.id)
+    facts = facts_of(container.attrs, devices, look)
+    verdict = layouts.judge(facts)
+    # Asking for processes starts one: not for what has nothing of Zimbra in it.
+    if verdict.why and (processes := _processes(container)) is not None:
+        facts = replace(facts, processes=processes)
+        verdict = layouts.judge(facts)
+    return facts, verdict
+
+
+def _inside(client: Any, container: str) -> Look | None:
+    """Tells where a path of a container is. None where Docker does not let us look."""
+    url = f"{client.api.base_url}/containers/{container}/archive"
+
+    @cache
+    def look(path: str) -> str | None:
+        answer = client.api.head(url, params={"path": path}, timeout=_PATIENCE_SECONDS)
+        if not answer.ok:
+            return None
+        stat = json.loads(base64.b64decode(answer.headers.get(_STAT, "e30=")))
+        return str(stat.get("linkTarget") or path)
+
+    return look if look("/") else None
+
+
+def _processes(container: Any) -> tuple[str, ...] | None:
+    """The command lines in it. None where there is no ps, or it has just ended."""
+    from docker.errors import APIError
+
+    try:
+        told = container.top(ps_args="-eo pid,args")
+    except APIError:
+        return None
+    return tuple(str(words[-1]) for words in told.get("Processes") or ())
 
 
 def trusted_ips(container: ZimbraContainer) -> tuple[Network, ...]:
@@ -56,22 +143,25 @@ def trusted_ips(container: ZimbraContainer) -> tuple[Network, ...]:
     one. Takes seconds. SourceError where it cannot be had."""
     with _engine(_ZMPROV_SECONDS) as client:
         inside = client.containers.get(container.id)
-        host = _said(inside, "zmhostname").strip()
+        host = _said(inside, container.verdict, "zmhostname").strip()
         if not _HOST.fullmatch(host):
             raise SourceError(f"{container.name} does not say what its server is called")
-        told = _said(inside, "zmprov", "-l", "gs", host, _TRUSTED_IP)
-    values = [line.partition(": ")[2].strip() for line in told.splitlines() if line.startswith(_TRUSTED_IP)]
+        told = _said(inside, container.verdict, "zmprov", "-l", "gs", host, TRUSTED_IP)
+    values = [line.partition(": ")[2].strip() for line in told.splitlines() if line.startswith(TRUSTED_IP)]
     # mailboxd compares addresses letter by letter: it knows no networks.
     return tuple(network for network in _parsed(values) if network.single)
 
 
-def _said(inside: Any, program: str, *arguments: str) -> str:
+def _said(inside: Any, verdict: Verdict, program: str, *arguments: str) -> str:
     """What one of Zimbra's programs prints. SourceError where it is not there or fails."""
+    user = verdict.user
     # The client itself waits for ever for the end of the output.
-    command = ["timeout", str(_ZMPROV_SECONDS), f"{_BIN}/{program}", *arguments]
-    code, output = inside.exec_run(command, user="zimbra", stderr=False)
+    command = ["timeout", str(_ZMPROV_SECONDS), f"{layouts.HOMES[verdict.product]}/bin/{program}", *arguments]
+    if verdict.root:
+        command = ["chroot", f"--userspec={user}", verdict.root, *command]
+    code, output = inside.exec_run(command, user="root" if verdict.root else user, stderr=False)
     if code:
-        raise SourceError(f"{program} in {inside.name} ended with {code}, so {_TRUSTED_IP} is not known")
+        raise SourceError(f"{program} in {inside.name} ended with {code}, so {TRUSTED_IP} is not known")
     return str(output.decode("utf-8", "replace"))
 
 
@@ -99,23 +189,21 @@ def _engine(patience: int) -> Iterator[Any]:
 
 def _knock() -> None:
     """OSError where the socket is there and nobody listens: the client would leave its own end open."""
-    if not os.environ.get("DOCKER_HOST"):
+    scheme, _, place = (os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}").partition("://")
+    if scheme == "unix":
         with socket.socket(socket.AF_UNIX) as one:
-            one.connect(str(SOCKET))
+            one.connect(place)
 
 
-def is_zimbra(attributes: Mapping[str, Any]) -> bool:
-    """Whether a container looks like Zimbra: by its image, or by a volume on /opt/zimbra."""
-    image = str(attributes["Config"]["Image"]).lower()
-    if "zmban" in image:
-        return False
-    mounts = [str(m.get("Destination", "")) for m in attributes.get("Mounts", [])]
-    volumes = [*mounts, *(attributes["Config"].get("Volumes") or {})]
-    return "zimbra" in image or any(v == "/opt/zimbra" or v.startswith("/opt/zimbra/") for v in volumes)
-
-
-def describe(attributes: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]]) -> ZimbraContainer:
+def describe(
+    attributes: Mapping[str, Any],
+    networks: Mapping[str, Mapping[str, Any]],
+    facts: Facts | None = None,
+    verdict: Verdict | None = None,
+) -> ZimbraContainer:
     """The container's attributes, as Docker's API gives them, in our words."""
+    facts = facts or facts_of(attributes)
+    verdict = verdict or layouts.judge(facts)
     subnets: list[Network] = []
     past: list[str] = []
     gateways: list[Network] = []
@@ -129,18 +217,21 @@ def describe(attributes: Mapping[str, Any], networks: Mapping[str, Mapping[str, 
             gateways += _parsed([pool.get("Gateway")])
         addresses += _parsed([joined.get("IPAddress"), joined.get("GlobalIPv6Address")])
         gateways += _parsed([joined.get("Gateway"), joined.get("IPv6Gateway")])
-    mounts = {str(m["Destination"]).rstrip("/"): str(m["Source"]) for m in attributes.get("Mounts", [])}
     return ZimbraContainer(
         id=str(attributes["Id"]),
         started=str(attributes.get("State", {}).get("StartedAt")),
-        name=str(attributes["Name"]).lstrip("/"),
+        name=facts.name,
         image=str(attributes["Config"]["Image"]),
-        logs={directory: _on_host(directory, mounts) for directory in LOG_DIRECTORIES},
+        logs={
+            f"{layouts.HOMES[verdict.product]}/log": facts.on_host(f"{verdict.home}/log"),
+            layouts.SYSLOG: facts.on_host(f"{verdict.root}{layouts.SYSLOG}"),
+        },
         networks=tuple(dict.fromkeys(subnets)),
         gateways=tuple(dict.fromkeys(gateways)),
         addresses=tuple(dict.fromkeys(addresses)),
         host_network="host" in attributes["NetworkSettings"]["Networks"],
         past_the_host=tuple(past),
+        verdict=verdict,
     )
 
 
@@ -148,14 +239,6 @@ def _past_the_host(network: Mapping[str, Any]) -> bool:
     """Whether its packets go to the wire without the host's routing. An ipvlan in mode l3s is routed."""
     driver, options = network.get("Driver"), network.get("Options") or {}
     return driver == "macvlan" or (driver == "ipvlan" and options.get("ipvlan_mode") != "l3s")
-
-
-def _on_host(directory: str, mounts: Mapping[str, str]) -> str | None:
-    """Where a directory of the container lies on the host: by the mount that holds it, the nearest first."""
-    for place in sorted(mounts, key=len, reverse=True):
-        if directory == place or directory.startswith(f"{place}/"):
-            return mounts[place] + directory[len(place) :]
-    return None
 
 
 def _parsed(texts: Iterable[object]) -> list[Network]:

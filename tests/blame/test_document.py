@@ -36,7 +36,7 @@ def _jails() -> str:
 def _section(jail: JailSpec, enabled: bool) -> str:
     known = [sample for sample in samples() if sample.filter == jail.filter.name]
     example = next((s.line for s in known if s.found), next((s.line for s in known), ""))
-    logs = ", ".join(log.glob.rpartition("/")[2] for log in jail.logpath)
+    logs = ", ".join(dict.fromkeys(log.glob.rpartition("/")[2] for log in jail.logpath))
     what = "reports only" if jail.report_only else "confirms only" if jail.confirms else _figures(jail)
     state = "on" if enabled else "**off**"
     counts = f"{sum(s.found for s in known)} samples found, {sum(not s.found for s in known)} not or forged"

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.model import SourceError
 from sidecar.sources import docker as asking
-from sidecar.sources.docker import describe, is_zimbra, zimbra_containers
+from sidecar.sources.docker import describe, zimbra_containers
 
 NETWORKS = {"n1": {"IPAM": {"Config": [{"Subnet": "10.28.0.0/24", "Gateway": "10.28.0.1"}]}}}
 
@@ -50,19 +50,6 @@ def test_logs_networks_and_gateways_of_a_zimbra_with_named_volumes() -> None:
 def test_a_volume_around_the_log_directory_serves_and_a_missing_one_is_told() -> None:
     found = describe(container(opt_zimbra="/data/zimbra"), NETWORKS)
     assert found.logs == {"/opt/zimbra/log": "/data/zimbra/log", "/var/log": None}
-
-
-@pytest.mark.parametrize(
-    ("attributes", "expected"),
-    [
-        (container("example/zimbra-aio:10.1"), True),
-        (container("registry.example/mail:1", opt_zimbra="/data"), True),
-        (container("postgres:17"), False),
-        (container("zmban:latest", opt_zimbra_log="/data"), False),
-    ],
-)
-def test_a_zimbra_is_known_by_its_image_or_its_volume(attributes: dict[str, Any], expected: bool) -> None:
-    assert is_zimbra(attributes) is expected
 
 
 def test_an_engine_that_is_gone_is_told_and_its_client_not_begun(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import subprocess
@@ -15,13 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sidecar.app.mailtrust import MailTrust
-from sidecar.network import Network
-from tests.app.running import in_process, until
-from tests.cli.running import zmban
+from tests.app.running import until
 from tests.monitoring import conftest as monitoring
 from tests.monitoring.queries import ask, dashboard_queries, load_dashboard, run_dashboard_queries
-from tests.stack.conftest import ROOT, Stack
+from tests.stack.conftest import ROOT, Stack, compose_missing
 
 pytestmark = pytest.mark.stack
 BRIDGE = "zmban-demo0"
@@ -154,55 +150,6 @@ def test_the_container_has_only_what_it_needs(stack: Stack) -> None:
     assert labels["org.opencontainers.image.title"] == "zmban"
 
 
-# Programs of the names, arguments and answers of Zimbra's own.
-ZIMBRA = """mkdir /opt/zimbra/bin && cd /opt/zimbra/bin && cat >zmhostname <<'END' && cat >zmprov <<'END2'
-#!/bin/sh
-echo mail.example.com
-END
-#!/bin/sh
-[ "$(id -un) $*" = "zimbra -l gs mail.example.com zimbraMailTrustedIP" ] || exit 2
-printf '# name mail.example.com\\nzimbraMailTrustedIP: 127.0.0.1\\nzimbraMailTrustedIP: 198.51.100.10\\n\\n'
-END2
-chmod +x zmhostname zmprov && touch ready && exec sleep 120
-"""
-
-
-async def test_discover_finds_zimbra_and_says_what_to_configure(stack: Stack, tmp_path: Path) -> None:
-    stack.run("docker", "tag", "zmban-demo:latest", "zimbra-lookalike:latest")
-    start = ("docker", "run", "-d", "--rm", "--user", "0", "-v", "zmban-lookalike:/opt/zimbra/log")
-    lookalike = stack.run(*start, "--entrypoint", "sh", "zimbra-lookalike:latest", "-c", ZIMBRA)
-    ready = ["docker", "exec", lookalike, "test", "-e", "/opt/zimbra/bin/ready"]
-    try:
-        until(lambda: subprocess.run(ready, check=False).returncode == 0)
-        found = [
-            c
-            for c in json.loads(zmban("discover", "--json").stdout)
-            if c["image"] == "zimbra-lookalike:latest"
-        ]
-        (container,) = found
-        assert container["logs"]["/opt/zimbra/log"].endswith("/zmban-lookalike/_data")
-        assert container["logs"]["/var/log"] is None
-        assert container["networks"]
-        assert container["gateways"]
-        advice = zmban("discover").stdout
-        assert f"ZIMBRA_LOG_DIR={container['logs']['/opt/zimbra/log']}" in advice
-        assert f'networks = ["{container["networks"][0]}"]' in advice
-        # Its own nginx is a proxy that it does not believe yet.
-        (address,) = container["addresses"]
-        assert container["trusted"] == ["127.0.0.1", "198.51.100.10"]
-        assert f'proxies = ["{address}", "198.51.100.10"]' in advice
-        assert f"zmprov mcf +zimbraMailTrustedIP {address}\n" in advice
-        async with in_process(tmp_path, dry_run=True) as one:
-            assert not one.trust.is_proxy("198.51.100.10")
-            await MailTrust(one).look()
-            assert one.trust.is_proxy("198.51.100.10") and not one.trust.is_proxy("198.51.100.11")
-            assert one.judge.guard.refuse(Network.parse("198.51.100.10")) == "trusted-proxy"
-    finally:
-        stack.run("docker", "kill", lookalike)
-        stack.run("docker", "image", "rm", "zimbra-lookalike:latest")
-        subprocess.run(["docker", "volume", "rm", "-f", "zmban-lookalike"], capture_output=True, check=False)
-
-
 def test_every_query_of_the_dashboard_has_an_answer_from_the_running_stack(
     stack: Stack, tmp_path: Path
 ) -> None:
@@ -252,24 +199,64 @@ def _scraped(url: str) -> bool:
         return False
 
 
-def test_a_missing_log_directory_is_named_and_not_created(stack: Stack, tmp_path: Path) -> None:
-    # Last in this file: the network of the stack must be free.
-    stack.run("sh", "scripts/down.sh")
+def left_behind() -> list[str]:
+    """What the demonstration has in this host's kernel: routes, the rule, the drop, the roads to its clients."""
+    shown = [
+        ("ip", "-4", "route", "show", "table", "2520"),
+        ("ip", "-6", "route", "show", "table", "2520"),
+        ("ip", "-4", "rule", "show", "table", "2520"),
+        ("ip", "-6", "rule", "show", "table", "2520"),
+        ("ip", "route", "show", "proto", "223"),
+        ("nft", "list", "table", "inet", "zmban"),
+    ]
+    done = (subprocess.run(command, capture_output=True, text=True, check=False) for command in shown)
+    return [line for one in done for line in one.stdout.splitlines()]
+
+
+def test_compose_down_takes_the_routes_of_the_demonstration_away(stack: Stack) -> None:
+    # From here on the stack is down: the rest of this file needs its network to be free.
+    stack.environment["DEMO_ON_STOP"] = "flush"
+    stack.compose("up", "-d", "--no-build", "--no-deps", "demo-zmban")
+    until(lambda: healthy(stack), 60)
+    assert len(routes()) >= 50
+    stack.compose("down")
+    assert left_behind() == []
+
+
+def test_the_other_compose_starts_it_too_and_its_down_leaves_nothing(stack: Stack) -> None:
+    other = "1" if stack.environment.get("ZMBAN_COMPOSE") == "2" else "2"
+    if reason := compose_missing(other):
+        pytest.skip(reason)
+    stack.down()
+    second = Stack(ZMBAN_COMPOSE=other, ZMBAN_BUILD="no", DEMO_SECONDS="12")
+    try:
+        assert second.first.returncode == 0, second.first.stdout + second.first.stderr
+        assert "BROKEN" not in second.first.stdout
+        assert all(record["enforced"] for record in second.bans().values())
+        assert len(routes()) >= 50
+        second.compose("down")
+        assert left_behind() == []
+    finally:
+        second.down()
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_missing_log_directory_is_named_and_not_created(stack: Stack, version: str, tmp_path: Path) -> None:
+    if reason := compose_missing(version):
+        pytest.skip(reason)
+    stack.down()
     missing = tmp_path / "no-zimbra"
-    environment = {**os.environ, "ZIMBRA_LOG_DIR": str(missing), "ZIMBRA_SYSLOG_DIR": str(tmp_path)}
+    places = {"ZIMBRA_LOG_DIR": str(missing), "ZIMBRA_SYSLOG_DIR": str(tmp_path)}
 
     def compose(*arguments: str) -> subprocess.CompletedProcess[str]:
-        plugin = (
-            subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
-        )
-        command = [
-            *(["docker", "compose"] if plugin else ["docker-compose"]),
-            "-p",
-            "zmban-missing",
-            *arguments,
-        ]
         return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+            ["sh", "scripts/compose.sh", *arguments],
+            cwd=ROOT,
+            env={**stack.environment, "ZMBAN_COMPOSE": version, "ZMBAN_PROJECT": "zmban-missing", **places},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
 
     try:

@@ -26,9 +26,11 @@ GRAMMARS: dict[str, Grammar] = {
     "access": access.without_port,
     "jetty": _nobody,
 }
-# The logs that Zimbra writes in a known grammar, by the beginning of their file name.
+# The logs that Zimbra and Carbonio write in a known grammar, by the beginning of their file name.
 LOGS = {
     "zimbra.log": "zimbra",
+    "carbonio.log": "zimbra",
+    "maillog": "zimbra",
     "mailbox.log": "mailbox",
     "audit.log": "mailbox",
     "sync.log": "mailbox",
