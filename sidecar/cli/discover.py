@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from sidecar.app import proposal
-from sidecar.app.proposal import Found, Proposal
+from sidecar.app import configuration, proposal, suspecting
+from sidecar.app.proposal import Found, Hint, Proposal
 from sidecar.cli.output import emit, json_options, say, table
 from sidecar.model import SourceError
 from sidecar.network import Network
@@ -28,7 +29,10 @@ _IN_CONTAINER = Path("/.dockerenv")
 )
 @click.option("--force", is_flag=True, help="With --write: overwrite the files that are there.")
 @json_options
-def discover(directory: Path | None, force: bool, as_json: bool, jsonl: bool) -> None:
+@click.pass_obj
+def discover(
+    config: tuple[str, ...], directory: Path | None, force: bool, as_json: bool, jsonl: bool
+) -> None:
     """Find Zimbra in containers and on the host itself; print its logs, networks and what to configure."""
     containers, passed = _look()
     found = [Found(container, _trusted(container)) for container in containers]
@@ -36,6 +40,8 @@ def discover(directory: Path | None, force: bool, as_json: bool, jsonl: bool) ->
         emit([_record(one) for one in found], jsonl=jsonl)
     else:
         _show(found, passed)
+        for hint in _relays(config):
+            _section(hint.reason, hint.lines)
     if directory is not None:
         if not found:
             raise SourceError(f"no Zimbra was found, so nothing is written into {directory}")
@@ -68,6 +74,14 @@ def _trusted(container: ZimbraContainer) -> tuple[Network, ...] | None:
     except SourceError as error:
         say(str(error), err=True)
         return None
+
+
+def _relays(config: tuple[str, ...]) -> Iterator[Hint]:
+    """The proxies that nobody named, as the logs of the jails show them, as far as they can be read from
+    here."""
+    seen = asyncio.run(suspecting.seen(configuration.load(config)))
+    for one in seen.told():
+        yield Hint(one["told"], (f"[trust] {one['proxies']}", one["zimbra"]))
 
 
 def _record(one: Found) -> dict[str, object]:

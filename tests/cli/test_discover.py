@@ -201,3 +201,21 @@ def test_without_docker_and_without_zimbra_it_says_that_docker_cannot_be_asked(
     done = zmban("discover")
     assert done.returncode == 65
     assert "Docker cannot be asked" in done.stderr
+
+
+@pytest.mark.parametrize("asked", [(AIO,)], indirect=True)
+def test_a_proxy_that_only_the_logs_show_is_proposed(asked: Path, tmp_path: Path) -> None:
+    place = tmp_path / "config/jail.d"
+    place.mkdir(parents=True)
+    log = tmp_path / "audit.log"
+    text = (
+        "2026-01-05 10:00:01,000 WARN  [ImapServer-1] [ip=10.1.2.3;oip=203.0.113.7;via=10.1.2.9(nginx/1.7.1);] "
+        "security - cmd=Auth; account=bob@example.com; protocol=imap; error=authentication failed for "
+        "[bob@example.com], invalid password;\n"
+    )
+    log.write_text(text, encoding="utf-8")
+    jail = f"[zimbra-mail]\nlogpath = {log}\n"
+    (place / "own.local").write_text(jail, encoding="utf-8")
+    told = zmban("--config", "config", "--config", tmp_path / "config", "discover").stdout
+    assert '[trust] proxies = ["10.1.2.3"]' in told
+    assert "zmprov mcf +zimbraMailTrustedIP 10.1.2.3" in told
