@@ -125,9 +125,17 @@ def test_configuration_lies_where_zmban_looks_for_it(render: Render) -> None:
     ],
     ids=["jails", "filters", "settings"],
 )
-def test_a_change_of_the_configuration_rolls_the_pods(render: Render, change: dict[str, Any]) -> None:
-    assert checksum(render()) == checksum(render({"podLabels": {"a": "b"}}))
-    assert checksum(render()) != checksum(render(change))
+def test_a_change_of_the_configuration_is_read_by_the_pods_or_rolls_them(
+    render: Render, change: dict[str, Any]
+) -> None:
+    assert checksum(render()) == checksum(render(change))
+    rolled = {"watch": False}
+    assert checksum(render(rolled)) == checksum(render({"podLabels": {"a": "b"}, **rolled}))
+    assert checksum(render(rolled)) != checksum(render(change | rolled))
+
+
+def test_what_counts_from_a_start_to_the_next_rolls_the_pods(render: Render) -> None:
+    assert checksum(render()) != checksum(render({"settings": {"kernel": {"preference": 300}}}))
 
 
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
@@ -173,8 +181,8 @@ def test_the_service_lists_every_node_and_the_monitor_finds_it(render: Render) -
 
 
 def test_a_dry_run_is_asked_for_on_the_command_line(render: Render) -> None:
-    assert container(render())["args"] == ["run"]
-    assert container(render({"dryRun": True}))["args"] == ["run", "--dry-run"]
+    assert container(render())["args"] == ["run", "--watch"]
+    assert container(render({"dryRun": True, "watch": False}))["args"] == ["run", "--dry-run"]
 
 
 def test_values_of_the_pods_reach_the_pods(render: Render) -> None:
