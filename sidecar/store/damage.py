@@ -36,13 +36,20 @@ def log_is_broken(db: sqlite3.Connection, path: Path) -> bool:
     return 0 <= int(valid) < expected
 
 
-def empty_before_its_log(path: Path) -> bool:
-    """Whether the file was cut to nothing while its write-ahead log holds something: SQLite would take it for
-    a new one, and throw the log away."""
+def before_opening(path: Path) -> str:
+    """What is wrong with a file that SQLite would not say, to be asked before it opens it; nothing if all is
+    well."""
     try:
-        return path.stat().st_size == 0 and _beside(path, _WAL).stat().st_size > 0
+        if path.stat().st_size == 0 and _beside(path, _WAL).stat().st_size > 0:
+            # It would take it for a new one, and throw the log away.
+            return "its content is gone"
+        with path.open("rb") as file:
+            # The formats for writing and reading: of a later one SQLite would read, and write nothing.
+            header = file.read(20)
     except OSError:
-        return False
+        return ""
+    ours = header.startswith(b"SQLite format 3\0") and len(header) == 20
+    return "its header makes no sense" if ours and not {*header[18:]} <= {1, 2} else ""
 
 
 def aside(path: Path) -> list[Path]:

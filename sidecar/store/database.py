@@ -95,8 +95,8 @@ class Database:
         if read_only:
             return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
         directory.mkdir(parents=True, exist_ok=True)
-        if damage.empty_before_its_log(self.path):
-            raise DamagedError(f"{self.path}: its content is gone")
+        if reason := damage.before_opening(self.path):
+            raise DamagedError(f"{self.path}: {reason}")
         db = sqlite3.connect(self.path, timeout=patience, check_same_thread=False)
         try:
             self.path.chmod(0o600)

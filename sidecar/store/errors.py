@@ -9,6 +9,8 @@ from sidecar.model import StoreError
 from sidecar.store import damage
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# A number in the header, of which SQLite has no code of its own to tell.
+_NO_FORMAT = "unsupported file format"
 # What the disk does not give back or take. Other failures of it, as too many open files, are not the file's.
 _OF_THE_DISK = {
     sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ,
@@ -46,6 +48,8 @@ def is_damage(error: Exception) -> bool:
         # What SQLite says repeats what it found, and that is no text.
         return True
     code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_ERROR and str(error) == _NO_FORMAT:
+        return True
     return code & 0xFF in _DAMAGED or code in _OF_THE_DISK
 
 

@@ -96,3 +96,18 @@ def test_of_a_halved_database_the_bans_of_every_page_that_is_left_stand(
     found, _ = started(tmp_path)
     assert found <= bans
     assert len(found) > BANS // 4
+
+
+@pytest.mark.parametrize("value", [0, 3, 255])
+def test_whatever_a_byte_of_the_header_says_the_database_can_be_written_to(
+    tmp_path: Path, value: int
+) -> None:
+    (tmp_path / "whole").mkdir()
+    bans = realistic(tmp_path / "whole", 20)
+    content = (tmp_path / "whole" / FILE).read_bytes()
+    for place in range(100):
+        (tmp_path / FILE).write_bytes(content[:place] + bytes((value,)) + content[place + 1 :])
+        found, _ = started(tmp_path)
+        assert found <= {ban._replace(evidence=()) for ban in bans}, place
+        for path in tmp_path.glob(f"{FILE}*"):
+            path.unlink()
