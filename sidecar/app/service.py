@@ -142,7 +142,7 @@ class Service:
         self.suspend_spared()
         if (now := self.table.resting.total()) != before:
             _log.info("%d bans are suspended: their networks are allowed, protected or ignored", now)
-        self.metrics.active(self.table.active, self.table.resting)
+        self.metrics.active(self.table)
 
     def suspend_spared(self) -> None:
         """The bans of whom nobody may ban rest, and no others do; the caller reconciles."""
@@ -207,7 +207,7 @@ class Service:
         announce.tell(told)
         self.oddities.hear(events)
         if new or ended:
-            self.metrics.active(self.table.active, self.table.resting)
+            self.metrics.active(self.table)
         if len(banned) > MOST_SINGLE:
             self.enforcer.mark_due(banned)
             self.later(self.reconcile())

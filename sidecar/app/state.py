@@ -22,7 +22,7 @@ _LATELY = 1000
 async def of(service: Service) -> dict[str, Any]:
     """State of jails, sources and kernel."""
     await service.verifier.verify()
-    missing = service.enforcer.missing
+    missing, refused = service.enforcer.missing, list(service.table.refused())
     return {
         "since": service.started,
         "dry_run": service.place.dry_run,
@@ -32,9 +32,10 @@ async def of(service: Service) -> dict[str, Any]:
         "ingress": [asdict(way) for way in service.enforcer.ways()],
         "ready": not service.ready(),
         "not_ready_because": service.ready(),
-        "networks_banned": len(service.table),
+        "networks_banned": len(refused),
         "bans_suspended": service.table.resting.total(),
-        "proposals": await _proposals(service),
+        "dry_bans": service.table.dry.total(),
+        "proposals": await _proposals(service, refused),
         "spread": _spread(service),
         "known_good": len(service.judge.known),
         "mail_servers": len(service.judge.peers),
@@ -85,6 +86,7 @@ def _jail(service: Service, name: str) -> dict[str, Any]:
     return {
         "jail": name,
         "banned": service.table.active[name],
+        "dry_bans": service.table.dry[name],
         "failing": len(court.window),
         "maxretry": court.spec.maxretry,
         "dry_run": court.spec.dry_run,
@@ -113,10 +115,9 @@ def _last_bans(service: Service, most: int = 12) -> list[dict[str, Any]]:
     return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
 
 
-async def _proposals(service: Service) -> list[dict[str, Any]]:
-    """Networks that may be worth a ban by hand, each with what that would mean."""
-    # A copy, for the table changes while the thread looks through it.
-    refused = list(service.table.refused())
+async def _proposals(service: Service, refused: list[Network]) -> list[dict[str, Any]]:
+    """Networks that may be worth a ban by hand, each with what that would mean. `refused` is a copy, for the
+    table changes while the thread looks through it."""
 
     def found() -> list[tuple[Network, int, int]]:
         return [(one, many, len(one.those_inside(refused))) for one, many in proposals(refused)]

@@ -59,6 +59,8 @@ def _head(state: dict[str, Any]) -> Any:
     good = state["enforced"]
     head.append("enforced" if good else "NOT ENFORCED", "bold green" if good else "bold red")
     head.append(f"   {state['networks_banned']} networks banned   since {moment(state['since'])}")
+    if state["dry_bans"]:
+        head.append(f"\ndry bans, decided and recorded but not enforced: {state['dry_bans']}", "yellow")
     for told in dict.fromkeys(_troubles(state)):
         head.append(f"\n{printable(told)}", "yellow")
     for one in state["proposals"]:
@@ -97,7 +99,7 @@ def _jails(state: dict[str, Any]) -> Any:
     rows = [
         (
             jail["jail"] + (" (dry run)" if jail["dry_run"] else ""),
-            str(jail["banned"]),
+            f"{jail['banned']} + {jail['dry_bans']} dry" if jail["dry_bans"] else str(jail["banned"]),
             str(jail["failing"]),
             str(jail["maxretry"]),
             _some(jail["logs"]),
