@@ -56,7 +56,7 @@ async def of(service: Service) -> dict[str, Any]:
         "store": service.salvaging.state(),
         "salvage": [salvage.progress() for salvage in service.ledger.salvages],
         "jails": [_jail(service, name) for name in service.jails],
-        "sources": [_source(service, path) for path in service.logs.logs],
+        "sources": [_source(service, name, why) for name, why in service.logs.sources().items()],
         "faults": [str(fault) for fault in service.faults],
         "last_bans": _last_bans(service),
     }
@@ -94,17 +94,20 @@ def _jail(service: Service, name: str) -> dict[str, Any]:
     }
 
 
-def _source(service: Service, path: str) -> dict[str, Any]:
-    log = service.logs.logs[path]
+def _source(service: Service, name: str, why: str | None) -> dict[str, Any]:
+    """A log that is followed, or one that a jail names and that is not; `error` says why."""
+    log = service.logs.logs.get(name)
     return {
-        "source": path,
-        "lines": log.scanner.tally.lines,
-        "candidates": log.scanner.tally.candidates,
-        "last_line": log.last_line,
-        "zone": log.clock and str(log.clock.zone),
-        "zone_learnt": bool(log.clock and log.clock.learnt is not None),
-        "caught_up": log.caught_up,
-        "error": log.error,
+        "source": name,
+        "up": why is None,
+        "followed": log is not None,
+        "lines": log.scanner.tally.lines if log else 0,
+        "candidates": log.scanner.tally.candidates if log else 0,
+        "last_line": log and log.last_line,
+        "zone": log and log.clock and str(log.clock.zone),
+        "zone_learnt": bool(log and log.clock and log.clock.learnt is not None),
+        "caught_up": bool(log and log.caught_up),
+        "error": why,
     }
 
 

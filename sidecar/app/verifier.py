@@ -23,6 +23,7 @@ class Verifier:
         # Asked at each scrape: what it says is what /readyz answers.
         metrics.ready.set_function(lambda: float(not service.ready()))
         metrics.suspended.set_function(lambda: float(service.enforcer.suspended))
+        metrics.sources.ask = service.logs.sources
         metrics.dry_run.set(service.enforcer.dry)
 
     async def run(self) -> None:

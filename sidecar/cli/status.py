@@ -122,9 +122,21 @@ def _sources(state: dict[str, Any]) -> Any:
             str(source["lines"]),
             str(source["candidates"]),
             moment(source["last_line"]) if source["last_line"] else "-",
-            (source["zone"] or "told") + (" (learnt)" if source["zone_learnt"] else ""),
-            source["error"] or ("live" if source["caught_up"] else "catching up"),
+            _zone(source),
+            source["error"] or _reading(source),
         )
         for source in state["sources"]
     ]
     return build_table(("log", "lines", "looked at", "last line", "zone", "state"), rows)
+
+
+def _zone(source: dict[str, Any]) -> str:
+    if not source["followed"]:
+        return "-"
+    return (source["zone"] or "told") + (" (learnt)" if source["zone_learnt"] else "")
+
+
+def _reading(source: dict[str, Any]) -> str:
+    if not source["followed"]:
+        return "read under another name"
+    return "live" if source["caught_up"] else "catching up"

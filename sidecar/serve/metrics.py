@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counted
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,9 +13,11 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from sidecar import __version__
 from sidecar.bans.table import BanTable
@@ -23,6 +25,21 @@ from sidecar.model import Ban, Event, Failure, Instant, Match, Refused, Slow, Un
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class _Sources(Collector):
+    """Whether each log that a jail names is read, asked at each scrape: `ask` gives the reason why not."""
+
+    def __init__(self) -> None:
+        self.ask: Callable[[], Mapping[str, str | None]] = dict
+
+    def collect(self) -> Iterable[Metric]:
+        """One family, with a series for each log."""
+        text = "1 if the log is followed, 0 if it is not there or cannot be read"
+        family = GaugeMetricFamily("zmban_source_up", text, labels=["source"])
+        for source, why in self.ask().items():
+            family.add_metric([source], float(why is None))
+        yield family
 
 
 class Metrics:
@@ -61,6 +78,8 @@ class Metrics:
             buckets=_LATENCIES,
             registry=registry,
         )
+        self.sources = _Sources()
+        registry.register(self.sources)
         self.lag = gauge("source_lag_seconds", "How far the reading is behind the end of the log", "source")
         self.last_line = gauge("source_last_line_timestamp_seconds", "When a line last came", "source")
         self.still_seen = counter("still_seen", "Lines of clients who were banned over 10 s ago", "jail")
@@ -99,6 +118,11 @@ class Metrics:
         """Make the series of a log visible at 0, before its first line."""
         for metric in (self.lines, self.bytes):
             metric.labels(source)
+
+    def forget(self, source: str) -> None:
+        """A log is gone, and so are its series."""
+        for metric in (self.lines, self.bytes, self.lag, self.last_line):
+            metric.remove(source)
 
     def observe(self, events: Iterable[Event | Match]) -> None:
         """Count events of the stream."""

@@ -121,6 +121,11 @@ class Reading:
         """The file as it is read now."""
         return Opened(self.name, self.key, self._opened, self.content, self.packed)
 
+    @property
+    def unlinked(self) -> bool:
+        """Whether no name leads to it any more."""
+        return not self.packed and os.fstat(self._opened.fileno()).st_nlink == 0
+
     async def begin(self, known: Known) -> bool:
         """Go to where a packed file goes on; False if all of it was read. BROKEN."""
         if self._begun or not isinstance(self._file, Packed):
