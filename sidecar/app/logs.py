@@ -75,7 +75,8 @@ class Past:
 
     def elsewhere(self, path: str, key: FileKey | None) -> list[Position]:
         """How far other logs read its file, and what by its name is a rotated file of this one."""
-        same = [p for p in self._by_inode.get(key[1], ()) if p.path != path] if key else []
+        # An inode of zero tells nothing: of a packed file, or of one that cannot be asked.
+        same = [p for p in self._by_inode.get(key[1], ()) if p.path != path] if key and key[1] else []
         return same + [p for other in self._rotated.get(path, ()) for p in self._positions[other]]
 
     def of(self, path: str, elsewhere: Iterable[Position] = ()) -> list[Position]:

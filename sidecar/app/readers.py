@@ -73,19 +73,17 @@ class Logs:
             while True:
                 named = await self._discovery.look(self.logs)
                 await self._let_go(named)
-                if named.keys() - self.logs.keys():
-                    await self._begin(tasks, named)
+                await self._begin(tasks, named)
                 if all(log.caught_up or log.error for log in self.logs.values()):
                     self.caught_up.set()
                 await asyncio.sleep(_LOOK_SECONDS if self.caught_up.is_set() else 0.05)
 
     async def _begin(self, tasks: asyncio.TaskGroup, named: Mapping[str, Named]) -> None:
         """Follow those that are not yet, each from where it was read to, whatever its name was."""
-        past = Past(self._service.ledger.positions(), rotated_of)
-        self._waiting = {}
-        for path, one in named.items():
-            if path in self.logs:
-                continue
+        new = [path for path in named if path not in self.logs]
+        past, self._waiting = Past(self._service.ledger.positions() if new else {}, rotated_of), {}
+        for path in new:
+            one = named[path]
             wanted = {jail.name for jail in one.jails}
             known = [p for p in past.elsewhere(path, one.key) if wanted <= self._discovery.readers(p.path)]
             for reader in {position.path for position in known} & self.logs.keys():
@@ -102,9 +100,9 @@ class Logs:
             log.task = tasks.create_task(self._follow(log, past.of(path, known)), name=path)
             await asyncio.sleep(0)
 
-    async def _let_go(self, named: Mapping[str, Named]) -> None:
-        """End the reading of logs that are no more; what was in them is judged. Those whose jails are others
-        now are begun anew."""
+    async def _let_go(self, named: dict[str, Named]) -> None:
+        """End the reading of logs that are no more, and strike them out; what was in them is judged. Those
+        whose jails are others now are begun anew."""
         now = time.monotonic()
         for path, log in list(self.logs.items()):
             one = named.get(path)
@@ -116,6 +114,7 @@ class Logs:
             await asyncio.wait([log.task])
             del self.logs[path]
             if one is None or one.key is None:
+                named.pop(path, None)
                 self._forget(log)
 
     def _forget(self, log: Log) -> None:
@@ -157,6 +156,7 @@ class Logs:
         pause = _RETRY_SECONDS[0]
         log.positions = positions
         while True:
+            log.idle = False
             follower = Follower(
                 log.path,
                 self._wake,

@@ -24,7 +24,8 @@ _FEWEST, _PART = 4, 16
 
 def share(most: int) -> int:
     """How many may be connected at a time: so many, or a part of few descriptors."""
-    return min(most, max(_FEWEST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _PART))
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return most if soft == resource.RLIM_INFINITY else min(most, max(_FEWEST, soft // _PART))
 
 
 class Door:

@@ -10,12 +10,14 @@ import resource
 _KEPT, _PART = 24, 3 / 8
 # So many questions are asked of the disk at a time, for each may need some.
 _FEWEST_TURNS, _EACH = 4, 8
+_UNLIMITED = 1 << 30
 _SHORT = (errno.EMFILE, errno.ENFILE)
 
 
 def limit() -> int:
-    """How many this process may have open."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    """How many this process may have open; where nothing limits it, more than any needs."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _UNLIMITED if soft == resource.RLIM_INFINITY else soft
 
 
 def turns() -> int:

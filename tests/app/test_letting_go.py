@@ -112,6 +112,20 @@ async def test_a_log_that_is_rotated_without_a_new_one_is_read_on_for_as_long_as
     await world.all_judged()
 
 
+@pytest.mark.parametrize("world", ["x*.log", "x.log"], indirect=True)
+async def test_a_log_that_is_deleted_is_let_go_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "zmban.sources")
+    log = world.place / "x.log"
+    world.write(log)
+    await world.all_judged()
+    tasks = len(asyncio.all_tasks())
+    log.unlink()
+    await until(lambda: not world.followed)
+    await asyncio.sleep(0.5)
+    assert (world.followed, caplog.text.count("x.log is let go")) == (set(), 1)
+    assert len(asyncio.all_tasks()) == tasks - 1
+
+
 @pytest.mark.parametrize("world", ["*.log"], indirect=True)
 async def test_a_log_that_gets_another_name_of_the_same_glob_is_read_on_under_that(world: World) -> None:
     log, other = world.place / "a.log", world.place / "b.log"
