@@ -104,6 +104,8 @@ class Control:
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._silent[writer] = None
+        # He may give way now; before, nobody could be sent away.
+        self._door.ask_again()
         async with contextlib.AsyncExitStack() as held:
             try:
                 request = await self._request(reader, held)

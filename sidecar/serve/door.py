@@ -92,6 +92,10 @@ class Door:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s: a request broke", self._name, exc_info=error)
+        self.ask_again()
+
+    def ask_again(self) -> None:
+        """There may be room now for who waits."""
         if self._retry is None:
             self._again()
 
