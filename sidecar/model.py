@@ -205,6 +205,7 @@ class Unban(NamedTuple):
     jail: str
     at: Instant
     reason: str
+    dry: bool = False
 
 
 class Refused(NamedTuple):

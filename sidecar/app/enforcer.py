@@ -211,7 +211,7 @@ class Enforcer:
         """Read the kernel, make good what is missing, and ask it for the way to some who are banned.
 
         `missing` says afterwards why bans are not enforced, empty if they are; `doubts` what else is wrong.
-        Returns what stands, per family. KernelError where the kernel cannot be read.
+        Returns what stands, per family, without the canary. KernelError where the kernel cannot be read.
         """
         await to_the_end(self._heed_marker)
         # What another reconcile is writing is not there yet.
@@ -234,7 +234,7 @@ class Enforcer:
             self.missing = (_FLUSHED,)
         else:
             self.missing = tuple(self._reasons(table, seen, told, len(wanted)))
-        return seen.counts
+        return seen.counts if table.stands(CANARY) else proof.without_canary(seen.counts, present)
 
     def _reasons(self, table: BanTable, seen: Proof, absent: set[Network], wanted: int) -> Iterator[str]:
         for version in self._bulk.versions:

@@ -60,6 +60,10 @@ class Goods:
         """Look through a block of a log that is followed."""
         self._take(self._reading.of(path, data, now))
 
+    def forget(self, path: str) -> None:
+        """This log is followed no more."""
+        self._reading.forget(path)
+
     async def read_past(self, paths: Iterable[str]) -> None:
         """Where nothing is known yet, the logs tell who logged in before, packed ones too."""
         begun = time.monotonic()

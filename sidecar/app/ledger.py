@@ -90,6 +90,13 @@ class Ledger:
             positions.pop((position.path, position.content), None)
             positions[position.path, position.content] = position
 
+    def positions(self) -> dict[str, list[Position]]:
+        """How far each content of each log was read, of each log the one that was read last first."""
+        found: dict[str, list[Position]] = {}
+        for (path, _), position in reversed(self._known.items()):
+            found.setdefault(path, []).append(position)
+        return found
+
     async def room(self) -> None:
         """Wait until there is room for more changes."""
         while len(self._changes) > _MOST_WAITING:  # noqa: ASYNC110 - no event tells that a disk is free again

@@ -43,6 +43,10 @@ class Reading:
         self._left: dict[str, int] = {}
         self._dates: dict[str, LineDates] = {}
 
+    def forget(self, path: str) -> None:
+        """This log is gone."""
+        self._dates.pop(path, None)
+
     def of(self, path: str, data: bytes, now: Instant, *, everything: bool = False) -> Iterator[Note]:
         """The notes of a block of whole lines of a log; of a long block only those of its beginning, but for
         `everything`."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from sidecar.kernel.ingress import STRANGERS
@@ -64,6 +64,18 @@ def look(
         tuple(v for v in backend.versions if not _anybody(backend, v, kept)),
         tuple(n for n in kept if present.get(n) is RouteKind.THROW and backend.refuses(_inside(n))),
     )
+
+
+def without_canary(counts: Mapping[int, Count], present: Routes) -> dict[int, Count]:
+    """What the routes of bans come to, where the canary is none of them."""
+    kind, version = RouteKind.BLACKHOLE, CANARY.version
+    if present.get(CANARY) is not kind:
+        return dict(counts)
+    around = (present.get(CANARY.supernet(length)) for length in range(CANARY.length - 1, -1, -1))
+    alone = next((one for one in around if one is not None), None) is not kind
+    stood = counts[version]
+    left = replace(stood, routes=stood.routes - 1, addresses=stood.addresses - alone)
+    return {**counts, version: left}
 
 
 def _inside(network: Network) -> Network:

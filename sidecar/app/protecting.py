@@ -31,7 +31,7 @@ def protect(service: Service) -> None:
     suspend_spared(service)
     if (now := service.table.resting.total()) != before:
         _log.info("%d bans are suspended: their networks are allowed, protected or ignored", now)
-    service.metrics.active(service.table.active, service.table.resting)
+    service.metrics.active(service.table)
 
 
 def suspend_spared(service: Service) -> None:

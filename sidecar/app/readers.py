@@ -8,23 +8,21 @@ import logging
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from fnmatch import fnmatch
 from functools import partial
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from sidecar.app.discovery import Discovery
-from sidecar.app.judge import settle
-from sidecar.app.resolver import BusyError
+from sidecar.app.discovery import Discovery, Named, rotated_of
+from sidecar.app.logs import Log, Past, Prefilters, last_line, reads
+from sidecar.app.verdicts import Verdicts
 from sidecar.detect.beginning import first_since
 from sidecar.detect.clock import LogClock
 from sidecar.detect.matcher import LONGEST_LINE
-from sidecar.detect.prefilter import Prefilter
 from sidecar.detect.scanner import Scanner
-from sidecar.fail2ban.ignoring import is_name
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Block, Event, Instant, Match, Position, Refused, Slow, SourceError
-from sidecar.sources.disk import Disk, open_regular
+from sidecar.model import Ban, Block, Event, Instant, Match, Position, SourceError
+from sidecar.sources import descriptors
+from sidecar.sources.disk import Disk
 from sidecar.sources.file import BLOCK, Follower
 from sidecar.sources.reading import LONGEST
 from sidecar.sources.wake import Wake
@@ -42,81 +40,95 @@ _LONGEST_TURN = 0.005
 _MARGIN_SECONDS = 60.0
 
 
-class Log:
-    """One log that is followed: its scanner, the zone of its dates, and how far the reading is."""
-
-    def __init__(
-        self, path: str, disk: Disk, scanner: Scanner, clock: LogClock | None, *, tail: bool
-    ) -> None:
-        self.path, self.disk, self.scanner, self.clock, self.tail = path, disk, scanner, clock, tail
-        if clock is not None:
-            scanner.at_zone(clock.zone)
-        self.caught_up = False
-        self.error: str | None = None
-        self.last_line: float | None = None
-        self.positions: Sequence[Position] = ()
-        self.follower: Follower | None = None
-
-    def at_end(self) -> None:
-        """Everything that was written is read."""
-        self.caught_up, self.error = True, None
-
-
-# Those of several jails, by their names.
-Prefilters = dict[tuple[str, ...], Prefilter]
-
-
 class Logs:
-    """All logs. New files under a glob are found while running."""
+    """All logs. New files under a glob are found while running; those that are gone are let go."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._wake = Wake()
-        self._discovery = Discovery(service.jails)
+        self._turns = asyncio.Semaphore(descriptors.turns())
+        self._discovery = Discovery(service.jails, self._turns)
         self._prefilters: Prefilters = {}
+        self._zones: dict[str, float | None] = {}
         self.logs: dict[str, Log] = {}
+        # New names whose file another log is still reading.
+        self._waiting: dict[str, str] = {}
         self.caught_up = asyncio.Event()
         self._backlog = asyncio.Lock()
+        self._verdicts = Verdicts(service)
 
     async def run(self) -> None:
         """Look for logs, and follow each, until cancelled."""
-        database = self._service.ledger.database
-        positions, zones = database.positions(), database.zones()
-        if not positions:
+        ledger = self._service.ledger
+        self._zones = ledger.database.zones()
+        read = ledger.positions()
+        self._discovery.remember(read)
+        if not read:
             # Who is known to be good must be known before anybody is judged.
             await self._service.goods.read_past(list(await self._discovery.look()))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wake.run(), name="inotify")
             while True:
-                for path, (jails, tail) in (await self._discovery.look(positions)).items():
-                    if path not in self.logs:
-                        scanner = self._scanner(path, jails)
-                        self._service.metrics.follow(path)
-                        disk = Disk(path)
-                        clock = await self._clock(scanner, disk, zones)
-                        log = self.logs[path] = Log(path, disk, scanner, clock, tail=tail)
-                        tasks.create_task(self._follow(log, positions.get(path, [])), name=path)
-                        await asyncio.sleep(0)
+                named = await self._discovery.look(self.logs)
+                await self._let_go(named)
+                await self._begin(tasks, named)
                 if all(log.caught_up or log.error for log in self.logs.values()):
                     self.caught_up.set()
                 await asyncio.sleep(_LOOK_SECONDS if self.caught_up.is_set() else 0.05)
 
-    def prepare(self, jails: Mapping[str, JailSpec], same: Collection[str]) -> Prefilters:
-        """What takes long of `renew`, in a thread: `same` are the jails that name the same logs as before."""
-        found: Prefilters = {}
-        for log in list(self.logs.values()):
-            named = tuple(name for name, jail in jails.items() if _reads(jail, log, same))
-            if named and named not in found:
-                specs = [jails[name] for name in named]
-                found[named] = Prefilter([j.filter for j in specs], [j.logencoding for j in specs])
-        return found
+    async def _begin(self, tasks: asyncio.TaskGroup, named: Mapping[str, Named]) -> None:
+        """Follow those that are not yet, each from where it was read to, whatever its name was."""
+        new = [path for path in named if path not in self.logs]
+        past, self._waiting = Past(self._service.ledger.positions() if new else {}, rotated_of), {}
+        for path in new:
+            one = named[path]
+            wanted = {jail.name for jail in one.jails}
+            known = [p for p in past.elsewhere(path, one.key) if wanted <= self._discovery.readers(p.path)]
+            for reader in {position.path for position in known} & self.logs.keys():
+                # It still reads this very file, or what now is a rotated one of this log.
+                if one.key in self.logs[reader].keys or reader not in named:
+                    self._waiting[path] = reader
+            if path in self._waiting:
+                continue
+            scanner = self._scanner(path, one.jails)
+            self._service.metrics.follow(path)
+            disk = Disk(path, turns=self._turns)
+            clock = await self._clock(scanner, disk)
+            log = self.logs[path] = Log(path, disk, scanner, clock, tail=one.tail)
+            log.task = tasks.create_task(self._follow(log, past.of(path, known)), name=path)
+            await asyncio.sleep(0)
+
+    async def _let_go(self, named: dict[str, Named]) -> None:
+        """End the reading of logs that are no more, and strike them out; what was in them is judged. Those
+        whose jails are others now are begun anew."""
+        now = time.monotonic()
+        for path, log in list(self.logs.items()):
+            one = named.get(path)
+            log.gone = None if one and one.key else log.gone or now
+            other = one is None or {jail.name for jail in one.jails} != {*log.scanner.jails}
+            if log.task is None or not (log.is_over(now) or (other and log.idle)):
+                continue
+            log.task.cancel()
+            await asyncio.wait([log.task])
+            del self.logs[path]
+            if one is None or one.key is None:
+                named.pop(path, None)
+                self._forget(log)
+
+    def _forget(self, log: Log) -> None:
+        path = log.path
+        self._discovery.leave(path, log.follower.renamed if log.follower else None)
+        self._wake.forget(path)
+        self._service.goods.forget(path)
+        self._service.metrics.forget(path)
+        _log.info("%s is let go: it is gone, or part of another log now", path)
 
     def renew(self, prefilters: Prefilters, same: Collection[str]) -> None:
-        """The jails are others now: each log is read on for those that name it, with its sessions; one that
-        none names any more is let go by the next look."""
+        """The jails are others now, `same` those that name the same logs as before: each log is read on for
+        those that name it, with its sessions; one that none names any more is let go by the next look."""
         self._prefilters = prefilters
         for log in self.logs.values():
-            named = [jail for jail in self._service.jails.values() if _reads(jail, log, same)]
+            named = [jail for jail in self._service.jails.values() if reads(jail, log, same)]
             log.scanner = self._scanner(log.path, named, log.scanner)
             if log.clock is not None:
                 log.scanner.at_zone(log.clock.zone)
@@ -129,20 +141,21 @@ class Logs:
         self._prefilters[names] = scanner.prefilter
         return scanner
 
-    async def _clock(self, scanner: Scanner, disk: Disk, zones: dict[str, float | None]) -> LogClock | None:
+    async def _clock(self, scanner: Scanner, disk: Disk) -> LogClock | None:
         """What is known of the zone of a log; None where its jails tell it."""
         if scanner.datepattern is None:
             return None
-        clock = LogClock(self._service.zone, scanner.datepattern, zones.get(scanner.path))
-        if scanner.path not in zones:
+        clock = LogClock(self._service.zone, scanner.datepattern, self._zones.get(scanner.path))
+        if scanner.path not in self._zones:
             # A log that cannot be read is told by who follows it.
             with contextlib.suppress(OSError, SourceError):
-                raw, written = await disk.ask(_last_line, scanner.path)
+                raw, written = await disk.ask(last_line, scanner.path)
                 if raw and clock.guess(scanner.decode(raw), written):
                     self._learnt(scanner.path, clock)
         return clock
 
     def _learnt(self, path: str, clock: LogClock) -> None:
+        self._zones[path] = clock.learnt
         self._service.ledger.add([Zone(path, clock.learnt)])
         _log.info("%s: its dates are read as those of %s", path, clock.zone)
 
@@ -151,6 +164,7 @@ class Logs:
         pause = _RETRY_SECONDS[0]
         log.positions = positions
         while True:
+            log.idle = False
             follower = Follower(
                 log.path,
                 self._wake,
@@ -170,12 +184,15 @@ class Logs:
             except SourceError as error:
                 if log.error is None:
                     _log.warning("%s; trying again", error)
-                log.error, log.positions = str(error), follower.positions
+                log.error, log.positions, log.idle = str(error), follower.positions, True
             await self._wake.pause(log.path, pause)
             pause = min(pause * 2, _RETRY_SECONDS[1])
 
     async def _take(self, log: Log, block: Block, follower: Follower) -> None:
         """Judge a block, and let others have their turn."""
+        log.idle = False
+        if block.data:
+            log.heard = time.monotonic()
         if block.live:
             follower.length = self._judge(log, block, follower.length)
         else:
@@ -216,7 +233,7 @@ class Logs:
         service.goods.look(log.path, block.data, now)
         events: list[Event | Match] = []
         for told in log.scanner.scan(block.data, now):
-            self._act(told, now, events, live=block.live)
+            self._verdicts.add(told, now, events, live=block.live)
         service.publish(events)
         if block.live:
             service.witnesses.hear(events)
@@ -232,66 +249,28 @@ class Logs:
             return max(length // 2, LONGEST)
         return min(length * 2, BLOCK) if took < _LONGEST_TURN / 4 else length
 
-    def _act(
-        self, told: Match | Refused | Slow, now: Instant, events: list[Event | Match], *, live: bool
-    ) -> None:
-        """What a line means, added to the events; one that blames a host name is judged when that was looked
-        up."""
-        service = self._service
-        if not isinstance(told, Match):
-            events.append(told)
-            return
-        at = settle(told.at, now, live=live)
-        if not told.host or not service.jails[told.jail].filter.names or not is_name(told.host):
-            events.append(told)
-            events += service.judge.judge(told, at, now)
-        elif (known := service.resolver.known(told.host)) is not None:
-            events += self._judged(told, [n.address for n in known] or [told.host], at, now)
-        else:
-            service.later(self._when_looked_up(told, told.host, at, now))
-
-    async def _when_looked_up(self, told: Match, name: str, at: Instant, now: Instant) -> None:
-        try:
-            found = await self._service.resolver.lookup(name)
-        except BusyError:
-            found = ()
-        self._service.publish(self._judged(told, [n.address for n in found] or [name], at, now))
-
-    def _judged(self, told: Match, hosts: list[str], at: Instant, now: Instant) -> list[Event | Match]:
-        """One match may blame several addresses: those of a name."""
-        events: list[Event | Match] = [told]
-        for host in hosts:
-            events += self._service.judge.judge(told._replace(host=host), at, now)
-        return events
-
     def doubts(self) -> Iterator[str]:
         """Which rotated files hold lines that are not read, and why."""
         for log in self.logs.values():
             yield from log.follower.unread if log.follower else ()
 
+    def sources(self) -> dict[str, str | None]:
+        """Every log that a jail names, and why it is not read; None where it is. A glob that names nothing
+        stands for itself."""
+        read = {path: log.error for path, log in self.logs.items()}
+        others = self._discovery.aliases | self._waiting
+        under = {name: read.get(log, f"{name} is not read yet") for name, log in others.items()}
+        return self._discovery.missing | under | read
+
     def unread(self) -> Iterator[str]:
         """Why the logs do not count as read."""
-        yield from self._discovery.trouble
+        discovery = self._discovery
+        yield from discovery.trouble.values()
         if not self.logs:
             yield "no log of any jail is there yet"
-        for log in self.logs.values():
-            if log.error:
+        yield from (why for path, why in discovery.gone() if path not in self.logs)
+        for path, log in self.logs.items():
+            if log.error and (log.gone is None or path in discovery.patterns):
                 yield log.error
-            elif not log.caught_up:
+            elif not log.caught_up and not log.error:
                 yield f"{log.path} is being read from where it stood"
-
-
-def _reads(jail: JailSpec, log: Log, same: Collection[str]) -> bool:
-    """Whether a jail reads a log: by this name of its file, or as before by another."""
-    before = jail.name in same and jail.name in log.scanner.jails
-    return before or any(fnmatch(log.path, one.glob) for one in jail.logpath)
-
-
-def _last_line(path: str) -> tuple[bytes, Instant]:
-    """The last whole line of a log, empty where there is none, and when it was written to. OSError,
-    SourceError."""
-    with open_regular(path) as file:
-        status = os.fstat(file.fileno())
-        data = os.pread(file.fileno(), LONGEST_LINE, max(0, status.st_size - LONGEST_LINE))
-    lines = data.split(b"\n")
-    return lines[-2] if len(lines) > 1 else b"", status.st_mtime

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.app import configuration, protecting, surroundings
 from sidecar.app.configuration import Loaded
 from sidecar.app.ignoring import IgnoreLists
+from sidecar.app.logs import prepared
 from sidecar.app.place import run_dry
 from sidecar.app.sessions import Sessions
 from sidecar.app.threads import beside
@@ -166,7 +167,7 @@ class Reload:
             for name, jail in jails.items()
             if name in service.jails and jail.logpath == service.jails[name].logpath
         }
-        prefilters = await beside(service.logs.prepare, jails, same)
+        prefilters = await beside(prepared, jails, same, list(service.logs.logs.values()))
         grew = service.judge.grows
         service.loaded, service.settings = after, _merged(service.settings, after.settings)
         service.jails.clear()

@@ -182,7 +182,7 @@ class Service:
         self.oddities.hear(events)
         self.suspects.hear(events)
         if new or ended:
-            self.metrics.active(self.table.active, self.table.resting)
+            self.metrics.active(self.table)
         if len(banned) > MOST_SINGLE:
             self.enforcer.mark_due(banned)
             self.later(self.reconcile())

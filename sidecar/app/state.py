@@ -22,7 +22,7 @@ _LATELY = 1000
 async def of(service: Service) -> dict[str, Any]:
     """State of jails, sources and kernel."""
     await service.verifier.verify()
-    missing = service.enforcer.missing
+    missing, refused = service.enforcer.missing, list(service.table.refused())
     return {
         "since": service.started,
         "dry_run": service.place.dry_run,
@@ -32,9 +32,10 @@ async def of(service: Service) -> dict[str, Any]:
         "ingress": [asdict(way) for way in service.enforcer.ways()],
         "ready": not service.ready(),
         "not_ready_because": service.ready(),
-        "networks_banned": len(service.table),
+        "networks_banned": len(refused),
         "bans_suspended": service.table.resting.total(),
-        "proposals": await _proposals(service),
+        "dry_bans": service.table.dry.total(),
+        "proposals": await _proposals(service, refused),
         "spread": _spread(service),
         "known_good": len(service.judge.known),
         "mail_servers": len(service.judge.peers),
@@ -56,7 +57,7 @@ async def of(service: Service) -> dict[str, Any]:
         "store": service.salvaging.state(),
         "salvage": [salvage.progress() for salvage in service.ledger.salvages],
         "jails": [_jail(service, name) for name in service.jails],
-        "sources": [_source(service, path) for path in service.logs.logs],
+        "sources": [_source(service, name, why) for name, why in service.logs.sources().items()],
         "faults": [*service.loaded.told, *(service.pages.faults if service.pages else ())],
         "jails_degraded": sorted(service.loaded.jails.degraded),
         "jails_stopped": sorted(service.loaded.jails.stopped),
@@ -88,6 +89,7 @@ def _jail(service: Service, name: str) -> dict[str, Any]:
     return {
         "jail": name,
         "banned": service.table.active[name],
+        "dry_bans": service.table.dry[name],
         "failing": len(court.window),
         "maxretry": court.spec.maxretry,
         "dry_run": court.spec.dry_run,
@@ -95,17 +97,20 @@ def _jail(service: Service, name: str) -> dict[str, Any]:
     }
 
 
-def _source(service: Service, path: str) -> dict[str, Any]:
-    log = service.logs.logs[path]
+def _source(service: Service, name: str, why: str | None) -> dict[str, Any]:
+    """A log that is followed, or one that a jail names and that is not; `error` says why."""
+    log = service.logs.logs.get(name)
     return {
-        "source": path,
-        "lines": log.scanner.tally.lines,
-        "candidates": log.scanner.tally.candidates,
-        "last_line": log.last_line,
-        "zone": log.clock and str(log.clock.zone),
-        "zone_learnt": bool(log.clock and log.clock.learnt is not None),
-        "caught_up": log.caught_up,
-        "error": log.error,
+        "source": name,
+        "up": why is None,
+        "followed": log is not None,
+        "lines": log.scanner.tally.lines if log else 0,
+        "candidates": log.scanner.tally.candidates if log else 0,
+        "last_line": log and log.last_line,
+        "zone": log and log.clock and str(log.clock.zone),
+        "zone_learnt": bool(log and log.clock and log.clock.learnt is not None),
+        "caught_up": bool(log and log.caught_up),
+        "error": why,
     }
 
 
@@ -116,10 +121,9 @@ def _last_bans(service: Service, most: int = 12) -> list[dict[str, Any]]:
     return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
 
 
-async def _proposals(service: Service) -> list[dict[str, Any]]:
-    """Networks that may be worth a ban by hand, each with what that would mean."""
-    # A copy, for the table changes while the thread looks through it.
-    refused = list(service.table.refused())
+async def _proposals(service: Service, refused: list[Network]) -> list[dict[str, Any]]:
+    """Networks that may be worth a ban by hand, each with what that would mean. `refused` is a copy, for the
+    table changes while the thread looks through it."""
 
     def found() -> list[tuple[Network, int, int]]:
         return [(one, many, len(one.those_inside(refused))) for one, many in proposals(refused)]

@@ -19,7 +19,12 @@ class Verifier:
     """What it finds stands in `missing` and `doubts` of the enforcer."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self._service, metrics = service, service.metrics
+        # Asked at each scrape: what it says is what /readyz answers.
+        metrics.ready.set_function(lambda: float(not service.ready()))
+        metrics.suspended.set_function(lambda: float(service.enforcer.suspended))
+        metrics.sources.ask = service.logs.sources
+        metrics.dry_run.set(service.enforcer.dry)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -27,7 +32,7 @@ class Verifier:
         while True:
             begun = time.monotonic()
             await self.verify()
-            service.metrics.active(service.table.active, service.table.resting)
+            service.metrics.active(service.table)
             service.metrics.database_bytes.set(service.ledger.database.bytes())
             # A million routes take seconds to read: never more than a twentieth of one core.
             await asyncio.sleep(max(_SECONDS, 20 * (time.monotonic() - begun)))

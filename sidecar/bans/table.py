@@ -17,7 +17,7 @@ class BanTable:
 
     A million stand for years: each is 28 bytes here, and its lines of evidence are not kept (the database
     does). A ban that rests stands, and is not enforced for now. `active` counts the bans of each jail that do
-    not rest, `resting` those that do.
+    not rest, `resting` those that do; `dry` the dry ones, which are in neither.
     """
 
     def __init__(self, bans: Iterable[Ban] = ()) -> None:
@@ -31,6 +31,7 @@ class BanTable:
         self._rests: dict[Network, frozenset[str]] = {}
         self.active: Counter[str] = Counter()
         self.resting: Counter[str] = Counter()
+        self.dry: Counter[str] = Counter()
         for ban in bans:
             self._put(ban)
 
@@ -40,13 +41,23 @@ class BanTable:
         if reasons is None:
             self._bans[network] = packed
             self._lengths.add((network[0], network[-1]))
-            self.active[jail] += 1
         else:
-            others = [one.packed for one in self._packing.read(reasons) if one.jail != jail]
-            self.active[jail] += len(others) * len(packed) == len(reasons)
+            others: list[bytes] = []
+            for one in self._packing.read(reasons):
+                if one.jail != jail:
+                    others.append(one.packed)
+                else:
+                    self._tally(network, jail, dry=one.dry)[jail] -= 1
             self._bans[network] = b"".join((*others, packed))
+        self._tally(network, jail, dry=ban.dry)[jail] += 1
         if ban.until is not None:
             self._deadlines.add(ban.until, network)
+
+    def _tally(self, network: Network, jail: str, *, dry: bool) -> Counter[str]:
+        """The count that a ban is in."""
+        if dry:
+            return self.dry
+        return self.resting if self._rests and self.rests(network, jail) else self.active
 
     def ban(self, ban: Ban) -> Ban | Extended | None:
         """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer; one
@@ -76,19 +87,19 @@ class BanTable:
     def lift(self, network: Network, now: Instant, reason: str, jail: str | None = None) -> list[Unban]:
         """End the bans of exactly this network, of one jail or of all."""
         reasons = self._read(network)
-        lifted = [one.jail for one in reasons if jail in (None, one.jail)]
+        lifted = {one.jail: one.dry for one in reasons if jail in (None, one.jail)}
         if lifted:
             if rest := b"".join(one.packed for one in reasons if one.jail not in lifted):
                 self._bans[network] = rest
             else:
                 del self._bans[network]
-        for name in lifted:
-            (self.resting if self.rests(network, name) else self.active).subtract((name,))
+        for name, dry in lifted.items():
+            self._tally(network, name, dry=dry)[name] -= 1
         if network in self._rests and (still := self._rests[network].difference(lifted)):
             self._rests[network] = still
         else:
             self._rests.pop(network, None)
-        return [Unban(network, name, now, reason) for name in lifted]
+        return [Unban(network, name, now, reason, dry) for name, dry in lifted.items()]
 
     def give_way(self, network: Network, now: Instant) -> list[Unban]:
         """End the bans of exactly this network that were only taken back from the kernel: another one says
@@ -131,12 +142,16 @@ class BanTable:
         changed = [n for n in concerned if before.get(n) != rests.get(n)]
         stood = [self.stands(network) for network in changed]
         for each, sign in ((before, 1), (rests, -1)):
-            counted = Counter(jail for jails in each.values() for jail in jails)
+            counted = Counter(j for n, jails in each.items() for j in jails if not self._is_dry(n, j))
             for jail, number in counted.items():
                 self.active[jail] += sign * number
                 self.resting[jail] -= sign * number
         self._rests = rests
         return {n for n, was in zip(changed, stood, strict=True) if self.stands(n) != was}
+
+    def _is_dry(self, network: Network, jail: str) -> bool:
+        standing = self._standing(network, jail) if self._packing.any_dry else None
+        return standing is not None and standing.dry
 
     def rests(self, network: Network, jail: str) -> bool:
         """Whether this ban is not enforced for now."""

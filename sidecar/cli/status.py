@@ -89,6 +89,9 @@ def _head(state: dict[str, Any]) -> Iterator[str]:
     banned = f"{counted(state['networks_banned'], 'network')} banned"
     line = _told(f"{word}   {banned}   since {moment(state['since'])}", state)
     yield styled(word, style, sys.stdout) + line.removeprefix(word)
+    if state["dry_bans"]:
+        dry = f"dry bans, decided and recorded but not enforced: {state['dry_bans']}"
+        yield _told(dry, state, "notice")
     for told in dict.fromkeys(_troubles(state)):
         yield _told(told, state, "notice")
     for one in state["proposals"]:
@@ -139,8 +142,8 @@ def _oddities(state: dict[str, Any]) -> Iterator[str]:
 def _jails(state: dict[str, Any]) -> Iterator[Row]:
     for jail in state["jails"]:
         name = jail["jail"] + (" (dry run)" if jail["dry_run"] else "")
-        numbers = map(str, (jail["banned"], jail["failing"], jail["maxretry"]))
-        yield name, *numbers, _some(jail["logs"])
+        banned = f"{jail['banned']} + {jail['dry_bans']} dry" if jail["dry_bans"] else str(jail["banned"])
+        yield name, banned, str(jail["failing"]), str(jail["maxretry"]), _some(jail["logs"])
 
 
 def _some(logs: list[str]) -> str:
@@ -156,6 +159,18 @@ def _sources(state: dict[str, Any]) -> Iterator[Row]:
             str(source["lines"]),
             str(source["candidates"]),
             moment(source["last_line"]) if source["last_line"] else "-",
-            (source["zone"] or "told") + (" (learnt)" if source["zone_learnt"] else ""),
-            source["error"] or ("live" if source["caught_up"] else "catching up"),
+            _zone(source),
+            source["error"] or _reading(source),
         )
+
+
+def _zone(source: dict[str, Any]) -> str:
+    if not source["followed"]:
+        return "-"
+    return (source["zone"] or "told") + (" (learnt)" if source["zone_learnt"] else "")
+
+
+def _reading(source: dict[str, Any]) -> str:
+    if not source["followed"]:
+        return "read under another name"
+    return "live" if source["caught_up"] else "catching up"

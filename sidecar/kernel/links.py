@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from sidecar.model import KernelError
+
+# What pyroute2 opens for a question, and its loop.
+_NEEDED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +29,20 @@ def links() -> list[Link]:
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
+        _must_have_room()
         # pyroute2 needs an event loop, and uvloop, which may be the policy here, opens no netlink socket.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             return [_link(message) for message in runner.run(_ask())]
     except (OSError, NetlinkError) as fault:
         raise KernelError(f"the interfaces of the host cannot be read: {fault}") from fault
+
+
+def _must_have_room() -> None:
+    """OSError where descriptors are short: a loop that lacks one of them cannot even be given up in order."""
+    with contextlib.ExitStack() as probe:
+        for _ in range(_NEEDED // 2):
+            for descriptor in os.pipe():
+                probe.callback(os.close, descriptor)
 
 
 async def _ask() -> list[Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.model import ConfigError, Seconds, ZmbanError, printable
-from sidecar.serve.door import BACKLOG, Door
+from sidecar.serve.door import BACKLOG, Door, share
 
 _log = logging.getLogger("zmban.control")
 
@@ -77,11 +77,12 @@ class Control:
         self._path.unlink(missing_ok=True)
 
     def _room(self) -> bool:
-        if self._inside >= _MOST and self._silent:
+        most = share(_MOST)
+        if self._inside >= most and self._silent:
             silent = next(iter(self._silent))
             del self._silent[silent]
             silent.transport.abort()
-        return self._inside < _MOST
+        return self._inside < most
 
     async def _enter(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -103,6 +104,8 @@ class Control:
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._silent[writer] = None
+        # He may give way now; before, nobody could be sent away.
+        self._door.ask_again()
         async with contextlib.AsyncExitStack() as held:
             try:
                 request = await self._request(reader, held)
@@ -112,6 +115,9 @@ class Control:
             else:
                 self._silent.pop(writer, None)
                 answer = await self._answer(request)
+            if writer.is_closing():
+                # Sent away for somebody who says what he wants.
+                return
             # Half a surrogate pair would be no text that can be written.
             writer.write(json.dumps(answer).encode() + b"\n")
             try:

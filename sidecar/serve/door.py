@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import resource
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -18,6 +19,13 @@ BACKLOG = 1024
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _RETRY: Seconds = 1.0
 _AT_ONCE = 32
+_FEWEST, _PART = 4, 16
+
+
+def share(most: int) -> int:
+    """How many may be connected at a time: so many, or a part of few descriptors."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return most if soft == resource.RLIM_INFINITY else min(most, max(_FEWEST, soft // _PART))
 
 
 class Door:
@@ -44,7 +52,7 @@ class Door:
         self._loop.add_reader(listening, self._come)
 
     def _come(self) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(share(_AT_ONCE)):
             if not self._room():
                 # Looked at again when somebody leaves.
                 self._loop.remove_reader(self._listening)
@@ -84,6 +92,10 @@ class Door:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s: a request broke", self._name, exc_info=error)
+        self.ask_again()
+
+    def ask_again(self) -> None:
+        """There may be room now for who waits."""
         if self._retry is None:
             self._again()
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from sidecar.model import ConfigError, Seconds
-from sidecar.serve.door import BACKLOG, Door
+from sidecar.serve.door import BACKLOG, Door, share
 
 # With more connections than these the oldest gives way: whoever asks next is let in.
 _MOST = 64
@@ -139,7 +139,7 @@ class Site:
         inside = [
             v.transport for v in self._server.connections if v.transport and not v.transport.is_closing()
         ]
-        if len(inside) >= _MOST:
+        if len(inside) >= share(_MOST):
             inside[0].abort()
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counted
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,15 +13,33 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from sidecar import __version__
+from sidecar.bans.table import BanTable
 from sidecar.model import Ban, Event, Failure, Instant, Match, Refused, Slow, Unban
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class _Sources(Collector):
+    """Whether each log that a jail names is read, asked at each scrape: `ask` gives the reason why not."""
+
+    def __init__(self) -> None:
+        self.ask: Callable[[], Mapping[str, str | None]] = dict
+
+    def collect(self) -> Iterable[Metric]:
+        """One family, with a series for each log."""
+        text = "1 if the log is followed, 0 if it is not there or cannot be read"
+        family = GaugeMetricFamily("zmban_source_up", text, labels=["source"])
+        for source, why in self.ask().items():
+            family.add_metric([source], float(why is None))
+        yield family
 
 
 class Metrics:
@@ -49,7 +67,9 @@ class Metrics:
         self.bans_suspended = gauge(
             "bans_suspended", "Bans that stand and are not enforced: allowed, protected or ignored", "jail"
         )
-        self.table_routes = gauge("table_routes", "Blackhole routes read from the kernel", "family")
+        self.dry_bans = counter("dry_bans", "Bans that were decided and recorded only", "jail", "origin")
+        self.dry_bans_active = gauge("dry_bans_active", "Dry bans that stand", "jail")
+        self.table_routes = gauge("table_routes", "Blackhole routes of bans, read from the kernel", "family")
         self.table_addresses = gauge("table_addresses", "Addresses that they refuse", "family")
         self.slow = counter("slow_regex", "Lines on which a regex worked for too long", "jail")
         self.latency = Histogram(
@@ -58,6 +78,8 @@ class Metrics:
             buckets=_LATENCIES,
             registry=registry,
         )
+        self.sources = _Sources()
+        registry.register(self.sources)
         self.lag = gauge("source_lag_seconds", "How far the reading is behind the end of the log", "source")
         self.last_line = gauge("source_last_line_timestamp_seconds", "When a line last came", "source")
         self.still_seen = counter("still_seen", "Lines of clients who were banned over 10 s ago", "jail")
@@ -70,6 +92,9 @@ class Metrics:
         self.kernel_errors = counter("kernel_errors", "Writes that the kernel refused")
         self.ingress_dropped = counter("ingress_dropped_packets", "Packets of the banned dropped coming in")
         self.enforced = gauge("enforced", "1 if the kernel refuses what is banned, 0 if not")
+        self.dry_run = gauge("dry_run", "1 if the service runs dry and leaves the kernel alone")
+        self.suspended = gauge("suspended", "1 between zmban flush and zmban resume")
+        self.ready = gauge("ready", "1 if /readyz answers 200, 0 if it answers 503")
         self.database_bytes = gauge("database_bytes", "Size of the database")
         text = "Why the database needs a look: 1 while nothing is written, damaged files that were set aside"
         self.store_failing = gauge("store_failing", text, "reason")
@@ -86,9 +111,10 @@ class Metrics:
         for jail in jails:
             for metric in (self.matches, self.failures, self.unbans, self.slow, self.still_seen):
                 metric.labels(jail)
-            self.bans.labels(jail, "log")
-            self.bans_active.labels(jail).set(0)
-            self.bans_suspended.labels(jail)
+            for counter in (self.bans, self.dry_bans):
+                counter.labels(jail, "log")
+            for gauge in (self.bans_active, self.bans_suspended, self.dry_bans_active):
+                gauge.labels(jail)
         for kind in ("route", "rule", "ingress"):
             self.drift.labels(kind)
         self.bans.labels("manual", "manual")
@@ -110,6 +136,11 @@ class Metrics:
         for metric in (self.lines, self.bytes):
             metric.labels(source)
 
+    def forget(self, source: str) -> None:
+        """A log is gone, and so are its series."""
+        for metric in (self.lines, self.bytes, self.lag, self.last_line):
+            metric.remove(source)
+
     def observe(self, events: Iterable[Event | Match]) -> None:
         """Count events of the stream."""
         for (counter, labels), number in Counted(filter(None, map(self._series, events))).items():
@@ -123,8 +154,8 @@ class Metrics:
             case Failure():
                 return self.failures, (event.jail,)
             case Ban():
-                return self.bans, (event.jail, event.origin)
-            case Unban():
+                return self.dry_bans if event.dry else self.bans, (event.jail, event.origin)
+            case Unban(dry=False):
                 return self.unbans, (event.jail,)
             case Refused():
                 return self.refused, (event.jail, event.reason)
@@ -140,9 +171,13 @@ class Metrics:
         self.lag.labels(source).set(lag)
         self.last_line.labels(source).set(at)
 
-    def active(self, bans: Mapping[str, int], suspended: Mapping[str, int]) -> None:
-        """Set the bans per jail that are enforced, and those that are not for now."""
-        for gauge, numbers in ((self.bans_active, bans), (self.bans_suspended, suspended)):
+    def active(self, table: BanTable) -> None:
+        """Set the bans per jail that are enforced, those that are not for now, and the dry ones."""
+        for gauge, numbers in (
+            (self.bans_active, table.active),
+            (self.bans_suspended, table.resting),
+            (self.dry_bans_active, table.dry),
+        ):
             for jail, number in numbers.items():
                 gauge.labels(jail).set(number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import stat
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sidecar.model import Seconds, SourceError
+from sidecar.sources.descriptors import must_leave_some
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,14 +65,17 @@ def detached(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Fut
 
 
 class Disk(Executor):
-    """What one log is asked of the file system; `name` is what the errors call it.
+    """What one log is asked of the file system; `name` is what the errors call it. All that share `turns` are
+    asked so many at a time.
 
     Its threads are daemons: one that hangs in the kernel keeps neither the event loop nor a stop waiting.
     While one hangs no other question is asked, so that a dead server costs one thread for each log.
     """
 
-    def __init__(self, name: str, patience: Seconds | None = None) -> None:
-        self._name, self._patience = name, patience
+    def __init__(
+        self, name: str, patience: Seconds | None = None, turns: asyncio.Semaphore | None = None
+    ) -> None:
+        self._name, self._patience, self._turns = name, patience, turns
         self._open: Future[Any] | None = None
         self._since = 0.0
 
@@ -93,16 +98,17 @@ class Disk(Executor):
     ) -> T:
         """What the function returns. SourceError where it takes longer than `patience`, PATIENCE by default;
         an answer that comes later, or that nobody waits for any more, is closed if it can be."""
-        future = self.submit(function, *args, **kwargs)
-        try:
-            async with asyncio.timeout(self._patience or PATIENCE):
-                return await asyncio.wrap_future(future)
-        except TimeoutError:
-            future.add_done_callback(_close)
-            raise SourceError(self._hanging()) from None
-        except asyncio.CancelledError:
-            future.add_done_callback(_close)
-            raise
+        async with self._turns or contextlib.nullcontext():
+            future = self.submit(function, *args, **kwargs)
+            try:
+                async with asyncio.timeout(self._patience or PATIENCE):
+                    return await asyncio.wrap_future(future)
+            except TimeoutError:
+                future.add_done_callback(_close)
+                raise SourceError(self._hanging()) from None
+            except asyncio.CancelledError:
+                future.add_done_callback(_close)
+                raise
 
 
 def _close(late: Future[T]) -> None:
@@ -113,7 +119,8 @@ def _close(late: Future[T]) -> None:
 
 
 def open_regular(path: str) -> FileIO:
-    """A regular file, opened for reading. SourceError for what is none; OSError where it cannot be opened.
+    """A regular file, opened for reading. SourceError for what is none; OSError where it cannot be opened, or
+    only descriptors are left that are not for logs.
 
     To open a FIFO waits for a writer, and to open a device may do something: what it is, is asked before.
     The answer may be of another file by then, which is why it is opened without waiting and asked again.
@@ -122,6 +129,7 @@ def open_regular(path: str) -> FileIO:
     file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY))
     try:
         _must_be_regular(path, os.fstat(file.fileno()))
+        must_leave_some(file.fileno())
     except BaseException:
         file.close()
         raise

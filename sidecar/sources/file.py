@@ -7,14 +7,17 @@ packed file still holds is read there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from sidecar.model import Block, Instant, Position, SourceError
 from sidecar.sources.content import MARK, Beginning, FileKey, Look, Opened
+from sidecar.sources.descriptors import reason
 from sidecar.sources.disk import Disk
 from sidecar.sources.files import LogFiles
+from sidecar.sources.listing import Found
 from sidecar.sources.packed import BROKEN
 from sidecar.sources.reading import LONGEST, Reading, is_utf16
 from sidecar.sources.wake import Wake
@@ -23,7 +26,7 @@ _log = logging.getLogger("zmban.sources")
 
 BLOCK = 1 << 20
 # Programs go on writing into a renamed log until they are told to open the new one.
-_LATE_SECONDS = 60.0
+LATE_SECONDS = 60.0
 # So long a log may have no file before that is trouble: rotation takes a moment.
 _GONE_SECONDS = 5.0
 # So often in a row the file that bears the name waits for older ones while names change all the time.
@@ -78,6 +81,16 @@ class Follower:
         """Why lines of some of its files are not read."""
         return list(self._files.unread.values())
 
+    @property
+    def renamed(self) -> Found | None:
+        """The file that bore the name last, where it may still be written to."""
+        return self._files.listed and self._files.listed.renamed
+
+    @property
+    def keys(self) -> set[FileKey]:
+        """The files that are open for reading."""
+        return {reading.key for reading in self._readings}
+
     def on_end(self, reached: Callable[[], None]) -> None:
         """Call this whenever the end of the file is reached: there is no backlog then."""
         self._at_end = reached
@@ -106,12 +119,14 @@ class Follower:
                 again, self._closed = again or self._closed, False
                 look = again
                 if not again:
+                    async for block in self._last_words():
+                        yield block
                     self._reached_end()
                     names = await self._wake.wait(self.path)
                     look = bool(names or self._trouble) or await self._changed(heard=names is not None)
         finally:
-            for reading in self._readings:
-                reading.close()
+            while self._readings:
+                self._readings.pop().close()
 
     async def _look(self) -> tuple[Block | None, bool]:
         """Open what there is to read. A block without a line, by which it is known from now on; and whether
@@ -146,7 +161,7 @@ class Follower:
         try:
             return self._files.look(reading)
         finally:
-            self._wake.watch(self.path, self._files.places)
+            self._wake.watch(self.path, self._files.listed.places if self._files.listed else ())
 
     async def _changed(self, *, heard: bool) -> bool:
         """Whether names may have changed though nobody said so; asked now and then where all is heard."""
@@ -165,9 +180,22 @@ class Follower:
             self._live = True
             self._at_end()
             return
-        text, when = self._trouble
-        if not self._had_one or time.monotonic() >= when:
-            raise SourceError(text)
+        if self._is_over():
+            raise SourceError(self._trouble[0])
+
+    def _is_over(self) -> bool:
+        """Whether there is no file to read, and not only for a moment."""
+        if self._trouble is None:
+            return False
+        return not self._had_one or time.monotonic() >= self._trouble[1]
+
+    async def _last_words(self) -> AsyncIterator[Block]:
+        """A last line without its newline, of files that were deleted: closed, they are gone."""
+        for reading in self._readings if self._is_over() else ():
+            if reading.unlinked:
+                with contextlib.suppress(*BROKEN):
+                    while block := await reading.next(LONGEST, live=self._live, last=True):
+                        yield block
 
     async def _turn(self, reading: Reading) -> AsyncIterator[Block]:
         """What there is to read of one file: all of it, but where it is still written to a part at a time, so
@@ -188,7 +216,7 @@ class Follower:
                     return
             if reading.restarted or current:
                 return
-            over = time.monotonic() - reading.quiet_since > _LATE_SECONDS
+            over = time.monotonic() - reading.quiet_since > LATE_SECONDS
             if over or reading.packed or len(self._readings) > _MOST_READ:
                 while block := await reading.next(LONGEST, live=self._live, last=True):
                     yield block
@@ -227,4 +255,4 @@ class Follower:
 def _text(path: str, error: Exception) -> str:
     if isinstance(error, SourceError):
         return str(error)
-    return f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+    return f"{path} cannot be read: {reason(error)}"

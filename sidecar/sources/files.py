@@ -23,6 +23,7 @@ from sidecar.sources.content import (
     look_into,
     was_truncated,
 )
+from sidecar.sources.descriptors import reason
 from sidecar.sources.disk import open_regular
 from sidecar.sources.listing import Found, Listing, has_changed, listing
 
@@ -56,26 +57,21 @@ class LogFiles:
         self._claimed: dict[int, int] = {}
         # The directories that hold files of this log.
         self._ours: set[str] = set()
-        self._listed: Listing | None = None
+        self.listed: Listing | None = None
         self._current: FileKey | None = None
         # Why the lines of a file are not read, by its path.
         self.unread: dict[str, str] = {}
 
     def changed(self) -> bool:
         """Whether names may have changed since the last look: cheap, to be asked every second."""
-        return self._listed is None or has_changed(self.log, self._listed, self._current)
-
-    @property
-    def places(self) -> list[str]:
-        """The directories that were looked into."""
-        return list(self._listed.places) if self._listed else []
+        return self.listed is None or has_changed(self.log, self.listed, self._current)
 
     def look(self, reading: Sequence[Opened]) -> Look:
         """Look which files there are, and open those with unread lines that are not being read yet.
         SourceError where the one that bears the name is no file; OSError where it cannot be opened."""
         first, look = not self.known, Look()
         try:
-            listed = self._listed = listing(self.log)
+            listed = self.listed = listing(self.log)
             keys = {one.key for one in reading}
             others = [one for one in listed.others if one.key not in keys]
             self._claimed = {
@@ -205,7 +201,7 @@ class LogFiles:
         except (FileNotFoundError, SourceError):
             return None
         except OSError as error:
-            self._warn(one, f"{one.path} cannot be read ({error.strerror}); it is tried again")
+            self._warn(one, f"{one.path} cannot be read ({reason(error)}); it is tried again")
             return None
         self.unread.pop(one.path, None)
         status = os.fstat(file.fileno())

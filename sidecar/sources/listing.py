@@ -72,6 +72,11 @@ class Listing(NamedTuple):
     others: list[Found]
     places: dict[str, tuple[int, int]]
 
+    @property
+    def renamed(self) -> Found | None:
+        """The rotated file that was written to last, if it is not packed: somebody may still write to it."""
+        return next((o for o in reversed(self.others) if o.rotated and not _PACKED.search(o.path)), None)
+
 
 def is_rotated(name: str, log: str) -> bool:
     """Whether a file name is that of the rotated file of a log of this name.

@@ -49,12 +49,12 @@ class Plain:
     def __init__(self, file: FileIO, disk: Disk) -> None:
         self._fd, self._disk = file.fileno(), disk
         self._file, self._aside = file, aiofiles.threadpool.wrap(file, executor=disk)
-        self._remote = remote(Path(f"/proc/self/fd/{self._fd}").readlink()) is not None
+        self.remote = remote(Path(f"/proc/self/fd/{self._fd}").readlink()) is not None
 
     async def piece(self, content: Content, length: int) -> Piece:
         """At most so many of the next bytes; fewer at the end."""
         asked = content.offset, length, content.head, content.tail
-        if self._remote:
+        if self.remote:
             return await self._disk.ask(self._piece, *asked)
         try:
             return self._piece(*asked, flags=os.RWF_NOWAIT)
@@ -86,7 +86,7 @@ class Plain:
 
     def close(self) -> None:
         """Close it; where a disk may hang, without waiting for it."""
-        if not self._remote:
+        if not self.remote:
             self._file.close()
             return
         with contextlib.suppress(SourceError):
@@ -120,6 +120,12 @@ class Reading:
     def opened(self) -> Opened:
         """The file as it is read now."""
         return Opened(self.name, self.key, self._opened, self.content, self.packed)
+
+    @property
+    def unlinked(self) -> bool:
+        """Whether no name leads to it any more. Of a network file system that is not asked: it may hang."""
+        local = isinstance(self._file, Plain) and not self._file.remote
+        return local and os.fstat(self._opened.fileno()).st_nlink == 0
 
     async def begin(self, known: Known) -> bool:
         """Go to where a packed file goes on; False if all of it was read. BROKEN."""

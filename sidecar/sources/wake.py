@@ -76,6 +76,10 @@ class Wake:
                 await event.wait()
         event.clear()
 
+    def forget(self, path: str) -> None:
+        """Nobody waits for it any more."""
+        self._waiters.pop(path, None)
+
     def watch(self, path: str, directories: Iterable[str]) -> None:
         """Watch where a path lies. It waits for the disk: call it in a thread.
 

@@ -133,9 +133,14 @@ def service(root: Path, jails: str = "", *options: str, settings: str = "") -> I
 
 
 @contextlib.asynccontextmanager
-async def in_process(root: Path, *, dry_run: bool = False) -> AsyncIterator[Service]:
-    """A service in this very process that has started; nothing of it runs by itself."""
+async def in_process(
+    root: Path, *, dry_run: bool = False, logpath: str = "zimbra.log"
+) -> AsyncIterator[Service]:
+    """A service in this very process that has started; nothing of it runs by itself. Its jail reads `logpath`
+    below the directory of logs."""
     running = Running(root)
+    jails = root / "config/jail.d/test.conf"
+    jails.write_text(jails.read_text().replace("/logs/zimbra.log\n", f"/logs/{logpath}\n"), encoding="utf-8")
     one = Service(configuration.load([str(root / "config")]), Place(running.state, dry_run))
     await one.start()
     try:

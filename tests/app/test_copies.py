@@ -58,11 +58,11 @@ async def test_a_jail_that_names_only_the_other_log_reads_it_and_other_directori
     for name in ("zimbra.log", "maillog", "two/maillog"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    one = jail("a", f"{tmp_path}/zimbra.log", f"{tmp_path}/maillog", f"{tmp_path}/two/maillog")
-    two = jail("b", f"{tmp_path}/maillog")
-    found = await Discovery({"a": one, "b": two}).look()
+    first = jail("a", f"{tmp_path}/zimbra.log", f"{tmp_path}/maillog", f"{tmp_path}/two/maillog")
+    second = jail("b", f"{tmp_path}/maillog")
+    found = await Discovery({"a": first, "b": second}).look()
     assert {
-        path.removeprefix(f"{tmp_path}/"): [j.name for j in jails] for path, (jails, _) in found.items()
+        path.removeprefix(f"{tmp_path}/"): [j.name for j in one.jails] for path, one in found.items()
     } == {
         "zimbra.log": ["a"],
         "maillog": ["b"],

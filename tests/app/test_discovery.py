@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar.app import discovery
 from sidecar.app.discovery import Discovery
+from sidecar.app.logs import names
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.lists import LogPath
 from sidecar.fail2ban.spec import FilterSpec
@@ -20,7 +23,7 @@ def jail(name: str, *globs: str) -> JailSpec:
 
 async def found(*jails: JailSpec) -> dict[str, list[str]]:
     looked = await Discovery({one.name: one for one in jails}).look()
-    return {Path(path).name: [one.name for one in named] for path, (named, _) in looked.items()}
+    return {Path(path).name: [one.name for one in named.jails] for path, named in looked.items()}
 
 
 async def test_a_glob_that_names_rotated_files_too_makes_one_log(tmp_path: Path) -> None:
@@ -41,7 +44,9 @@ async def test_a_log_that_was_read_before_is_one_though_its_name_is_gone(tmp_pat
     (tmp_path / "x.log.1").write_text("rotated, and its program is dead")
     named = {"a": jail("a", f"{tmp_path}/x.log", f"{tmp_path}/y.log", f"{tmp_path}/z*")}
     read = {f"{tmp_path}/{name}" for name in ("x.log", "z.log")}
-    assert [*await Discovery(named).look(read)] == [f"{tmp_path}/x.log"]
+    one = Discovery(named)
+    one.remember(read)
+    assert [*await one.look()] == [f"{tmp_path}/x.log"]
 
 
 async def test_a_directory_that_does_not_answer_is_told_and_hides_no_other_log(
@@ -52,17 +57,54 @@ async def test_a_directory_that_does_not_answer_is_told_and_hides_no_other_log(
     one = Discovery({"a": jail("a", f"{tmp_path}/x.log"), "b": jail("b", f"{tmp_path}/y.log")})
     assert len(await one.look()) == 2
     monkeypatch.setattr(disk, "PATIENCE", 0.05)
-    real = discovery._matching
+    real = discovery._looked_up
 
-    def hanging(pattern: str) -> dict[str, str]:
+    def hanging(pattern: str, *rest: Any) -> Any:
         if pattern.endswith("x.log"):
-            import time
-
             time.sleep(0.3)
-        return real(pattern)
+        return real(pattern, *rest)
 
-    monkeypatch.setattr(discovery, "_matching", hanging)
+    monkeypatch.setattr(discovery, "_looked_up", hanging)
     # What was found before holds.
     assert len(await one.look()) == 2
     assert len(one.trouble) == 1
-    assert "x.log: the disk has not answered" in one.trouble[0]
+    assert "x.log: the disk has not answered" in one.trouble[f"{tmp_path}/x.log"]
+
+
+async def test_a_directory_that_never_answered_is_missing_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "PATIENCE", 0.05)
+    monkeypatch.setattr(discovery, "_looked_up", lambda *_: time.sleep(0.3))
+    one = Discovery({"a": jail("a", f"{tmp_path}/x*.log")})
+    assert await one.look() == {}
+    assert "x*.log: the disk has not answered" in one.missing[f"{tmp_path}/x*.log"]
+
+
+async def test_what_a_listing_misses_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "x.log"
+    log.touch()
+    one = Discovery({"a": jail("a", f"{tmp_path}/*.log")})
+    before = await one.look()
+    # As where no descriptor is left to list a directory.
+    monkeypatch.setattr("glob.glob", lambda _: [])
+    assert await one.look(before) == before
+    log.unlink()
+    assert (await one.look(before))[str(log)].key is None
+    assert await one.look() == {}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "whether"),
+    [
+        ("/var/log/x.log", "/var/log/x.log", True),
+        ("/var/*/x*", "/var/log/x.log.1", True),
+        ("/var/*", "/var/log/x.log", False),
+        ("/var/*/x.log", "/var/a/b/x.log", False),
+        ("/*.log", "/.x.log", False),
+        ("/.*.log", "/.x.log", True),
+        ("/[xy].log", "/y.log", True),
+    ],
+)
+def test_a_glob_names_a_path_whether_it_is_there_or_not(pattern: str, path: str, whether: bool) -> None:
+    assert names(pattern, path) is whether

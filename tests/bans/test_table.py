@@ -162,11 +162,14 @@ def test_a_table_says_what_a_plain_list_of_bans_would(steps: list[tuple[str, int
         else:
             now = max(now, float(number))
             over = {key for key, one in plain.items() if one.until is not None and one.until <= now}
-            assert {(u.network, u.jail) for u in table.expire(now)} == over
+            ended = table.expire(now)
+            assert {(u.network, u.jail) for u in ended} == over
+            assert all(u.dry == plain[u.network, u.jail].dry for u in ended)
             plain = {key: one for key, one in plain.items() if key not in over}
         assert set(table) == set(plain.values())
         assert set(table.refused()) == {key[0] for key, one in plain.items() if not one.dry}
-        assert +table.active == Counter(jail for _, jail in plain)
+        assert +table.active == Counter(jail for (_, jail), one in plain.items() if not one.dry)
+        assert +table.dry == Counter(jail for (_, jail), one in plain.items() if one.dry)
 
 
 def test_a_ban_that_rests_stands_and_refuses_nobody_until_it_rests_no_more() -> None:
@@ -193,15 +196,16 @@ _JAILS = st.sampled_from("ab")
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(("ban", "lift", "rest", "expire")), st.integers(0, 3), _JAILS), max_size=40
+        st.tuples(st.sampled_from(("ban", "dry", "lift", "rest", "expire")), st.integers(0, 3), _JAILS),
+        max_size=40,
     )
 )
 def test_what_rests_and_what_is_active_is_always_what_stands(steps: list[tuple[str, int, str]]) -> None:
     table = BanTable()
     for at, (what, last, jail) in enumerate(steps):
         network = Network(4, last, 32)
-        if what == "ban":
-            table.ban(Ban(network, jail, float(at), at + 3.0 + last, "log"))
+        if what in ("ban", "dry"):
+            table.ban(Ban(network, jail, float(at), at + 3.0 + last, "log", dry=what == "dry"))
         elif what == "lift":
             table.lift(network, float(at), "manual", jail)
         elif what == "rest":
@@ -211,7 +215,9 @@ def test_what_rests_and_what_is_active_is_always_what_stands(steps: list[tuple[s
             assert changed == stood ^ {n for n in table.networks() if table.stands(n)}
         else:
             table.expire(float(at))
-        bans = [(b.jail, table.rests(b.network, b.jail)) for b in table]
+        bans = [(b.jail, table.rests(b.network, b.jail)) for b in table if not b.dry]
         assert +table.active == Counter(jail for jail, rests in bans if not rests)
         assert +table.resting == Counter(jail for jail, rests in bans if rests)
-        assert set(table.refused()) == {b.network for b in table if not table.rests(b.network, b.jail)}
+        assert +table.dry == Counter(b.jail for b in table if b.dry)
+        awake = {b.network for b in table if not (b.dry or table.rests(b.network, b.jail))}
+        assert set(table.refused()) == awake

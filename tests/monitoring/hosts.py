@@ -41,6 +41,7 @@ class Condition:
     configured: bool = True
     database: int = 12_000_000
     written: bool = True
+    read: bool = True
 
 
 HEALTHY = Condition()
@@ -57,6 +58,7 @@ TROUBLED = Condition(
     configured=False,
     database=5 << 30,
     written=False,
+    read=False,
 )
 DECEIVED = Condition(routes=0)  # claims to enforce, over an empty table
 
@@ -72,6 +74,7 @@ class Host:
         self.lines = Counter("zmban_lines_total", "Lines read.", ["source"], registry=r)
         self.bytes = Counter("zmban_bytes_total", "Bytes read.", ["source"], registry=r)
         self.lag = Gauge("zmban_source_lag_seconds", "Lag.", ["source"], registry=r)
+        self.up = Gauge("zmban_source_up", "Read.", ["source"], registry=r)
         self.last = Gauge("zmban_source_last_line_timestamp_seconds", "Last line.", ["source"], registry=r)
         self.matches = Counter("zmban_matches_total", "Matches.", ["jail"], registry=r)
         self.failures = Counter("zmban_failures_total", "Failures.", ["jail"], registry=r)
@@ -82,6 +85,9 @@ class Host:
             "zmban_slow_regex_total", "Lines on which a regex worked too long.", ["jail"], registry=r
         )
         self.active = Gauge("zmban_bans_active", "Active.", ["jail"], registry=r)
+        self.resting = Gauge("zmban_bans_suspended", "Suspended.", ["jail"], registry=r)
+        self.dry_bans = Counter("zmban_dry_bans_total", "Dry bans.", ["jail", "origin"], registry=r)
+        self.dry_active = Gauge("zmban_dry_bans_active", "Dry bans.", ["jail"], registry=r)
         self.routes = Gauge("zmban_table_routes", "Routes.", ["family"], registry=r)
         self.addresses = Gauge("zmban_table_addresses", "Addresses.", ["family"], registry=r)
         self.latency = Histogram("zmban_ban_latency_seconds", "Line to route.", registry=r)
@@ -91,6 +97,9 @@ class Host:
         self.drift = Counter("zmban_kernel_drift_total", "Drift.", ["kind"], registry=r)
         self.errors = Counter("zmban_kernel_errors_total", "Errors.", registry=r)
         self.enforced = Gauge("zmban_enforced", "Enforced.", registry=r)
+        self.dry = Gauge("zmban_dry_run", "Dry.", registry=r)
+        self.suspended = Gauge("zmban_suspended", "Suspended.", registry=r)
+        self.ready = Gauge("zmban_ready", "Ready.", registry=r)
         self.database = Gauge("zmban_database_bytes", "Size.", registry=r)
         self.store = Gauge("zmban_store_failing", "Database.", ["reason"], registry=r)
         self.reload = Gauge("zmban_config_last_reload_successful", "Success.", registry=r)
@@ -108,6 +117,7 @@ class Host:
         for source in SOURCES:
             self.lines.labels(source).inc(250)
             self.bytes.labels(source).inc(40_000)
+            self.up.labels(source).set(self.condition.read)
             self.lag.labels(source).set(self.condition.lag)
             self.last.labels(source).set(time.time() - self.condition.silence)
 
@@ -123,6 +133,9 @@ class Host:
             self.refused.labels(jail, "gateway").inc(self.condition.gateway)
             self.slow.labels(jail).inc(0)
             self.active.labels(jail).set(4_000)
+            self.resting.labels(jail).set(1)
+            self.dry_bans.labels(jail, "log").inc(0)
+            self.dry_active.labels(jail).set(0)
 
     def _enforce(self) -> None:
         for family, width in (("ipv4", 20.0), ("ipv6", 2.0**64)):
@@ -135,6 +148,7 @@ class Host:
         self.masked.inc(0)
         self.errors.inc(self.condition.errors)
         self.enforced.set(self.condition.enforced)
+        self.ready.set(self.condition.enforced)
         self.database.set(self.condition.database)
         self.store.labels("unwritten").set(not self.condition.written)
         self.store.labels("set-aside").set(0)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
+from sidecar.serve.metrics import Metrics
 from tests.monitoring.conftest import Watched
 from tests.monitoring.hosts import HEALTHY, Host
 from tests.monitoring.queries import (
@@ -39,6 +41,15 @@ def test_prometheus_answers_every_query_of_the_dashboard_with_something(watched:
 def test_the_dashboard_shows_every_metric_of_zmban_and_no_other() -> None:
     served = re.findall(r"^# TYPE (zmban_\w+) ", Host(HEALTHY).scrape().decode(), re.MULTILINE)
     assert metrics_on_the_dashboard() == {name for name in served if not name.endswith("_created")}
+
+
+def test_the_hosts_of_these_tests_serve_what_zmban_serves() -> None:
+    def names(registry: CollectorRegistry) -> set[str]:
+        return {one.name for one in registry.collect() if one.name.startswith("zmban_")}
+
+    # Info calls itself without the ending that its series has.
+    told = {name.removesuffix("_info") for name in names(Metrics().registry)}
+    assert names(Host(HEALTHY).registry) == told
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])

@@ -178,6 +178,18 @@ async def test_the_emergency_exit_waits_behind_nobody(served: tuple[Path, Servic
     assert len(await asyncio.gather(*waiting)) == 50
 
 
+@pytest.mark.parametrize("most", [1, 2, 4])
+async def test_many_who_come_at_once_and_say_nothing_give_way_to_who_asks_however_few_places_there_are(
+    served: tuple[Path, Service], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(control, "_MOST", most)
+    with contextlib.ExitStack() as silent:
+        for _ in range(40):
+            client = silent.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(served[0]))
+        assert (await beside(lambda: ask(served[0], "status", patience=10)))["did"] == "status"
+
+
 async def test_who_does_not_read_his_answer_is_left_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

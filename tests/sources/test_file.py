@@ -186,7 +186,7 @@ async def test_a_backup_copy_is_never_read(log: Path) -> None:
 async def test_the_last_line_of_a_renamed_file_needs_no_newline(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "_LATE_SECONDS", 0.2)
+    monkeypatch.setattr(following, "LATE_SECONDS", 0.2)
     async with reading(log) as reader:
         await reader.until(b"one")
         append(log, b"cut off")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,23 @@ async def test_a_disk_that_does_not_answer_costs_one_thread_and_is_asked_again_w
         if threading.active_count() == threads:
             break
     assert await disk.ask(lambda: 7) == 7
+
+
+async def test_no_more_disks_are_asked_at_a_time_than_there_are_turns() -> None:
+    turns, running, most = asyncio.Semaphore(3), 0, 0
+    lock = threading.Lock()
+
+    def ask() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+
+    await asyncio.gather(*(Disk(str(number), turns=turns).ask(ask) for number in range(12)))
+    assert most == 3
 
 
 async def test_a_file_that_a_disk_opens_too_late_is_closed(
