@@ -39,6 +39,7 @@ class Condition:
     routes: int = 12_000
     enforced: bool = True
     configured: bool = True
+    stopped: int = 0
     database: int = 12_000_000
     written: bool = True
     read: bool = True
@@ -56,6 +57,7 @@ TROUBLED = Condition(
     errors=1,
     enforced=False,
     configured=False,
+    stopped=1,
     database=5 << 30,
     written=False,
     read=False,
@@ -102,6 +104,9 @@ class Host:
         self.ready = Gauge("zmban_ready", "Ready.", registry=r)
         self.database = Gauge("zmban_database_bytes", "Size.", registry=r)
         self.store = Gauge("zmban_store_failing", "Database.", ["reason"], registry=r)
+        self.jails = Gauge("zmban_jails", "Jails.", ["state"], registry=r)
+        self.faults = Gauge("zmban_config_faults", "Faults.", registry=r)
+        self.suspected = Gauge("zmban_suspected_proxies", "Suspects.", registry=r)
         self.reload = Gauge("zmban_config_last_reload_successful", "Success.", registry=r)
         self.reloaded = Gauge("zmban_config_last_reload_timestamp_seconds", "When.", registry=r)
         self.reloaded.set(time.time() - 3600)
@@ -153,6 +158,8 @@ class Host:
         self.store.labels("unwritten").set(not self.condition.written)
         self.store.labels("set-aside").set(0)
         self.reload.set(self.condition.configured)
+        for state, number in (("running", len(JAILS)), ("degraded", 0), ("stopped", self.condition.stopped)):
+            self.jails.labels(state).set(number)
 
 
 @contextmanager
