@@ -95,8 +95,8 @@ def written(directory: Path, text: str, **filters: str) -> Path:
          f"client may have written the name into the line; {NAME}: /data/zimbra.log"),
         ("[x]\nenabled = 1\nfilter = f\nlogpath = /opt/zimbra/log/my.log",
          "4: warning: no grammar knows a log of the name /opt/zimbra/log/my.log: whom the filter names is banned, "
-         f"though a client may have written the name into the line; {NAME}: one of zimbra.log, mailbox.log, audit.log, "
-         "sync.log, nginx.log, nginx.access.log, access_log, zmmailboxd.out"),
+         f"though a client may have written the name into the line; {NAME}: one of zimbra.log, carbonio.log, "
+         "maillog, mailbox.log, audit.log, sync.log, nginx.log, nginx.access.log, access_log, zmmailboxd.out"),
     ],
 )  # fmt: skip
 def test_each_word_that_has_no_effect_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
