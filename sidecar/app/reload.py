@@ -132,7 +132,8 @@ class Reload:
                 after, faults = None, [str(error)]
             if after is None or faults:
                 return self._refused(faults)
-            difference = compare(service.loaded, after)
+            running = dataclasses.replace(service.loaded, settings=service.settings)
+            difference = compare(running, after)
             await self._take_over(after, difference)
         lifted = await self._lift(difference.removed) if lift else 0
         await service.reconcile()

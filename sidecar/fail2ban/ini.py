@@ -163,13 +163,14 @@ class _Reader:
             self.block, self.since, self.doubt = [], number, False
         if self.name is None and not (self.ini.sections or self.ini.lost or text.startswith("[")):
             self.first = self.first or number
-        if above and (piece or hints.regex_like(key or text)):
+        odd = bool(above) and (piece or hints.regex_like(key or text))
+        if odd and (above.endswith("regex") or self.name in ("DEFAULT", *_OF_FILTERS)):
             self._tear(number, indent, above, text)
         elif text.startswith("[") or (not key and text.endswith("]")):
             self.block, self.since = [], number
             self._lose(number, f"{text[:60]!r} is no whole header; write [NAME]")
             self.section[HEADER] = Option(text, self.file, (number,))
-        elif key:
+        elif key and not odd:
             self._begin(number, indent, key, value)
         elif self.name is not None:
             self._unreadable(number, above, text)

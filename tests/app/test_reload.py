@@ -46,6 +46,7 @@ def test_what_changed_is_printed_jail_by_jail_and_counts_at_once(running: Runnin
         "trust.admins changed",
         "kernel.table counts after a restart",
     ]
+    assert running.ask("reload")[0]["restart"] == ["kernel.table"]
     running.attack(EVIL, times=2)
     running.attack("203.0.113.5", times=9)
     running.attack(OTHER, times=3)

@@ -158,6 +158,10 @@ def test_a_bad_entry_of_logpath_costs_itself_and_without_any_that_of_the_layer_b
             "jail above it; nothing from line 4 to the next [section] counts",
         ),
         (
+            "[zimbra-smtp]\nfindtime = 3h\n\n%(gone)s (x)\nmaxretry = 9\n",
+            "4: '%(gone)s (x)' is neither an option nor a [NAME]; nothing from line 4 to the next [section] counts",
+        ),
+        (
             "maxretry = 9\n[zimbra-smtp]\nfindtime = 3h\n",
             "1: text before the first [section]; a filter begins with [Definition], a jail with [NAME], what is "
             "for all jails with [DEFAULT]",
