@@ -5,6 +5,7 @@ Times are epoch seconds (UTC) as floats, durations are seconds; `None` as an end
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -38,6 +39,38 @@ def plural(number: int, one: str, many: str = "") -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 failure`, `2 failures`."""
     return f"{number} {plural(number, one, many)}"
+
+
+def decoded(raw: bytes) -> tuple[str, str]:
+    """The text of a file that a person wrote, and what is wrong with its encoding, nothing for UTF-8. What is
+    no UTF-8 is read as Latin-1: nothing must be lost for an umlaut."""
+    for name in ("utf-32", "utf-16"):
+        if raw.startswith(_MARKS[name]) or _looks_like(raw, 4 if name == "utf-32" else 2):
+            text = raw.decode(_ordered(name, raw), errors="replace").removeprefix("\ufeff")
+            return (
+                text,
+                f"is {name.upper()}, as Windows saves it, which Fail2Ban does not read; save it as UTF-8",
+            )
+    try:
+        return raw.decode("utf-8-sig"), ""
+    except UnicodeDecodeError:
+        return raw.decode("latin-1"), "is not UTF-8 and read as Latin-1; save it as UTF-8"
+
+
+_MARKS = {
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+}
+
+
+def _looks_like(raw: bytes, width: int) -> bool:
+    """Whether nearly every character of a text takes so many bytes, of which all but one are zero."""
+    return len(raw) >= 4 * width and raw.count(0) > len(raw) * (width - 1) // width * 0.9
+
+
+def _ordered(name: str, raw: bytes) -> str:
+    """With the order of its bytes, where no mark tells it."""
+    return name if raw.startswith(_MARKS[name]) else f"{name}-{'be' if raw[0] == 0 else 'le'}"
 
 
 class ZmbanError(Exception):

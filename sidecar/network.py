@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
@@ -236,6 +237,7 @@ _LIKE_4 = re.compile(r"(?<![\d.])(\d{1,6}(?:\.\d{0,6}){1,3})(?:/(\d{1,2})(?!\w))
 _LIKE_6 = re.compile(
     r"(?<![0-9a-f:])([0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7})(?:/(\d{1,3})(?!\w))?", re.I | re.ASCII
 )
+_RANGE = re.compile(r"(?<![\d.])(\d+(?:\.\d+){3})-(\d+(?:\.\d+){3}|\d+)(?![\w.])", re.ASCII)
 # No guess is wider.
 _WIDEST = {4: 16, 6: 32}
 
@@ -243,9 +245,23 @@ _WIDEST = {4: 16, 6: 32}
 def meant(text: str) -> list[Network]:
     """The networks that a text which is none may have been meant for, such as `10.1.2.300`, `10.1.2` or
     `10.1.2.3/33`: each as wide as its whole numbers leave it, or as its prefix length says."""
-    found = [_around(4, 10, *match) for match in _LIKE_4.findall(text)]
+    text = unicodedata.normalize("NFKC", text)
+    found: list[Network | None] = [n for match in _RANGE.findall(text) for n in _between(*match)]
+    found += [_around(4, 10, *match) for match in _LIKE_4.findall(text)]
     found += [_around(6, 16, *match) for match in _LIKE_6.findall(text)]
     return list(dict.fromkeys(network for network in found if network is not None))
+
+
+def _between(first: str, last: str) -> list[Network]:
+    """The networks from one address to another, or to one that ends so."""
+    try:
+        low = ipaddress.IPv4Address(first)
+        high = ipaddress.IPv4Address(last if "." in last else f"{first.rpartition('.')[0]}.{last}")
+        if 0 <= int(high) - int(low) < 1 << BITS[4] - _WIDEST[4]:
+            return [Network.parse(str(n)) for n in ipaddress.summarize_address_range(low, high)]
+    except ValueError:
+        pass
+    return []
 
 
 def _around(version: int, base: int, address: str, length: str) -> Network | None:

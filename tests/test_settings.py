@@ -1,5 +1,6 @@
 """Settings: the shipped file is the defaults, and every key is there."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -172,3 +173,34 @@ def test_any_line_of_the_shipped_file_that_is_rubbish_costs_its_own_section_at_m
     near = {*sections[-2:]}
     assert found.good.days == 7 or "good" in near
     assert found.kernel.preference == 99 or "kernel" in near
+
+
+@pytest.mark.parametrize(("name", "section"), [("ZMBAN_NODES", "nodes"), ("ZMBAN_TRUSTED_NODES", "nodes")])
+def test_a_variable_that_lacks_its_section_is_told_and_bans_nobody(
+    monkeypatch: pytest.MonkeyPatch, name: str, section: str
+) -> None:
+    monkeypatch.setenv(name, "192.0.2.7")
+    found = settings.read([CONFIG])
+    assert [str(f) for f in found.faults] == [
+        f"variable {name}:1: is not known; did you mean ZMBAN_TRUST_{section.upper()}?"
+    ]
+    assert found.settings.trust.nodes == (Network.parse("192.0.2.7"),)
+
+
+@pytest.mark.parametrize("text", ["[kernel]\npreference = " + "9" * 5000, "[trust]\nnodes = " + "[" * 3000])
+def test_what_breaks_the_reader_of_toml_costs_its_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "zmban.toml").write_text(f"{text}\n[good]\ndays = 3\n", encoding="utf-8")
+    found = settings.read([tmp_path])
+    assert found.settings.good.days == 3
+    assert len(found.faults) == 1
+
+
+def test_thousands_of_keys_that_are_not_known_are_told_and_end(tmp_path: Path) -> None:
+    text = "[trust]\n" + "".join(f"key{n} = {n}\n" for n in range(5000))
+    (tmp_path / "zmban.toml").write_text(text, encoding="utf-8")
+    assert len(settings.read([tmp_path]).faults) == 5000
+
+
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "zmban.toml")
+    assert "is no file" in str(settings.read([tmp_path]).faults[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -18,10 +19,11 @@ from sidecar.detect.multipattern import ScanError
 from sidecar.detect.prefilter import Prefilter
 from sidecar.fail2ban import jails
 from sidecar.fail2ban.files import ConfigFiles
-from sidecar.model import ConfigError, Fault
+from sidecar.model import ConfigError, Fault, printable
 from sidecar.network import Network
 from sidecar.settings import Settings
 
+_log = logging.getLogger("zmban.config")
 SHIPPED = Path("/usr/share/zmban")
 _IN_CHECKOUT = Path(__file__).resolve().parents[2] / "config"
 
@@ -70,6 +72,17 @@ def layers(given: Sequence[str]) -> list[Path]:
         return [Path(name) for name in given]
     shipped = SHIPPED if SHIPPED.is_dir() else _IN_CHECKOUT
     return [d for d in (shipped, Path("/etc/fail2ban"), Path("/etc/zmban")) if d.is_dir()]
+
+
+def safely(given: Sequence[str]) -> Loaded:
+    """As `load`, and never raises: what breaks the reading is a fault, and nothing of the files counts."""
+    try:
+        return load(given, tolerant=True)
+    except Exception as error:
+        _log.exception("the configuration cannot be read")
+        text = f"the configuration cannot be read ({type(error).__name__}: {printable(str(error))[:200]})"
+        fault = Fault(", ".join(given) or "configuration", 1, text)
+        return Loaded(ConfigFiles([]), Settings(), jails.Configuration(), (fault,), tuple(given))
 
 
 def load(given: Sequence[str], *, tolerant: bool = False) -> Loaded:

@@ -38,6 +38,8 @@ class Log:
         self.positions: Sequence[Position] = ()
         self.follower: Follower | None = None
         self.task: asyncio.Task[None] | None = None
+        # No jail reads it any more.
+        self.stopped = False
         # Nothing of it waits to be judged: its task may end.
         self.idle = False
         # When its name was gone, and when it was read last, by the clock that nobody sets.

@@ -106,7 +106,7 @@ class Logs:
             one = named.get(path)
             log.gone = None if one and one.key else log.gone or now
             other = one is None or {jail.name for jail in one.jails} != {*log.scanner.jails}
-            if log.task is None or not (log.is_over(now) or (other and log.idle)):
+            if log.task is None or not (log.stopped or log.is_over(now) or (other and log.idle)):
                 continue
             log.task.cancel()
             await asyncio.wait([log.task])
@@ -129,6 +129,10 @@ class Logs:
         self._prefilters = prefilters
         for log in self.logs.values():
             named = [jail for jail in self._service.jails.values() if reads(jail, log, same)]
+            if not named and log.task is not None:
+                # What comes from now on is for whoever reads it next.
+                log.stopped = log.task.cancel()
+                continue
             log.scanner = self._scanner(log.path, named, log.scanner)
             if log.clock is not None:
                 log.scanner.at_zone(log.clock.zone)

@@ -20,7 +20,6 @@ from sidecar.app.sessions import Sessions
 from sidecar.app.threads import beside
 from sidecar.bans.history import History
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import ConfigError
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def compare(before: Loaded, after: Loaded) -> Difference:
     differs = {name: tuple(_options(old[name], new[name])) for name in old.keys() & new.keys()}
     settings = tuple(_settings(before.settings, after.settings))
     return Difference(
-        {name: options for name, options in sorted(differs.items()) if options},
+        {name: tuple(dict.fromkeys(options)) for name, options in sorted(differs.items()) if options},
         tuple(sorted(new.keys() - old.keys())),
         tuple(sorted(old.keys() - new.keys())),
         tuple(key for key in settings if not _needs_restart(key)),
@@ -125,13 +124,9 @@ class Reload:
         faults nothing changes, and they are told."""
         service = self._service
         async with service.arranging:
-            try:
-                after = await beside(configuration.load, service.loaded.given)
-                faults = after.told if after.errors else []
-            except ConfigError as error:
-                after, faults = None, [str(error)]
-            if after is None or faults:
-                return self._refused(faults)
+            after = await beside(configuration.safely, service.loaded.given)
+            if after.errors:
+                return self._refused(after.told)
             running = dataclasses.replace(service.loaded, settings=service.settings)
             difference = compare(running, after)
             await self._take_over(after, difference)

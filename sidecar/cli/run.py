@@ -52,7 +52,7 @@ def run(
     from sidecar.app import configuration
     from sidecar.settings import ServeSettings
 
-    loaded = configuration.load(config, tolerant=True)
+    loaded = configuration.safely(config)
     try:
         ServeSettings(listen=listen or loaded.settings.serve.listen)
     except ValueError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sidecar.fail2ban import hints, ini
 from sidecar.fail2ban.interpolation import LostReferenceError, Values
-from sidecar.model import Fault
+from sidecar.model import Fault, decoded
 
 # Beyond these a configuration includes itself in circles, or is none.
 _MOST_FILES = 500
@@ -17,7 +17,7 @@ _MOST_CURES = 20
 _LARGEST = 8 << 20
 # What file systems take, with an ending.
 _LONGEST_NAME = 200
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class ConfigFiles:
@@ -209,7 +209,7 @@ def is_file(path: Path) -> bool:
 
 
 def _parsed(path: Path) -> ini.Ini:
-    """One file. What is no UTF-8 is read as Latin-1: an ignoreip must not be lost for an umlaut."""
+    """One file, whatever its encoding: an ignoreip must not be lost for an umlaut."""
     name = str(path)
     try:
         if path.stat().st_size > _LARGEST:
@@ -217,17 +217,17 @@ def _parsed(path: Path) -> ini.Ini:
         raw = path.read_bytes()
     except OSError as error:
         return ini.Ini(faults=[Fault(name, 1, f"cannot be read: {error.strerror}")])
-    if raw.startswith(_UTF16):
-        own = ini.parse(raw.decode("utf-16", errors="replace"), name)
-        text = "is UTF-16, as Windows saves it, which Fail2Ban does not read; save it as UTF-8"
-        own.faults.append(Fault(name, 1, text, warning=True))
-        return own
+    text, doubt = decoded(raw)
+    own = ini.parse(text, name)
+    if doubt:
+        own.faults.append(Fault(name, _first_odd(raw), doubt, warning=True))
+    return own
+
+
+def _first_odd(raw: bytes) -> int:
+    """The line of the first byte that is no UTF-8."""
     try:
-        return ini.parse(raw.decode("utf-8-sig"), name)
+        raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        own = ini.parse(raw.decode("latin-1"), name)
-        own.faults.append(
-            Fault(name, line, "is not UTF-8 and read as Latin-1; save it as UTF-8", warning=True)
-        )
-        return own
+        return 1 if raw.startswith(_MARKS) else raw.count(b"\n", 0, error.start) + 1
+    return 1

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from sidecar.network import Network, meant
 
+# An address with a letter in it.
+_NEARLY = re.compile(r"\d+\.\d+\.\d*\w?\.?\w{0,3}", re.ASCII)
 _NAME = re.compile(
     r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9-]*[a-z][a-z0-9-]*\.?", re.I
 )
@@ -50,8 +52,11 @@ def read(entries: Iterable[str]) -> tuple[Ignored, list[str]]:
         try:
             networks.append(Network.around(word))
         except ValueError:
-            (names if is_name(word) else wrong).append(word)
-            networks += () if is_name(word) else meant(word)
+            if is_name(word) and not _NEARLY.fullmatch(word):
+                names.append(word)
+            else:
+                wrong.append(word)
+                networks += meant(word)
     return Ignored(tuple(networks), tuple(dict.fromkeys(names)), tuple(dict.fromkeys(files))), wrong
 
 

@@ -13,6 +13,8 @@ _SECTION = re.compile(r"\[(.+)\]")
 _DELIMITER = re.compile("[=:]")
 # What no section is called, but a wrapped regex may hold between brackets.
 _PIECE = re.compile(r"[\\<>]|\.[*+]")
+# A header in other brackets, or a name with nothing behind it.
+_MANGLED = re.compile(r"[\[{(<]+ *[\w.-]+ *[\])}>]*|[\w.-]+ *[\])}>]+|[\w.-]+:")
 _INLINE_COMMENT = re.compile(r"\s;.*$")
 # Under this name a lost section keeps its header, as far as there was one.
 HEADER = "[]"
@@ -55,6 +57,8 @@ class Ini:
 
     sections: dict[str, Section] = field(default_factory=dict)
     lost: list[Section] = field(default_factory=list)
+    # Sections of which it cannot be read whether they are enabled.
+    undecided: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
@@ -72,6 +76,7 @@ class Ini:
         self.faults.extend(later.faults)
         self.files.extend(later.files)
         self.lost.extend(later.lost)
+        self.undecided |= later.undecided
 
 
 class _Reader:
@@ -97,6 +102,8 @@ class _Reader:
         self.doubt = False
         # The option that was begun last, and whether a piece of its value was found at the margin.
         self.last, self.torn = "", False
+        # What is in a filter's file is a regex, or a piece of one.
+        self.of_filter = re.search(r"(?:^|/)(?:filter|action)\.d/", file) is not None
         # What stands above the first section, and the number of its first line.
         self.orphans, self.first = self.section, 0
 
@@ -113,7 +120,7 @@ class _Reader:
             self.gap = True
             return
         if "\0" in line:
-            self._binary(number)
+            self._binary(number, bare.replace("\0", " "))
             return
         indent = len(line) - len(line.lstrip())
         value = _INLINE_COMMENT.sub("", bare).rstrip()
@@ -125,8 +132,15 @@ class _Reader:
         for sentence in hints.copied(value):
             self.fault(number, sentence, warning=True)
 
-    def _binary(self, number: int) -> None:
+    def _spare(self, text: str, *, by: str) -> None:
+        """Whom a line names that cannot be read is ignored all the same, if it belongs to an ignoreip."""
+        word = re.split(r"[\s=:]", text, maxsplit=1)[0].lower()
+        if "ignoreip" in (by, word, hints.misspelt(word)):
+            self.ini.lost.append({"ignoreip": Option(text, self.file, (0,))})
+
+    def _binary(self, number: int, rest: str) -> None:
         """A line that is no text: told once, for of a binary file each is one."""
+        self._spare(rest, by=self.key or self.last)
         text = "is no text but binary: write it anew, or move it away"
         stops = self.key is not None and self._narrows(self.key)
         if stops or not any(fault.message == text for fault in self.ini.faults):
@@ -134,7 +148,7 @@ class _Reader:
 
     def _narrows(self, key: str) -> bool:
         """Whether a filter finds more than was meant, or somebody else, without a part of this option."""
-        return key != "failregex" and (key.endswith("regex") or self.name in _OF_FILTERS)
+        return key != "failregex" and (key.endswith("regex") or self.of_filter)
 
     def _continue(self, number: int, text: str) -> None:
         if self.key is not None:
@@ -164,16 +178,21 @@ class _Reader:
         if self.name is None and not (self.ini.sections or self.ini.lost or text.startswith("[")):
             self.first = self.first or number
         odd = bool(above) and (piece or hints.regex_like(key or text))
-        if odd and (above.endswith("regex") or self.name in ("DEFAULT", *_OF_FILTERS)):
+        if odd and (above.endswith("regex") or self.of_filter):
             self._tear(number, indent, above, text)
-        elif text.startswith("[") or (not key and text.endswith("]")):
+        elif text.startswith("[") or (not key and text.endswith("]")) or self._mangled(text):
             self.block, self.since = [], number
             self._lose(number, f"{text[:60]!r} is no whole header; write [NAME]")
             self.section[HEADER] = Option(text, self.file, (number,))
         elif key and not odd:
             self._begin(number, indent, key, value)
-        elif self.name is not None:
+        else:
             self._unreadable(number, above, text)
+
+    def _mangled(self, text: str) -> bool:
+        """Whether a line behind a gap may be a header in other brackets, or without any."""
+        word = text.rstrip(":")
+        return self.gap and not self.of_filter and _MANGLED.fullmatch(text) is not None and not _known(word)
 
     def _open(self, number: int, name: str) -> None:
         self.name, again = name, name in self.ini.sections
@@ -216,6 +235,7 @@ class _Reader:
         tab = " (a tab is one blank)" if indent else ""
         cure = f"{text[:60]!r} is no option; if it belongs to {above[:40]}, indent this line deeper{tab}"
         self.fault(number, cure, stops=self._narrows(above))
+        self._spare(text, by=above)
         if above == "failregex" and not self.torn:
             option = self.target.pop(above)
             lines = option.value.rstrip("\n").split("\n")[:-1]
@@ -225,16 +245,19 @@ class _Reader:
 
     def _unreadable(self, number: int, above: str, text: str) -> None:
         """No option, no header: what it costs depends on whether it may have been a header."""
-        word, _, rest = text.partition(" ")
-        known = word.lower() in hints.JAIL_OPTIONS or hints.misspelt(word.lower()) is not None
-        if self.gap and self.section and not known and self.name not in ("DEFAULT", *_OF_FILTERS):
+        self._spare(text, by=above)
+        word = text.split(maxsplit=1)[0]
+        if self.name is None:
+            return
+        if "enabled" in (word.lower(), hints.misspelt(word.lower())):
+            self.ini.undecided.add(self.name)
+        of_jail = not self.of_filter and self.name != "DEFAULT"
+        if self.gap and self.section and of_jail and not _known(word):
             self._lose(number, f"{text[:60]!r} is neither an option nor a [NAME]")
             return
         cure = f", or indent it deeper if it belongs to {above[:40]}" if above else ""
         self.fault(number, f"{text[:60]!r} is no option; write: name = value{cure}")
         self.doubt = self.gap
-        if "ignoreip" in (word.lower(), hints.misspelt(word.lower())):
-            self.ini.lost.append({"ignoreip": Option(rest, self.file, (number,))})
 
     def finish(self) -> Ini:
         self.close()
@@ -243,6 +266,11 @@ class _Reader:
             text = f"text before the first [section]; {_header(self.file, self.orphans)}"
             self.ini.faults.insert(0, Fault(self.file, self.first, text))
         return self.ini
+
+
+def _known(word: str) -> bool:
+    """Whether this is the name of an option, or close to one."""
+    return word.lower() in hints.JAIL_OPTIONS or hints.misspelt(word.lower()) is not None
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -21,6 +21,8 @@ from sidecar.model import ConfigError, Fault, Seconds
 from sidecar.network import Network
 
 _NOT_JAILS = {"DEFAULT", "INCLUDES"}
+# What other programs call what is for all.
+_GLOBAL = {"global", "all", "general", "common"}
 _BACKENDS = ("auto", "pyinotify", "polling", "gamin", "systemd")
 
 
@@ -61,14 +63,14 @@ class JailSpec:
 class Configuration:
     """All enabled jails that can run, and everything that is wrong anywhere.
 
-    `spared` are networks that options name as ignored of which it is not known whose they are.
+    `spared` are those whom options name as ignored of which it is not known whose they are.
     """
 
     jails: dict[str, JailSpec] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     enabled: set[str] = field(default_factory=set)
     ini: Ini = field(default_factory=Ini)
-    spared: tuple[Network, ...] = ()
+    spared: Ignored = field(default_factory=Ignored)
 
     def place(self, jail: str, key: str) -> tuple[str, int]:
         """File and line of an option of a jail."""
@@ -119,6 +121,9 @@ def load(files: ConfigFiles) -> Configuration:
         result.faults += options.faults
     for fault in ini.faults:
         # What is wrong in a jail that is switched off hurts nobody.
+        if fault.jail in ini.undecided and fault.jail not in enabled:
+            result.faults.append(replace(fault, stops=True))
+            continue
         off = fault.jail is not None and fault.jail not in enabled
         result.faults.append(replace(fault, warning=True, stops=False) if off else fault)
         if fault.jail and fault.stops:
@@ -138,11 +143,23 @@ def one(files: ConfigFiles, name: str) -> tuple[JailSpec | None, list[Fault]]:
     return (spec if options.good else None), faults
 
 
-def _spared(ini: Ini) -> tuple[Network, ...]:
-    """Whom a lost part of the files wants ignored: no jail may ban them for a header that is missing."""
-    texts = (option.value for section in ini.lost if (option := section.get("ignoreip")))
-    found = (n for text in texts for n in ignoring.read(ignoring.words(text))[0].networks)
-    return tuple(dict.fromkeys(found))
+def _spared(ini: Ini) -> Ignored:
+    """Whom a lost part of the files wants ignored, or a section whose name is a misspelt one: no jail may ban
+    them for a mistake in a header."""
+    lost = [*ini.lost, *(section for name, section in ini.sections.items() if _misnamed(ini, name))]
+    texts = (option.value for section in lost if (option := section.get("ignoreip")))
+    found, _ = ignoring.read(word for text in texts for word in ignoring.words(text))
+    # A word of a line that cannot be read is not yet a host name.
+    return replace(found, names=tuple(name for name in found.names if "." in name))
+
+
+def _misnamed(ini: Ini, name: str) -> bool:
+    """Whether nothing uses a section, and its name is close to one that something uses."""
+    section, word = ini.sections[name], name.strip().casefold()
+    if name in _NOT_JAILS or {"enabled", "filter", "logpath"} & section.keys():
+        return False
+    used = [n for n, one in ini.sections.items() if n != name and "enabled" in one]
+    return word in _GLOBAL or bool(get_close_matches(word, ["default", *used], 1, 0.8))
 
 
 def _switched_off(ini: Ini, jail: str) -> tuple[str, Option] | None:
@@ -168,7 +185,7 @@ def _findtime(time: Seconds) -> str:
 class _Reader:
     """Puts one jail together from its options."""
 
-    def __init__(self, files: ConfigFiles, options: Options, spared: tuple[Network, ...]) -> None:
+    def __init__(self, files: ConfigFiles, options: Options, spared: Ignored) -> None:
         self._files, self._options, self._spared = files, options, spared
         # Options that were probably meant to be ignoreip.
         self._misspelt: list[str] = []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from sidecar.fail2ban import hints, ignoring
 from sidecar.fail2ban.ignoring import Ignored
 from sidecar.fail2ban.options import Options
-from sidecar.network import Network
+from sidecar.network import meant
 
 _MOST_TOLD = 20
+_REFERENCE = re.compile(r"%\(([^)]*)\)s?")
+_BLANKS = re.compile(r"\s*/\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,40 @@ def _paths(text: str) -> tuple[list[LogPath], list[str]]:
     return paths, wrong
 
 
-def ignored(options: Options, misspelt: Iterable[str], spared: Iterable[Network]) -> Ignored:
-    """Whom a jail ignores, and `spared` with them; of an entry, a reference or an option name with a slip of
-    the pen, whatever can be made out counts: without it somebody who must not be banned may be."""
+def ignored(options: Options, misspelt: Iterable[str], spared: Ignored) -> Ignored:
+    """Whom a jail ignores, and those `spared` with them; of an entry, a reference or an option name with a
+    slip of the pen, what can be made out counts: without it somebody who must not be banned may be."""
     found, wrong = ignoring.read(ignoring.words(options.text("ignoreip")))
     for word in wrong:
         text = f"ignoreip: {word[:100]!r} is none of address, network, name, file:PATH"
         options.fault("ignoreip", text + ignoring.instead(word))
-    raw = [option.value for key in ("ignoreip", *misspelt) if (option := options.values.option(key))]
-    also = (network for text in raw for network in ignoring.read(ignoring.words(text))[0].networks)
-    return replace(found, networks=tuple(dict.fromkeys((*found.networks, *spared, *also))))
+    raw = list(_raw(options, ("ignoreip", *misspelt)))
+    also, _ = ignoring.read(word for text in raw for word in ignoring.words(text))
+    if "/" in wrong:
+        also = replace(
+            also, networks=(*also.networks, *(n for text in raw for n in meant(_BLANKS.sub("/", text))))
+        )
+    more = dict.fromkeys((*spared.networks, *also.networks))
+    return Ignored(
+        (*found.networks, *(network for network in more if network not in found.networks)),
+        tuple(dict.fromkeys((*found.names, *spared.names))),
+        tuple(dict.fromkeys((*found.files, *spared.files))),
+    )
+
+
+def _raw(options: Options, keys: Iterable[str]) -> Iterator[str]:
+    """These options as they are written, and those that they refer to, or may."""
+    known, waiting = set[str](), list(keys)
+    while waiting and len(known) < _MOST_TOLD:
+        key = waiting.pop()
+        option = options.values.option(key)
+        if option is None:
+            near = get_close_matches(key, options.values.keys(), 1, 0.6)
+            option = options.values.option(near[0]) if near else None
+        if option is not None and key not in known:
+            known.add(key)
+            yield _REFERENCE.sub(" ", option.value)
+            waiting += (name.lower().rpartition("/")[2] for name in _REFERENCE.findall(option.value))
 
 
 def filled(options: Options, found: Ignored, text_of: Callable[[str], str | None]) -> Ignored:

@@ -180,7 +180,10 @@ def _encoding(text: str) -> str:
     wanted = text.lower()
     with contextlib.suppress(LookupError, ValueError, TypeError):
         name = codecs.lookup("utf-8" if wanted in ("auto", "", "utf-8-sig") else wanted).name
-        if "az09[]:\n".encode(name) == b"az09[]:\n" and name != "utf-7":
+        ascii_stands = (
+            "az09[]:\n".encode(name) == b"az09[]:\n" and b"az\xff".decode(name, "replace")[:2] == "az"
+        )
+        if ascii_stands and name != "utf-7":
             return name
     raise ValueError(f"logencoding = {wanted[:60]!r} is no encoding that holds ASCII; write utf-8")
 

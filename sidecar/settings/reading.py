@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from sidecar.model import Fault
+from sidecar.model import Fault, decoded
 from sidecar.network import Network, meant
 from sidecar.settings.schema import Settings, keys_of, listed
 from sidecar.settings.toml import Document, parse
 
 _VARIABLES = "environment"
+# Every key as a variable names it, and what one that lacks its section may mean.
+_VARIABLE_KEYS = {
+    f"{section}_{key}": f"{section}_{key}" for section in Settings.model_fields for key in keys_of(section)
+}
+_VARIABLE_KEYS |= {key: f"{section}_{key}" for section in ("trust", "kernel") for key in keys_of(section)}
+# So many faults are told with their lines: to look for one takes a walk through the file.
+_MOST_PLACED = 100
 
 
 @dataclass(frozen=True)
@@ -47,17 +55,20 @@ def read(directories: list[Path]) -> Read:
 
 
 def _file(path: Path) -> Document | None:
+    """What stands in it; None where there is none."""
+    name = str(path)
     try:
-        return parse(path.read_text(encoding="utf-8-sig"), str(path))
+        if path.exists() and not path.is_file():
+            return Document(name, "", faults=[Fault(name, 1, "is no file; write the settings into one")])
+        text, doubt = decoded(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
-        fault = Fault(str(path), 1, f"cannot be read: {error.strerror}")
-    except UnicodeDecodeError:
-        document = parse(path.read_text(encoding="latin-1"), str(path))
-        document.faults.append(Fault(str(path), 1, "is not UTF-8; save it as UTF-8"))
-        return document
-    return Document(str(path), "", faults=[fault])
+        return Document(name, "", faults=[Fault(name, 1, f"cannot be read: {error.strerror}")])
+    document = parse(text, name)
+    if doubt:
+        document.faults.append(Fault(name, 1, doubt, warning=True))
+    return document
 
 
 def _environment() -> Document:
@@ -66,9 +77,15 @@ def _environment() -> Document:
     for name, text in os.environ.items():
         zmban, _, rest = name.lower().partition("_")
         section, _, key = rest.partition("_")
+        if zmban != "zmban":
+            continue
         # One that is misspelt is found out with all other keys that are not known.
-        if zmban == "zmban" and section in Settings.model_fields:
-            found.sections.setdefault(section, {})[key] = text
+        if section in Settings.model_fields:
+            found.sections.setdefault(section, {})[key] = text.strip()
+        elif near := get_close_matches(rest, _VARIABLE_KEYS, 1, 0.8):
+            cure = f"is not known; did you mean ZMBAN_{_VARIABLE_KEYS[near[0]].upper()}?"
+            found.faults.append(Fault(f"variable {name}", 1, cure))
+            found.lost.append(text)
     return found
 
 
@@ -117,7 +134,8 @@ class _Choice:
     def _unknown(self, section: str, key: str | None) -> None:
         """A section, or a key, that is not known, in whichever layers."""
         there = list(Settings.model_fields) if key is None else keys_of(section)
-        for name in [n for n in self._left if n[0] == section and key in (None, n[1])]:
+        one = [(section, key)] if key is not None and (section, key) in self._left else []
+        for name in one or [n for n in self._left if n[0] == section and key is None]:
             for layer, value in self._left.pop(name):
                 text = f"is not known; there are: {', '.join(there)}"
                 self._told(layer, section, key or "", text)
@@ -146,7 +164,8 @@ class _Choice:
         self.spared += meant(str(value))
 
     def _told(self, layer: Document, section: str, key: str, message: str, entry: object = None) -> None:
-        file, line = layer.file, layer.line(section, key, entry)
+        few = len(self.faults) < _MOST_PLACED
+        file, line = layer.file, layer.line(section, key, entry) if few else 1
         if file == _VARIABLES:
             file = f"variable {'_'.join(('ZMBAN', *filter(None, (section, key)))).upper()}"
         self.faults.append(Fault(file, line, f"[{section}]{f' {key}' if key else ''}: {message}"))

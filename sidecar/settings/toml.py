@@ -52,7 +52,7 @@ def parse(text: str, file: str) -> Document:
     document = Document(file, text)
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         _by_statements(document)
         return document
     for section, keys in tables.items():
@@ -135,5 +135,7 @@ def _loaded(lines: list[str]) -> dict[str, Any] | str:
     """The keys of these lines, or why they cannot be read."""
     try:
         return tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        return "it is nested too deeply"
+    except ValueError as error:
         return _PLACE.sub("", str(error))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.app import configuration
 from tests.app.running import LISTEN, Running, service, until
 from tests.app.test_service import EVIL, blackholes
 from tests.netns import Namespace
@@ -105,3 +106,15 @@ def test_whom_a_bad_entry_of_trust_names_is_not_banned(host: Namespace, tmp_path
             running.attack(f"45.0.0.{number}", times=5)
         until(lambda: "45.0.0.10" in blackholes(host))
         assert blackholes(host) == {"45.0.0.10"}
+
+
+def test_what_breaks_the_reading_itself_stops_neither_bans_nor_service(
+    host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of its own")
+
+    monkeypatch.setattr(configuration, "load", broken)
+    found = configuration.safely([str(tmp_path)])
+    assert (found.errors, found.jails.jails) == (1, {})
+    assert "a fault of its own" in str(found.faults[0])

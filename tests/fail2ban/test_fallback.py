@@ -111,6 +111,79 @@ def test_a_bad_entry_of_ignoreip_costs_itself_and_whom_it_may_mean_is_ignored(
         assert [str(network) for network in jail.ignoreip] == ignored
 
 
+A, B = "192.0.2.1/32", "192.0.2.2/32"
+
+
+@pytest.mark.parametrize(
+    ("text", "ignored"),
+    [
+        ("[DEFAULT]\nignoreip = 192.0.2.1\n192.0.2.2\n", {A, B}),
+        ("[DEFAULT]\nignoreip = 192.0.2.1\n\n192.0.2.2\n", {A, B}),
+        ("[DEFAULT]\nignoreip = 192.0.2.1\n@@\n  192.0.2.2\n", {A, B}),
+        ("[DEFAULT]\nignoreip = 192.0.2.1\n<<<<<<< HEAD\n  192.0.2.2\n", {A, B}),
+        ("[DEFAULT]\nignoreip = 192.0.2.1\n=======\n  192.0.2.2\n", {A, B}),
+        ("[DEFAULT]\nignoreip = 192.0.2.1\n  192.0.2.2\0\n", {A, B}),
+        ("[DEFAULT]\nignoreip = 192.0.2.2\0\n", {B}),
+        ("[DEFAULT]\nips = 192.0.2.2 %(x)s\nignoreip = 192.0.2.1 %(ips)s\n", {A, B}),
+        ("[DEFAULT]\nips = 192.0.2.2\nignoreip = 192.0.2.1 %(isp)s\n", {A, B}),
+        ("[DEFAULT]\nips = 192.0.2.2 %(ignoreip)s\nignoreip = 192.0.2.1 %(ips)s\n", {A, B}),
+        ("[DEFAULT]\nignoreip = 192.0.2.0 / 24\n", {"192.0.2.0/32", "192.0.2.0/24"}),
+        ("[DEFAULT]\nignoreip = 192.0.2.1-192.0.2.2\n", {A, B}),
+        ("[DEFAULT]\nignoreip = 192.0.2.1-2\n", {A, B}),
+        ("[DEFAULT]\nignoreip = \uff11\uff19\uff12.0.2.1\n", {A}),
+        ("[DEFAULT]\nignoreip = 192.0.2.x\n", {"192.0.2.0/24"}),
+        ("[Default]\nignoreip = 192.0.2.1\n", {A}),
+        ("[DEFAULTS]\nignoreip = 192.0.2.1\n", {A}),
+        ("[ DEFAULT ]\nignoreip = 192.0.2.1\n", {A}),
+        ("[GLOBAL]\nignoreip = 192.0.2.1\n", {A}),
+        ("[zimbra_smtp]\nignoreip = 192.0.2.1\n", {A}),
+        ("[DEFAULT\nignoreip = 192.0.2.1\n", {A}),
+    ],
+)
+def test_whatever_is_wrong_around_an_ignoreip_no_jail_bans_whom_it_names(
+    tmp_path: Path, text: str, ignored: set[str]
+) -> None:
+    for jail in over(tmp_path, text).jails.values():
+        assert {*map(str, jail.ignoreip)} >= ignored, jail.name
+
+
+def test_host_names_of_a_lost_section_are_looked_up_and_its_rubbish_is_not(tmp_path: Path) -> None:
+    found = over(tmp_path, "[DEFAULT\nignoreip = mail.example.com\nwhat is this\n")
+    assert {jail.ignored.names for jail in found.jails.values()} == {("mail.example.com",)}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_no_encoding_of_windows_loses_an_ignoreip(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "filter.d").mkdir()
+    (tmp_path / "jail.local").write_bytes("[DEFAULT]\nignoreip = 192.0.2.1\n".encode(encoding))
+    (tmp_path / "zmban.toml").write_bytes('[trust]\nnodes = ["192.0.2.2"]\n'.encode(encoding))
+    found = configuration.load([str(SHIPPED), str(tmp_path)])
+    assert {jail.ignoreip for jail in found.jails.jails.values()} == {(Network.parse("192.0.2.1"),)}
+    assert found.settings.trust.nodes == (Network.parse("192.0.2.2"),)
+
+
+@pytest.mark.parametrize("line", ["{zimbra-smtp}", "zimbra-smtp:", "<zimbra-smtp>", "(zimbra-smtp"])
+def test_options_below_a_header_in_other_brackets_belong_to_no_other_section(
+    tmp_path: Path, line: str
+) -> None:
+    found = over(tmp_path, f"[DEFAULT]\nfindtime = 1h\n\n{line}\nmaxretry = 1\nbantime = -1\n")
+    shipped = configuration.load([str(SHIPPED)]).jails.jails
+    assert {name: described(jail) for name, jail in found.jails.items()} == {
+        name: described(jail if "findtime" in found.ini.sections[name] else replace(jail, findtime=3600.0))
+        for name, jail in shipped.items()
+    }
+    assert len(errors(found)) == 1
+
+
+@pytest.mark.parametrize("line", ["enabled true", "enable\ttrue", "enabled"])
+def test_a_jail_that_a_line_keeps_off_which_cannot_be_read_is_stopped_and_no_mere_warning(
+    tmp_path: Path, line: str
+) -> None:
+    found = over(tmp_path, f"[x]\n{line}\nfilter = zimbra-smtp\nlogpath = /x.log\n")
+    assert found.stopped == {"x"}
+    assert errors(found)
+
+
 def test_a_misspelt_ignoreip_ignores_whom_it_names(tmp_path: Path) -> None:
     found = over(tmp_path, f"{SMTP}ignorip = 192.0.2.1\n")
     assert found.jails["zimbra-smtp"].ignoreip == (Network.parse("192.0.2.1"),)
