@@ -22,9 +22,12 @@ from sidecar.model import ConfigError, Fault, plural
 _SPECIAL = ("DEFAULT", "INCLUDES")
 _FILTERS_OWN = ("Definition", "Init")
 _REFERENCE = re.compile(r"%\(([^)]*)\)s")
-# Who sets one of these describes a jail; who sets none changes one that he thinks is there.
-_DESCRIBING = ("enabled", "filter", "logpath", "port", "failregex")
+# A file with more idle jails than this is a copy of Fail2Ban's jail.conf without its filters.
+_COPIED = 10
+_YES = ("true", "yes", "on", "enable", "enabled", "active", "start", "started")
 _MOST_NAMED = 3
+_UNDATED = re.compile(r"[-_.]?(?:\d[\d-]*|[*?]+)")
+_WORDS = re.compile(r"[^-_.]+")
 _ZIMBRA = re.compile(r"zimbra|zextras|carbonio", re.IGNORECASE)
 
 
@@ -59,12 +62,19 @@ class _Sections:
             return False
 
     def lint(self) -> Iterator[Fault]:
+        idle: dict[str, list[Fault]] = {}
         for name, section in self._sections.items():
             if name in self._enabled:
                 continue
             yield from self._misspelt(name, section)
             if name not in self._real and name not in _SPECIAL:
-                yield from self._idle(name, section)
+                for fault, near in self._idle(name, section):
+                    if near:
+                        yield fault
+                    else:
+                        idle.setdefault(fault.file, []).append(fault)
+        for faults in idle.values():
+            yield from faults if len(faults) <= _COPIED else []
 
     def _misspelt(self, name: str, section: Section) -> Iterator[Fault]:
         """Of a jail that runs this was said while it was read."""
@@ -75,32 +85,38 @@ class _Sections:
             if key.startswith(("zmban.", "zmban_")) and key not in own.KEYS:
                 text = f"{key} is not known in a jail; there are: {', '.join(sorted(own.KEYS))}"
                 yield _fault(option, text, jail)
-            elif meant := hints.misspelt(key):
+            elif meant := hints.misspelt(key) or (self._switch(section, key) if jail else None):
                 off = f", so that [{name[:60]}] stays off" if meant == "enabled" and jail else ""
                 yield _fault(option, f"{key} is not known in a jail{off}; did you mean {meant}?", jail)
 
-    def _idle(self, name: str, section: Section) -> Iterator[Fault]:
-        """Options of a jail that nobody switches on, and that has no filter."""
+    def _switch(self, section: Section, key: str) -> str | None:
+        """`enabled` for a word that nobody reads and that is answered as a switch is."""
+        option, switch = section[key], section.get("enabled")
+        told = hints.is_variable(key) or key in hints.JAIL_OPTIONS or key in own.KEYS
+        if told or (switch and switch.file == option.file):
+            return None
+        return "enabled" if option.value.strip().lower() in _YES else None
+
+    def _idle(self, name: str, section: Section) -> Iterator[tuple[Fault, bool]]:
+        """Options of a jail that nobody switches on, and that has no filter; and whether its place or its
+        name shows a mistake."""
         keys = [key for key in section if key in hints.JAIL_OPTIONS or key in own.KEYS]
         if not keys or any(path.startswith(f"{name.lower()}/") for path in self._referred):
             return
         first = section[keys[0]]
         if name in _FILTERS_OWN:
             text = f"[{name}] belongs into a filter: write it into filter.d/NAME.conf, here nobody reads it"
-            yield _fault(first, text, name)
+            yield _fault(first, text, name), True
             return
         meant = hints.closest(name, {*self._real, *_SPECIAL})
-        if meant is None and any(key in section for key in _DESCRIBING):
-            # A jail that is off; who has no filter for it has a reason not to switch it on.
+        if meant is None and "enabled" in section:
+            # Who has no filter for a jail has a reason to switch it off.
             return
         named = ", ".join(keys[:_MOST_NAMED]) + (" and more" if len(keys) > _MOST_NAMED else "")
         cure = f"did you mean [{meant}]?" if meant else "no jail of this name is there to be changed"
         does = plural(len(keys), "does", "do")
-        yield _fault(
-            first,
-            f"[{name[:60]}] is switched on by nobody and has no filter: {named} {does} nothing; {cure}",
-            name,
-        )
+        text = f"[{name[:60]}] is switched on by nobody and has no filter: {named} {does} nothing; {cure}"
+        yield _fault(first, text, name), meant is not None
 
 
 def _fault(option: Option, text: str, jail: str | None) -> Fault:
@@ -145,6 +161,18 @@ def _of_no_name(jail: JailSpec, path: str, kind: str | None) -> str:
         why = "whom the filter names is banned, though a client may have written the name into the line"
     else:
         why = "who logs in there is not known as good, and lines that can be forged are believed at once"
-    known = f"{Path(path).parent}/{kind}" if kind else f"one of {', '.join(LOGS)}"
+    name = _named(path, kind)
+    known = f"{Path(path).parent}/{name}" if name else f"one of {', '.join(LOGS)}"
     cure = f"give it, or a link to it, the name that Zimbra gives it: {known[:200]}"
     return f"no grammar knows a log of the name {path[:200]}: {why}; {cure}"
+
+
+def _named(path: str, kind: str | None) -> str | None:
+    """The known name that is near, else that of the log that the filter is for, where such a log can lie."""
+    directory, _, name = path.rpartition("/")
+    name = _UNDATED.sub("", name)
+    alike = [log for log in LOGS if len(_WORDS.findall(log)) == len(_WORDS.findall(name))]
+    if near := hints.closest(name, alike):
+        return near
+    syslog = kind is not None and LOGS[kind] == "zimbra"
+    return None if syslog and _ZIMBRA.search(directory) else kind

@@ -29,6 +29,7 @@ _LONGEST_NAME = 80
 # Words of other programs, and of other languages than Fail2Ban's, for its options.
 _OTHER_WORDS = {
     **dict.fromkeys(("active", "activate", "activated", "disable", "disabled"), "enabled"),
+    **dict.fromkeys(("enabling", "enables", "on", "off", "switch"), "enabled"),
     **dict.fromkeys(("log", "logs", "logfile", "logfiles"), "logpath"),
     **dict.fromkeys(("whitelist", "allowlist", "ignore"), "ignoreip"),
 }
@@ -122,6 +123,11 @@ def misspelt(key: str) -> str | None:
     plain = {_SEPARATORS.sub("", name): name for name in JAIL_OPTIONS if name[:3] == bare[:3]}
     found = get_close_matches(key, JAIL_OPTIONS, 1, 0.77) or get_close_matches(bare, plain, 1, 0.77)
     return plain.get(found[0], found[0]) if found else None
+
+
+def is_variable(key: str) -> bool:
+    """Whether Fail2Ban's own jail.conf has a variable of this name."""
+    return key in _VARIABLES
 
 
 def copied(text: str) -> Iterator[str]:

@@ -29,6 +29,12 @@ OWN = (
     "zmban.confirms, zmban.count, zmban.distinct, zmban.dry_run, zmban.excused_by, zmban.ipv4_prefix, zmban.ipv6_prefix, "
     "zmban.most_addresses, zmban.report_only, zmban.spare_good, zmban.spare_peers"
 )
+KNOWN = "who logs in there is not known as good, and lines that can be forged are believed at once"
+LOOSE = "whom the filter names is banned, though a client may have written the name into the line"
+ANY = (
+    "one of zimbra.log, carbonio.log, maillog, mailbox.log, audit.log, sync.log, nginx.log, nginx.access.log, "
+    "access_log, zmmailboxd.out"
+)
 MAILBOX, SYSLOG = "/opt/zimbra/log/mailbox.log", "/var/log/zimbra.log"
 
 
@@ -82,11 +88,38 @@ def written(directory: Path, text: str, **filters: str) -> Path:
         ("[zimbra-audit]\nmaxretry = 5\nbantime = 1h",
          "2: warning: [zimbra-audit] is switched on by nobody and has no filter: maxretry, bantime do nothing; "
          "no jail of this name is there to be changed"),
+        *((f"[{section}]\n{options}",
+           f"2: warning: [{section}] is switched on by nobody and has no filter: {named} do nothing; no jail of this name "
+           "is there to be changed")
+          for section, options, named in (
+              ("mailserver", "maxretry = 3\nport = 25\nbantime = 1h", "maxretry, bantime"),
+              ("zimbra-web", "findtime = 1h\nlogpath = /x", "findtime, logpath"),
+              ("imap", "maxretry = 3\nbantime = 1h\nlogpath = /x", "maxretry, bantime, logpath"),
+              ("postoffice", "filter = gone\nmaxretry = 3", "filter, maxretry"),
+              ("postoffice", "failregex = x <HOST>\nmaxretry = 3", "failregex, maxretry"))),
+        ("[mailserver]\nmaxretry = 3\nport = 25",
+         "2: warning: [mailserver] is switched on by nobody and has no filter: maxretry does nothing; no jail of this "
+         "name is there to be changed"),
+        *((f"[zimbra-session]\n{word} = {value}",
+           f"2: warning: {word} is not known in a jail, so that [zimbra-session] stays off; did you mean enabled?")
+          for word, value in (("enabling", "true"), ("on", "1"), ("state", "enabled"), ("status", "active"),
+                              ("run", "yes"), ("turned-on", "True"), ("jail", "ON"))),
         ("[Definition]\nfailregex = bad from <HOST>",
          "2: warning: [Definition] belongs into a filter: write it into filter.d/NAME.conf, here nobody reads it"),
         ("[zimbra-mail]\nlogpath = /data/mbox.log",
          "2: warning: no grammar knows a log of the name /data/mbox.log: who logs in there is not known as good, and "
          f"lines that can be forged are believed at once; {NAME}: /data/mailbox.log"),
+        *((f"[x]\nenabled = 1\nfilter = {filter_}\nlogpath = /opt/zimbra/log/{name}",
+           f"4: warning: no grammar knows a log of the name /opt/zimbra/log/{name}: {why}; {NAME}: {cure}")
+          for filter_, name, why, cure in (
+              ("zimbra-mail", "mailboxd.log", KNOWN, MAILBOX),
+              ("zimbra-smtp", "mailboxd.log", LOOSE, MAILBOX),
+              ("zimbra-probe", "mailboxd.log", LOOSE, MAILBOX),
+              ("f", "mailboxd.log", LOOSE, MAILBOX),
+              ("f", "mailboxd-2026*.log", LOOSE, MAILBOX),
+              ("zimbra-probe", "nginx_acces.log", LOOSE, "/opt/zimbra/log/nginx.access.log"),
+              ("zimbra-smtp", "postoffice.log", LOOSE, ANY),
+              ("zimbra-mail", "postoffice.log", KNOWN, MAILBOX))),
         ("[zimbra-scan]\nlogpath = /data/web*.log",
          "2: warning: no grammar knows a log of the name /data/web*.log: its filter takes the grammar of its log, and "
          f"so finds nobody; {NAME}: /data/nginx.access.log"),
@@ -160,7 +193,9 @@ def test_a_jail_beside_a_shipped_one_is_told_who_bans_first_and_for_how_long(
         # Variables, names of actions, sections that others refer to.
         "[zimbra-session]\nbanned_for = 1h\nsender = root@example.com\nports = 1\nenable = 1\nlogpath = %(enable)s\n",
         "[times]\nbantime = 1h\n[zimbra-session]\nbantime = %(times/bantime)s\n",
-        "[zimbra-session]\nenabled = false\n[pass]\nenabled = false\nmaxretry = 3\n[off]\nlogpath = /x\nmaxretry = 3\n",
+        "[zimbra-session]\nenabled = false\n[pass]\nenabled = false\nport = 25\nmaxretry = 3\n",
+        "[zimbra-session]\nport = true\nmode = on\nskip_if_nologs = true\nenabled = false\nkeep = true\n",
+        "".join(f"[copied-{i}]\nport = 25\nlogpath = /x\nmaxretry = 3\n" for i in range(11)),
         # Logs that a grammar knows, by a glob, too; and those of other programs.
         "[zimbra-smtp]\nlogpath = /data/zimbra.log\n  /data/*.log\n  /data/zimbra.log-2026*\n",
         "[web]\nenabled = true\nfilter = strange\nlogpath = /srv/app/app.log\n",

@@ -1,7 +1,8 @@
 """nginx.access.log and Jetty's access_log: `CLIENT - USER [date] "request" status bytes "referer" "agent"`.
 
 nginx puts the client's port behind its address, without brackets around an IPv6 address; Jetty writes none,
-and in the client's place the X-Forwarded-For of the request, if it has one. nginx's own format ends with it.
+and in the client's place the X-Forwarded-For of the request, if it has one. Formats of nginx have it in any
+field behind the user agent; Zimbra's has `"upstream" "server:port"` there.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from sidecar.detect.grammar.trust import Blamed, Trust
 from sidecar.model import NOBODY, Said
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
+
 # The date was taken out of its brackets. A quotation mark in a value is written \x22 (nginx) or \" (Jetty).
 _LINE = re.compile(
     rf"\s*{COMPOSE}(\S+(?:(?<=,) \S+)*) - +(.*?) +\[\] +{_QUOTED}(?: (\d{{3}}) (\d+|-))?"
     rf"(?: {_QUOTED})?(?: {_QUOTED})?"
 )
 _NAMES = ("user", "request", "status", "bytes", "referer", "agent")
-# Nothing but addresses, and nothing quoted behind it.
-_FORWARDED = re.compile(r' "([0-9A-Fa-f:.\[\]]+(?:, ?[0-9A-Fa-f:.\[\]]+)*)"(?! ")')
+# A field behind the user agent: quoted, with a name or without; or bare words, of a list several.
+_FIELD = re.compile(rf'(?:([\w-]+)=)?{_QUOTED}|(?:([\w-]+)=)?([^\s"]+(?:(?<=,) [^\s"]+)*)')
+_FORWARDED = re.compile(r"xff|forward|real_?ip|client_?ip", re.IGNORECASE)
 _PORT = re.compile(r"[\].]\d*:\d+$")
 # The first words of the PROXY protocol, 1 and 2, of a load balancer to a server that expects HTTP.
 _BALANCED = re.compile(r"PROXY (?:UNKNOWN|TCP[46] ([0-9A-Fa-f:.]+) )|\\x00$")
@@ -43,31 +46,61 @@ def _read(text: str, trust: Trust, *, port: bool) -> Said:
     elements = found[1].split(",")
     if port:
         elements[-1] = bare(elements[-1])
-        if forwarded := _FORWARDED.match(text, found.end()):
-            elements = [*_forwarded(forwarded[1].split(","), trust), *elements]
+    behind = text[found.end() :] if found[7] is not None else ""
     values = zip(_NAMES, found.groups()[1:], strict=True)
     fields = {name: value for name, value in values if value is not None}
-    who = _blamed(elements, fields["request"], trust)
+    chains = [elements]
+    # What Jetty writes may have quotation marks of the client's: behind a trusted proxy it tells nothing.
+    if behind and (port or not trust.is_proxy(elements[-1])):
+        chains = [[*one, *elements] for one in _forwarded(behind, trust)] or chains
+    who = _blamed(chains, fields["request"], trust)
     if who.client is None and who.relay is None:
         return NOBODY
     account = "" if fields["user"] == "-" else fields["user"]
     return Said(who.client, None, account, "http", fields=fields, relay=who.relay, named=who.named)
 
 
-def _forwarded(listed: list[str], trust: Trust) -> list[str]:
-    """The X-Forwarded-For of a request. Older formats of Zimbra's nginx end with the server that it was
-    passed on to: with its port, and on a network of ours."""
-    found = [address(one) for one in listed if _PORT.search(one)]
-    return [] if found and all(one is None or trust.inside(one) for one in found) else listed
+def _forwarded(behind: str, trust: Trust) -> list[list[str]]:
+    """Each field that may be the request's X-Forwarded-For; where one is called so, it alone."""
+    fields = list(_FIELD.finditer(behind))
+    quoted = [field for field in fields if field[2] is not None]
+    called: list[list[str]] = []
+    nameless: list[list[str]] = []
+    for field in fields:
+        listed = (field[2] if field[2] is not None else field[4]).split(",")
+        # The first two may be the upstream and the server.
+        servers = field not in quoted[2:] and len(fields) > 1
+        if not any(address(one) for one in listed) or _of_servers(listed, trust, anywhere=servers):
+            continue
+        if not (name := field[1] or field[3]):
+            nameless.append(listed)
+        elif _FORWARDED.search(name):
+            # Without quotes a client may have written the name as well.
+            (called if field[1] else nameless).append(listed)
+    return called or nameless
 
 
-def _blamed(elements: list[str], request: str, trust: Trust) -> Blamed:
-    """Who stands in the first word, or for whom it speaks; a proxy of ours alone is itself the client."""
-    peer = elements[-1].strip()
+def _of_servers(listed: list[str], trust: Trust, *, anywhere: bool) -> bool:
+    """Whether these are the servers that a request came to and was passed on to: each with its port, on a
+    network of ours or, where they are usual, `anywhere`."""
+    found = [(one.strip(), network) for one in listed if (network := address(one))]
+    if anywhere and len(found) == 1 and bare(found[0][0]) != canonical(found[0][0]):
+        # nginx writes $server_addr:$server_port of IPv6 without brackets.
+        return True
+    return all(_PORT.search(one) and (anywhere or trust.inside(network)) for one, network in found)
+
+
+def _blamed(chains: list[list[str]], request: str, trust: Trust) -> Blamed:
+    """Who stands in the first word, or for whom it speaks; a proxy of ours alone is itself the client, also
+    where two fields name two clients: one of them may be what a client says."""
+    peer = chains[0][-1].strip()
     if address(peer) is None:
         # A word in brackets is somebody's all the same, whom no route can refuse.
         return Blamed(peer[1:].partition("]")[0]) if peer.startswith("[") else Blamed()
     if words := _BALANCED.match(request):
         return trust.speaks(canonical(peer), words[1] or "")
-    who = trust.blamed(elements)
-    return Blamed(who.masked) if who.masked else who
+    found = {trust.blamed(elements) for elements in chains}
+    if len({(who.client, who.relay) for who in found}) > 1:
+        return Blamed(canonical(peer))
+    who = found.pop()
+    return Blamed(who.masked) if who.masked else who._replace(named="" if found else who.named)

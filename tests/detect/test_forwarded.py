@@ -1,0 +1,115 @@
+"""Where an access log names in any field whom a request was forwarded for, the proxy is not blamed for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.detect.grammar import Trust, access
+from sidecar.network import Network
+
+A, B, LAN = "203.0.113.7", "198.51.100.99", "192.168.20.50"
+TRUST = Trust([Network.parse("10.0.0.9")], [Network.parse("192.0.2.0/24")])
+ZIMBRA = '"10.0.0.1:8443" "10.0.0.2:443"'
+LINE = '{} - - []  "GET https://mail/wp-login.php HTTP/1.1" 404 5 "{}" "{}" {}'
+
+
+def blamed(peer: str, behind: str, referer: str = "-", agent: str = "ua") -> tuple[str | None, str | None]:
+    said = access.with_port(LINE.format(peer, referer, agent, behind), TRUST)
+    return said.client, said.relay
+
+
+NAMED = [
+    f'"{A}"',
+    f'{ZIMBRA} "{A}"',
+    f'"10.0.0.1:8443" "{A}"',
+    f'"-" "10.0.0.2:443" "{A}"',
+    f'"10.0.0.1:8443, 10.0.0.3:8443" "10.0.0.2:443" "{A}"',
+    f'"203.0.113.50:8443" "203.0.113.50:443" "{A}"',
+    f'"[fd00::1]:8443" "fd00::2:443" "{A}"',
+    f'{ZIMBRA} "{B}, {A}"',
+    f'{ZIMBRA} "{B},{A}"',
+    f'{ZIMBRA} "unknown, {A}"',
+    f'{ZIMBRA} "\\x22> zzz, {A}"',
+    f'"{A}" "-"',
+    f'{ZIMBRA} "{A}" "-"',
+    f'0.003 "{A}"',
+    f'{ZIMBRA} 0.003 "{A}" 0.001 "-" TLSv1.3',
+    f'"0.003" "{A}"',
+    f'xff="{A}"',
+    f'{ZIMBRA} rt=0.003 xff="{B}, {A}" host="mail"',
+    f'http_x_forwarded_for="{A}" host="{B}"',
+    f'"{A}" host="{B}" upstream=10.0.0.1',
+    f'xff="{A}" "{B}"',
+    f"xff={A}",
+    f"0.003 {A}",
+    f"{ZIMBRA} {B}, {A}",
+    f'{ZIMBRA} "{A}:40001"',
+    f'{ZIMBRA} "::ffff:{A}"',
+]
+
+
+@pytest.mark.parametrize("behind", NAMED)
+@pytest.mark.parametrize(
+    ("peer", "who"),
+    [
+        ("10.0.0.9:4001", (A, None)),
+        (f"{LAN}:4001", (None, LAN)),
+        ("100.64.0.9:4001", (None, "100.64.0.9")),
+        ("169.254.0.9:4001", (None, "169.254.0.9")),
+        ("192.0.2.9:4001", (None, "192.0.2.9")),
+        ("fd00::9:4001", (None, "fd00::9")),
+        (f"{B}:4001", (B, None)),
+        ("2001:db8::9:4001", ("2001:db8::9", None)),
+    ],
+)
+def test_a_proxy_of_ours_is_not_blamed_and_a_peer_from_outside_gains_nothing(
+    peer: str, who: tuple[str | None, str | None], behind: str
+) -> None:
+    assert blamed(peer, behind) == who
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "",
+        ZIMBRA,
+        f'{ZIMBRA} "-"',
+        '"-" "10.0.0.2:443"',
+        '"203.0.113.50:8443" "203.0.113.50:443"',
+        '"-" "203.0.113.50:443"',
+        '"[fd00::1]:8443" "fd00::2:443"',
+        '"-" "2001:db8::2:443"',
+        '"10.0.0.1:8443, 10.0.0.3:8443 : 10.0.0.4:8443" "10.0.0.2:443"',
+        '"10.0.0.1:8443" 0.003 "mail.example.com" "Mozilla, like Gecko"',
+        f"{ZIMBRA} host={A} upstream=10.0.0.1:80",
+        f'host="{A}"',
+    ],
+)
+def test_the_servers_that_a_request_came_to_are_nobody_it_was_forwarded_for(behind: str) -> None:
+    for peer in ("10.0.0.9", LAN, "fd00::9", A):
+        assert blamed(f"{peer}:4001", behind) == (peer, None)
+
+
+@pytest.mark.parametrize(
+    "words", [A, f"\\x22 \\x22{A}", f"x\\x22 xff=\\x22{A}\\x22", f"{A}, {LAN}", f"xff={A}"]
+)
+@pytest.mark.parametrize("behind", ["", ZIMBRA, f'{ZIMBRA} "-"'])
+def test_a_referer_or_user_agent_that_imitates_such_a_field_names_nobody(words: str, behind: str) -> None:
+    for peer in ("10.0.0.9", LAN, B):
+        assert blamed(f"{peer}:4001", behind, words, words) == (peer, None)
+
+
+@pytest.mark.parametrize("behind", [f'"{A}" "{B}"', f'"{B}, {A}" "{B}"', f"xff={B} zzz, {A}", f"{B} x {A}"])
+def test_behind_a_trusted_proxy_two_fields_that_disagree_name_nobody(behind: str) -> None:
+    assert blamed("10.0.0.9:4001", behind) == ("10.0.0.9", None)
+    assert blamed(f"{LAN}:4001", behind) == (None, LAN)
+
+
+def test_a_forged_quotation_mark_in_jetty_s_log_names_nobody_behind_a_trusted_proxy() -> None:
+    for peer, who in (("10.0.0.9", ("10.0.0.9", None)), (LAN, (None, LAN)), (B, (B, None))):
+        said = access.without_port(LINE.format(peer, "-", f'x" "{A}', "12"), TRUST)
+        assert (said.client, said.relay) == who
+
+
+def test_a_list_of_any_length_is_read_in_its_turn() -> None:
+    assert blamed("10.0.0.9:4001", f'{ZIMBRA} "{"x, " * 5000}{A}"') == (A, None)
