@@ -21,16 +21,7 @@ from sidecar.model import Ban, Event, Extended, Failure, Instant, Match, Refused
 from sidecar.network import Network, PrefixSet
 from sidecar.settings import GoodSettings
 
-# While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
-_LIVE_TOLERANCE = 60.0
 _OUTAGE_SECONDS = 5.0
-
-
-def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:
-    """The time a line counts at: its own; now if it has none, lies ahead, or is far off while live."""
-    if at is None or at > now or (live and now - at > _LIVE_TOLERANCE):
-        return now
-    return at
 
 
 def _refused(match: Match, at: Instant, reason: str) -> Refused:

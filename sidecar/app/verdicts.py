@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.app.judge import settle
 from sidecar.app.resolver import BusyError
+from sidecar.detect.clock import settle
 from sidecar.fail2ban.ignoring import is_name
 from sidecar.model import Event, Instant, Match, Refused, Slow
 

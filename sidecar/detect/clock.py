@@ -73,3 +73,14 @@ class LogClock:
         # Far ahead of UTC a date without a year may be a day ahead of now.
         at, _ = self._dates.cut(line, now + _FURTHEST)
         return None if self._dates.zoned else at
+
+
+# While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
+_LIVE_TOLERANCE: Seconds = 60.0
+
+
+def settle(at: Instant | None, now: Instant, *, live: bool) -> Instant:
+    """The time a line counts at: its own; now if it has none, lies ahead, or is far off while live."""
+    if at is None or at > now or (live and now - at > _LIVE_TOLERANCE):
+        return now
+    return at

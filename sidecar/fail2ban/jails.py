@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from difflib import get_close_matches
 
-from sidecar.fail2ban import actions, filters, hints, ignoring, increment, lists, own
+from sidecar.fail2ban import actions, filters, hints, increment, lists, lost, own
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.ignoring import Ignored
 from sidecar.fail2ban.increment import Increment
-from sidecar.fail2ban.ini import HEADER, Ini, Option
+from sidecar.fail2ban.ini import Ini
 from sidecar.fail2ban.interpolation import Values
 from sidecar.fail2ban.lists import LogPath
 from sidecar.fail2ban.naming import split_name
-from sidecar.fail2ban.options import FALSE, TRUE, Options
+from sidecar.fail2ban.options import Options
 from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import ConfigError, Fault, Seconds
 from sidecar.network import Network
 
 _NOT_JAILS = {"DEFAULT", "INCLUDES"}
-# What other programs call what is for all.
-_GLOBAL = {"global", "all", "general", "common"}
 _BACKENDS = ("auto", "pyinotify", "polling", "gamin", "systemd")
 
 
@@ -100,7 +97,7 @@ class Configuration:
 def load(files: ConfigFiles) -> Configuration:
     """Read all jails. Never raises: what is wrong is in `faults`, and costs no more than it must."""
     ini = files.jails()
-    result = Configuration(ini=ini, spared=_spared(ini))
+    result = Configuration(ini=ini, spared=lost.spared(ini))
     enabled = result.enabled
     for name in ini.sections:
         if name in _NOT_JAILS:
@@ -109,9 +106,11 @@ def load(files: ConfigFiles) -> Configuration:
         if options.boolean("enabled"):
             enabled.add(name)
             spec = _Reader(files, options, result.spared).read()
-            if lost := _switched_off(ini, name):
-                text = f"{lost[0]} of a lost section may be meant for {name}: until then the jail bans nobody"
-                options.faults.append(Fault(lost[1].file, lost[1].line, text, name))
+            if found := lost.switched_off(ini, name):
+                text = (
+                    f"{found[0]} of a lost section may be meant for {name}: until then the jail bans nobody"
+                )
+                options.faults.append(Fault(found[1].file, found[1].line, text, name))
                 spec = spec and replace(spec, dry_run=True)
             if spec is not None and options.good:
                 result.jails[name] = spec
@@ -138,40 +137,9 @@ def one(files: ConfigFiles, name: str) -> tuple[JailSpec | None, list[Fault]]:
     if name in _NOT_JAILS or name not in ini.sections:
         return None, []
     options = Options(ini, name, files.directory)
-    spec = _Reader(files, options, _spared(ini)).read()
+    spec = _Reader(files, options, lost.spared(ini)).read()
     faults = [*options.faults, *(f for f in ini.faults if f.jail in (None, name))]
     return (spec if options.good else None), faults
-
-
-def _spared(ini: Ini) -> Ignored:
-    """Whom a lost part of the files wants ignored, or a section whose name is a misspelt one: no jail may ban
-    them for a mistake in a header."""
-    lost = [*ini.lost, *(section for name, section in ini.sections.items() if _misnamed(ini, name))]
-    texts = (option.value for section in lost if (option := section.get("ignoreip")))
-    found, _ = ignoring.read(word for text in texts for word in ignoring.words(text))
-    # A word of a line that cannot be read is not yet a host name.
-    return replace(found, names=tuple(name for name in found.names if "." in name))
-
-
-def _misnamed(ini: Ini, name: str) -> bool:
-    """Whether nothing uses a section, and its name is close to one that something uses."""
-    section, word = ini.sections[name], name.strip().casefold()
-    if name in _NOT_JAILS or {"enabled", "filter", "logpath"} & section.keys():
-        return False
-    used = [n for n, one in ini.sections.items() if n != name and "enabled" in one]
-    return word in _GLOBAL or bool(get_close_matches(word, ["default", *used], 1, 0.8))
-
-
-def _switched_off(ini: Ini, jail: str) -> tuple[str, Option] | None:
-    """The option of a lost section by which this jail was not meant to ban, by what is left of a header."""
-    for section in ini.lost:
-        name = section[HEADER].value.strip("[](){} ") if HEADER in section else ""
-        if not name or get_close_matches(name, ini.sections, 1, 0.8) != [jail]:
-            continue
-        for key, words in (("zmban.dry_run", TRUE), ("zmban.report_only", TRUE), ("enabled", FALSE)):
-            if (option := section.get(key)) and option.value.lower() in words:
-                return key, option
-    return None
 
 
 def _bantime(time: Seconds) -> str:

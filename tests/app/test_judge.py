@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.app.judge import Judge, settle
+from sidecar.app.judge import Judge
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
+from sidecar.detect.clock import settle
 from sidecar.fail2ban.increment import Increment
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.spec import FilterSpec
