@@ -70,7 +70,7 @@ def test_variables_of_other_things_are_left_alone_and_case_does_not_matter(
         ),
         (
             '[trust]\nown = ["10.0.0.0/40"]\n',
-            "2: [trust] own: '10.0.0.0/40': '10.0.0.0/40' does not appear to be an IPv4 or IPv6 network; "
+            "2: [trust] own: '10.0.0.0/40' does not appear to be an IPv4 or IPv6 network; "
             "until then 10.0.0.0/16 is never banned",
         ),
         ("table = 1\n", "1: table stands outside a [section]; write [kernel] or another above it"),

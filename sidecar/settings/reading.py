@@ -153,9 +153,10 @@ class _Choice:
         layer, value = self._left[name].pop()
         entries = list(listed(value))  # type: ignore[call-overload]
         for place, message in wrong.items():
+            shown = "" if repr(entries[place]) in message else f"{str(entries[place])[:60]!r}: "
             whom = meant(str(entries[place])) if name[0] == "trust" else []
             cure = f"; until then {', '.join(map(str, whom))} is never banned" if whom else ""
-            self._told(layer, *name, f"{str(entries[place])[:60]!r}: {message}{cure}", entries[place])
+            self._told(layer, *name, f"{shown}{message}{cure}", entries[place])
             self.spared += whom
         kept = [entry for place, entry in enumerate(entries) if place not in wrong]
         self._left[name].append((layer, kept))
