@@ -118,7 +118,7 @@ def _drop_confirming(found: jails.Configuration) -> None:
 def _scanned(specs: Sequence[jails.JailSpec]) -> str | None:
     """Why these filters cannot be scanned for; None if they can."""
     try:
-        Prefilter([jail.filter for jail in specs], [jail.logencoding for jail in specs])
+        Prefilter.of(specs)
     except ScanError as error:
         return str(error)
     return None

@@ -143,5 +143,5 @@ def prepared(jails: Mapping[str, JailSpec], same: Collection[str], logs: Iterabl
         specs = [jail for jail in jails.values() if reads(jail, log, same)]
         key = tuple(jail.name for jail in specs)
         if specs and key not in found:
-            found[key] = Prefilter([j.filter for j in specs], [j.logencoding for j in specs])
+            found[key] = Prefilter.of(specs)
     return found

@@ -40,24 +40,20 @@ def suspend_spared(service: Service) -> None:
 
 
 async def look_around(service: Service) -> bool:
-    """Take over what changed around: a network that came up, a gateway, a
-    container's bridge. Whether anything changed; the caller reconciles then."""
+    """Take over what changed around: a network that came up, a gateway, a container's bridge. Whether
+    anything changed; the caller reconciles then."""
     async with service.arranging:
-        return await _look_around(service)
-
-
-async def _look_around(service: Service) -> bool:
-    ignoring = await service.ignoring.look()
-    changed = any(service.jails[name] != jail for name, jail in ignoring.items())
-    service.jails |= ignoring
-    for name, jail in ignoring.items():
-        service.judge.ignore(name, jail.ignoreip)
-    around = await surroundings.look(service.settings, service.jails.values())
-    changed |= around != service.surroundings
-    if changed:
-        service.surroundings = around
-        protect(service)
-    return changed
+        ignoring = await service.ignoring.look()
+        changed = any(service.jails[name] != jail for name, jail in ignoring.items())
+        service.jails |= ignoring
+        for name, jail in ignoring.items():
+            service.judge.ignore(name, jail.ignoreip)
+        around = await surroundings.look(service.settings, service.jails.values())
+        changed |= around != service.surroundings
+        if changed:
+            service.surroundings = around
+            protect(service)
+        return changed
 
 
 async def believe(service: Service, proxies: set[Network]) -> None:

@@ -176,9 +176,7 @@ class Reload:
             service.judge.history = History(service.ledger.database.counts())
         service.logs.renew(prefilters, same)
         protecting.protect(service)
-        found = after.jails
-        service.metrics.begin(jails)
-        service.metrics.configured(found.jails, found.degraded, found.stopped, after.errors)
+        service.configured()
 
     async def _lift(self, jails: Sequence[str]) -> int:
         """Lift every ban of these jails, some at a time; how many those were."""

@@ -119,8 +119,12 @@ class Service:
             await adoption.adopt(self, self.ledger.store.lost)
         applied = await self.reconcile(keep_unknown=True)
         _log.info("%d bans stand; %d routes written", len(self.table), applied)
-        self.metrics.begin(self.jails)
+        self.configured()
+
+    def configured(self) -> None:
+        """The configuration was read: the metrics say so."""
         found = self.loaded.jails
+        self.metrics.begin(self.jails)
         self.metrics.configured(found.jails, found.degraded, found.stopped, self.loaded.errors)
 
     def _judge(self, history: History | None) -> Judge:

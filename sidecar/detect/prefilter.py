@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 from sidecar.detect.literals import Requirement, required
 from sidecar.detect.multipattern import Engine, Hit, Text, engine
 from sidecar.fail2ban import datepatterns
+from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.spec import FilterSpec
 
 # A part of a very long literal is enough to look for.
@@ -92,6 +93,11 @@ class Prefilter:
     A failregex without a usable literal makes every line a candidate (`complete` is True then), though for
     that regex alone.
     """
+
+    @classmethod
+    def of(cls, jails: Sequence[JailSpec]) -> Prefilter:
+        """That of a log which these jails read."""
+        return cls([jail.filter for jail in jails], [jail.logencoding for jail in jails])
 
     def __init__(self, specs: Sequence[FilterSpec], encodings: Sequence[str] = ()) -> None:
         # For each filter the bit of each failregex; 0 for one that every line may match.

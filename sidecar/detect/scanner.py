@@ -57,7 +57,7 @@ class Scanner:
         self.tally: Tally = before.tally if before else Tally()
         self._trust = trust
         self.jails = tuple(jail.name for jail in jails)
-        self.prefilter = prefilter or Prefilter([j.filter for j in jails], [j.logencoding for j in jails])
+        self.prefilter = prefilter or Prefilter.of(jails)
         # Jails that find dates in the same way share them: a line is dated once.
         self._dates: dict[tuple[tzinfo | None, tuple[str, ...]], LineDates] = {}
         dates = self._dates

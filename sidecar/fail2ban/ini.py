@@ -20,6 +20,8 @@ _INLINE_COMMENT = re.compile(r"\s;.*$")
 HEADER = "[]"
 # Options that only a jail has.
 _HEADS = ("enabled", "filter", "logpath")
+NOT_JAILS = ("DEFAULT", "INCLUDES")
+_OF_FILTER = re.compile(r"(?:^|/)(?:filter|action)\.d/")
 # Sections of a filter, of which no file has several.
 _OF_FILTERS = ("Definition", "Init", "INCLUDES")
 
@@ -103,7 +105,7 @@ class _Reader:
         # The option that was begun last, and whether a piece of its value was found at the margin.
         self.last, self.torn = "", False
         # What is in a filter's file is a regex, or a piece of one.
-        self.of_filter = re.search(r"(?:^|/)(?:filter|action)\.d/", file) is not None
+        self.of_filter = _OF_FILTER.search(file) is not None
         # What stands above the first section, and the number of its first line.
         self.orphans, self.first = self.section, 0
 
@@ -191,8 +193,8 @@ class _Reader:
 
     def _mangled(self, text: str) -> bool:
         """Whether a line behind a gap may be a header in other brackets, or without any."""
-        word = text.rstrip(":")
-        return self.gap and not self.of_filter and _MANGLED.fullmatch(text) is not None and not _known(word)
+        behind = self.gap and not self.of_filter
+        return behind and _MANGLED.fullmatch(text) is not None and not _known(text.rstrip(":"))
 
     def _open(self, number: int, name: str) -> None:
         self.name, again = name, name in self.ini.sections
@@ -263,7 +265,7 @@ class _Reader:
         self.close()
         if self.first:
             self.ini.lost.append(self.orphans)
-            text = f"text before the first [section]; {_header(self.file, self.orphans)}"
+            text = f"text before the first [section]; {_header(self.orphans, of_filter=self.of_filter)}"
             self.ini.faults.insert(0, Fault(self.file, self.first, text))
         return self.ini
 
@@ -279,9 +281,9 @@ def _split(text: str) -> tuple[str, str]:
     return (text[: found.start()].strip().lower(), text[found.end() :].strip()) if found else ("", "")
 
 
-def _header(file: str, options: Section) -> str:
+def _header(options: Section, *, of_filter: bool) -> str:
     """Which header is lost, as web pages lose them: by the place of the file and what stands there."""
-    if re.search(r"(?:^|/)(?:filter|action)\.d/", file) or "failregex" in options:
+    if of_filter or "failregex" in options:
         return "write [Definition] above it, which the copy of a web page may have lost"
     if "enabled" in options or "logpath" in options:
         name = options["filter"].value.partition("[")[0].strip() if "filter" in options else ""

@@ -10,7 +10,7 @@ from sidecar.fail2ban import actions, filters, hints, increment, lists, lost, ow
 from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.ignoring import Ignored
 from sidecar.fail2ban.increment import Increment
-from sidecar.fail2ban.ini import Ini
+from sidecar.fail2ban.ini import NOT_JAILS, Ini
 from sidecar.fail2ban.interpolation import Values
 from sidecar.fail2ban.lists import LogPath
 from sidecar.fail2ban.naming import split_name
@@ -19,7 +19,6 @@ from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import ConfigError, Fault, Seconds
 from sidecar.network import Network
 
-_NOT_JAILS = {"DEFAULT", "INCLUDES"}
 _BACKENDS = ("auto", "pyinotify", "polling", "gamin", "systemd")
 
 
@@ -58,16 +57,12 @@ class JailSpec:
 
 @dataclass(slots=True)
 class Configuration:
-    """All enabled jails that can run, and everything that is wrong anywhere.
-
-    `spared` are those whom options name as ignored of which it is not known whose they are.
-    """
+    """All enabled jails that can run, and everything that is wrong anywhere."""
 
     jails: dict[str, JailSpec] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     enabled: set[str] = field(default_factory=set)
     ini: Ini = field(default_factory=Ini)
-    spared: Ignored = field(default_factory=Ignored)
 
     def place(self, jail: str, key: str) -> tuple[str, int]:
         """File and line of an option of a jail."""
@@ -97,15 +92,15 @@ class Configuration:
 def load(files: ConfigFiles) -> Configuration:
     """Read all jails. Never raises: what is wrong is in `faults`, and costs no more than it must."""
     ini = files.jails()
-    result = Configuration(ini=ini, spared=lost.spared(ini))
+    result, spared = Configuration(ini=ini), lost.spared(ini)
     enabled = result.enabled
     for name in ini.sections:
-        if name in _NOT_JAILS:
+        if name in NOT_JAILS:
             continue
         options = Options(ini, name, files.directory)
         if options.boolean("enabled"):
             enabled.add(name)
-            spec = _Reader(files, options, result.spared).read()
+            spec = _Reader(files, options, spared).read()
             if found := lost.switched_off(ini, name):
                 text = (
                     f"{found[0]} of a lost section may be meant for {name}: until then the jail bans nobody"
@@ -134,7 +129,7 @@ def load(files: ConfigFiles) -> Configuration:
 def one(files: ConfigFiles, name: str) -> tuple[JailSpec | None, list[Fault]]:
     """One jail, whether it is enabled or not; None where no file has it or it cannot be read."""
     ini = files.jails()
-    if name in _NOT_JAILS or name not in ini.sections:
+    if name in NOT_JAILS or name not in ini.sections:
         return None, []
     options = Options(ini, name, files.directory)
     spec = _Reader(files, options, lost.spared(ini)).read()

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from sidecar.fail2ban import ignoring
 from sidecar.fail2ban.ignoring import Ignored
-from sidecar.fail2ban.ini import HEADER, Ini, Option
+from sidecar.fail2ban.ini import HEADER, NOT_JAILS, Ini, Option
 from sidecar.fail2ban.options import FALSE, TRUE
 
 # What other programs call what is for all.
@@ -27,7 +27,7 @@ def spared(ini: Ini) -> Ignored:
 def _misnamed(ini: Ini, name: str) -> bool:
     """Whether nothing uses a section, and its name is close to one that something uses."""
     section, word = ini.sections[name], name.strip().casefold()
-    if name in ("DEFAULT", "INCLUDES") or {"enabled", "filter", "logpath"} & section.keys():
+    if name in NOT_JAILS or {"enabled", "filter", "logpath"} & section.keys():
         return False
     used = [n for n, one in ini.sections.items() if n != name and "enabled" in one]
     return word in _GLOBAL or bool(get_close_matches(word, ["default", *used], 1, 0.8))

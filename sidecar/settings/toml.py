@@ -59,10 +59,14 @@ def parse(text: str, file: str) -> Document:
         if isinstance(keys, dict):
             document.sections[section] = keys
         else:
-            message = f"{section} stands outside a [section]; write [kernel] or another above it"
-            document.faults.append(Fault(file, 1, message))
-            document.lost.append(f"{section} = {keys}")
+            _outside(document, section, 1, f"{section} = {keys}")
     return document
+
+
+def _outside(document: Document, key: str, number: int, text: str) -> None:
+    message = f"{key} stands outside a [section]; write [kernel] or another above it"
+    document.faults.append(Fault(document.file, number, message))
+    document.lost.append(text)
 
 
 def _by_statements(document: Document) -> None:
@@ -120,9 +124,7 @@ def _statement(document: Document, section: str, number: int, lines: list[str]) 
         if target is None and isinstance(value, dict):
             document.sections.setdefault(key, {}).update(value)
         elif target is None:
-            text = f"{key} stands outside a [section]; write [kernel] or another above it"
-            document.faults.append(Fault(document.file, number, text))
-            document.lost.append("\n".join(lines))
+            _outside(document, key, number, "\n".join(lines))
         elif key in target:
             text = f"{key} stands twice in [{section}]; the first counts, remove one"
             document.faults.append(Fault(document.file, number, text))

@@ -22,6 +22,8 @@ ZMCONFIGD = (
 )
 HOME = ("/opt/zimbra", "/opt/zimbra/bin")
 LOGS = {"/opt/zimbra/log": "log", "/var/log": "syslog"}
+# Where these lie on the host.
+ON_HOST = {"/opt/zimbra/log": f"{VOLUMES}/log/_data", "/var/log": f"{VOLUMES}/syslog/_data"}
 AIO = container(
     "mail",
     "yeak/zimbra-aio:10.1",
@@ -43,7 +45,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *containers: Any, **vo
     [
         pytest.param(
             AIO,
-            {"/opt/zimbra/log": f"{VOLUMES}/log/_data", "/var/log": f"{VOLUMES}/syslog/_data"},
+            ON_HOST,
             "mta+proxy",
             "runs /opt/zimbra/common/libexec/master",
             id="named volumes",
@@ -136,7 +138,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *containers: Any, **vo
         ),
         pytest.param(
             container("m1", "acme/zimbra-mta", mounts=LOGS, ports=(25, 587), paths=None),
-            {"/opt/zimbra/log": f"{VOLUMES}/log/_data", "/var/log": f"{VOLUMES}/syslog/_data"},
+            ON_HOST,
             "mta",
             "writes /opt/zimbra/log to a volume, answers at 25, 587, is called zimbra",
             id="a role, where Docker lets nobody look inside",
@@ -149,7 +151,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *containers: Any, **vo
                 mounts=LOGS,
                 paths=None,
             ),
-            {"/opt/zimbra/log": f"{VOLUMES}/log/_data", "/var/log": f"{VOLUMES}/syslog/_data"},
+            ON_HOST,
             "proxy",
             "writes /opt/zimbra/log to a volume, is called zimbra",
             id="a role, by the service's name",
@@ -163,14 +165,14 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *containers: Any, **vo
                 mounts=LOGS,
                 paths=None,
             ),
-            {"/opt/zimbra/log": f"{VOLUMES}/log/_data", "/var/log": f"{VOLUMES}/syslog/_data"},
+            ON_HOST,
             "mailbox",
             "names /opt/zimbra in its environment, answers at 7025",
             id="a role, by its ports",
         ),
         pytest.param(
             container("archive", "acme/backup-mx", mounts=LOGS, paths=HOME, processes=[MASTER]),
-            {"/opt/zimbra/log": f"{VOLUMES}/log/_data", "/var/log": f"{VOLUMES}/syslog/_data"},
+            ON_HOST,
             "mta",
             "runs /opt/zimbra/common/libexec/master",
             id="called a backup, but it runs Zimbra",
