@@ -67,16 +67,16 @@ test: check
 
 bench: venv
 	@sh scripts/tools.sh ipset
-	.venv/bin/python -m tests.bench.scan --quick
-	.venv/bin/python -m tests.bench.kernel --quick
+	.venv/bin/python -m bench.scan --quick
+	.venv/bin/python -m bench.kernel --quick
 
 bench-kernel: venv
 	@sh scripts/tools.sh ipset
-	.venv/bin/python -m tests.bench.kernel $(ARGS)
+	.venv/bin/python -m bench.kernel $(ARGS)
 
 bench-scan: venv
 	@sh scripts/tools.sh
-	.venv/bin/python -m tests.bench.scan $(ARGS)
+	.venv/bin/python -m bench.scan $(ARGS)
 
 lock: venv
 	@sh scripts/lock.sh

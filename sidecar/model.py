@@ -149,7 +149,7 @@ class Position:
     content: int = 0
 
 
-class Said(NamedTuple):
+class LineFacts(NamedTuple):
     """One line. `client` is the one address that the server itself names as whose doing this was, None where
     it names none; `masked` is a proxy that stands in a client's place. `good`: the client logged in as
     `account`. `excused`: a login failed for a reason that is not the client's. `peer` is a mail server that
@@ -169,7 +169,7 @@ class Said(NamedTuple):
 
 
 # A line of which the server names nobody: whom a filter finds in it is not to be believed.
-NOBODY = Said()
+NOBODY = LineFacts()
 
 
 class Match(NamedTuple):
@@ -181,7 +181,7 @@ class Match(NamedTuple):
     at: Instant | None
     line: str
     source: str = ""
-    said: Said | None = None
+    said: LineFacts | None = None
 
 
 class Failure(NamedTuple):
@@ -193,7 +193,7 @@ class Failure(NamedTuple):
     line: str
 
 
-class Spent(NamedTuple):
+class FailuresCleared(NamedTuple):
     """The failures that stood against a network in a jail led to no new ban, and count no more."""
 
     jail: str
@@ -265,4 +265,4 @@ class Slow(NamedTuple):
     line: str = ""
 
 
-Event: TypeAlias = Failure | Spent | Ban | Extended | Unban | Refused | Slow
+Event: TypeAlias = Failure | FailuresCleared | Ban | Extended | Unban | Refused | Slow

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from sidecar.app.regex import canonical
 from sidecar.detect.grammar import Trust
 from sidecar.detect.scanner import Scanner
 from sidecar.fail2ban import filters, jails
-from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.fail2ban.naming import split_name
+from sidecar.fail2ban.syntax.files import ConfigFiles
+from sidecar.fail2ban.syntax.naming import split_name
 from sidecar.model import Match, Refused, Slow
 from sidecar.network import Network
+from sidecar.offline.regex_test import canonical
 
 CONFIG = Path(__file__).parents[1] / "config"
 FILES = ConfigFiles([CONFIG])
@@ -87,7 +87,7 @@ def test_every_regex_of_a_shipped_filter_has_a_sample_that_only_it_finds(name: s
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_regex_of_a_shipped_filter_is_anchored_and_has_a_literal(name: str) -> None:
-    from sidecar.detect.literals import required
+    from sidecar.detect.prefilter.literals import required
 
     spec, _ = filters.load(FILES, name, {}, None)
     for pattern in spec.failregex:

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sidecar.app import configuration, protecting, surroundings
-from sidecar.app.configuration import Loaded
-from sidecar.app.ignoring import IgnoreLists
-from sidecar.app.logs import prepared
-from sidecar.app.place import run_dry
-from sidecar.app.sessions import Sessions
-from sidecar.app.threads import beside
+from sidecar.app.background import run_detached
+from sidecar.app.ingest.followed_log import prepared
+from sidecar.app.options import run_dry
+from sidecar.app.protect import protection
+from sidecar.app.protect.ignore_lists import IgnoreLists
+from sidecar.app.protect.ssh_sessions import Sessions
 from sidecar.bans.history import History
+from sidecar.configuration import loading
+from sidecar.configuration.loading import Loaded
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.host import environment
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ _STEP = 1000
 
 
 @dataclass(frozen=True)
-class Difference:
+class ConfigDifference:
     """What another configuration changes: of each jail the options that are others now, or that it is new or
     gone; the settings; and those of them that count only after a restart."""
 
@@ -61,12 +63,12 @@ class Difference:
         )
 
 
-def compare(before: Loaded, after: Loaded) -> Difference:
+def compare(before: Loaded, after: Loaded) -> ConfigDifference:
     """What changes from one configuration to another."""
     old, new = before.jails.jails, after.jails.jails
     differs = {name: tuple(_options(old[name], new[name])) for name in old.keys() & new.keys()}
     settings = tuple(_settings(before.settings, after.settings))
-    return Difference(
+    return ConfigDifference(
         {name: tuple(dict.fromkeys(options)) for name, options in sorted(differs.items()) if options},
         tuple(sorted(new.keys() - old.keys())),
         tuple(sorted(old.keys() - new.keys())),
@@ -124,7 +126,7 @@ class Reload:
         faults nothing changes, and they are told."""
         service = self._service
         async with service.arranging:
-            after = await beside(configuration.safely, service.loaded.given)
+            after = await run_detached(loading.safely, service.loaded.given)
             if after.errors:
                 return self._refused(after.told)
             running = dataclasses.replace(service.loaded, settings=service.settings)
@@ -151,19 +153,19 @@ class Reload:
         _log.error("the configuration was not read anew: what was read before goes on")
         return {"result": "refused", "faults": list(faults)}
 
-    async def _take_over(self, after: Loaded, difference: Difference) -> None:
+    async def _take_over(self, after: Loaded, difference: ConfigDifference) -> None:
         """All that takes time first, then everything in one go: nobody sees a half of it."""
         service = self._service
         jails = run_dry(after.jails.jails, dry=service.place.dry_run)
         ignoring = IgnoreLists(jails.values(), service.resolver, service.ignoring)
         jails |= await ignoring.look()
-        around = await surroundings.look(after.settings, jails.values())
+        around = await environment.look(after.settings, jails.values())
         same = {
             name
             for name, jail in jails.items()
             if name in service.jails and jail.logpath == service.jails[name].logpath
         }
-        prefilters = await beside(prepared, jails, same, list(service.logs.logs.values()))
+        prefilters = await run_detached(prepared, jails, same, list(service.logs.logs.values()))
         grew = service.judge.grows
         service.loaded, service.settings = after, _merged(service.settings, after.settings)
         service.jails.clear()
@@ -175,7 +177,7 @@ class Reload:
         if service.judge.grows and not grew:
             service.judge.history = History(service.ledger.database.counts())
         service.logs.renew(prefilters, same)
-        protecting.protect(service)
+        protection.protect(service)
         service.configured()
 
     async def _lift(self, jails: Sequence[str]) -> int:

@@ -12,42 +12,38 @@ from datetime import tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sidecar.app import (
-    adoption,
-    announce,
-    budget,
-    configuration,
-    emergency,
-    protecting,
-    readers,
-    recovery,
-    surroundings,
-    suspecting,
-)
-from sidecar.app.configuration import Loaded
-from sidecar.app.drift import Drift
-from sidecar.app.ends import Ends
-from sidecar.app.enforcer import MOST_SINGLE, Enforcer
-from sidecar.app.goods import Goods
-from sidecar.app.ignoring import IgnoreLists
-from sidecar.app.judge import Judge
-from sidecar.app.ledger import Ledger
-from sidecar.app.mailtrust import MailTrust
-from sidecar.app.oddities import Oddities
-from sidecar.app.place import Place, backend, run_dry
-from sidecar.app.resolver import Resolver
-from sidecar.app.salvaging import Salvaging, snapshot
-from sidecar.app.sessions import Sessions
-from sidecar.app.threads import until_cancelled
-from sidecar.app.verifier import Verifier
-from sidecar.app.witnesses import Witnesses
+from sidecar.app.background import until_cancelled
+from sidecar.app.bans.expiry import ExpiryTask
+from sidecar.app.enforce import adoption
+from sidecar.app.enforce.drift import Drift
+from sidecar.app.enforce.enforcer import MOST_SINGLE, Enforcer
+from sidecar.app.enforce.leak_detector import LeakDetector
+from sidecar.app.enforce.verifier import Verifier
+from sidecar.app.ingest import log_manager
+from sidecar.app.ingest.past_logins import Goods
+from sidecar.app.ingest.resolver import Resolver
+from sidecar.app.options import RuntimeOptions, backend, run_dry
+from sidecar.app.persist import recovery
+from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.app.persist.salvage_merger import Salvaging, snapshot
+from sidecar.app.protect import protection, suspecting
+from sidecar.app.protect.ignore_lists import IgnoreLists
+from sidecar.app.protect.ssh_sessions import Sessions
+from sidecar.app.protect.zimbra_trust import MailTrust
+from sidecar.app.report import ban_log
+from sidecar.app.report.refusal_log import RefusalLog
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.table import BanTable
-from sidecar.detect.evidence import Evidence
+from sidecar.configuration import loading
+from sidecar.configuration.loading import Loaded
+from sidecar.decide.engine import DecisionEngine
+from sidecar.detect.count.evidence import Evidence
+from sidecar.host import environment, regex_budget
 from sidecar.kernel.ingress import Ingress
-from sidecar.model import Ban, Event, Extended, Failure, KernelError, Match, Spent, Unban
+from sidecar.model import Ban, Event, Extended, Failure, FailuresCleared, KernelError, Match, Unban
 from sidecar.network import Network
+from sidecar.offline import emergency_flush
 from sidecar.serve.metrics import Metrics
 from sidecar.store.database import Allowed, DamagedError
 
@@ -63,40 +59,40 @@ _SESSIONS_SECONDS = 30.0
 class Service:
     """One running zmban. `events` go to store, kernel, metrics and log in `publish`, and nowhere else."""
 
-    def __init__(self, loaded: Loaded, place: Place) -> None:
+    def __init__(self, loaded: Loaded, place: RuntimeOptions) -> None:
         self.settings = loaded.settings
         self.place = place
         self.loaded = loaded
         self.pages: Pages | None = None
         self.jails = run_dry(loaded.jails.jails, dry=place.dry_run)
-        self.zone: tzinfo = configuration.host_zone()
+        self.zone: tzinfo = loading.host_zone()
         self.metrics = Metrics()
         self.enforcer = Enforcer(
             backend(self.settings, dry=place.dry_run),
             backend(self.settings, dry=place.dry_run),
             place.state,
-            partial(emergency.remove_all, self.settings.kernel),
+            partial(emergency_flush.remove_all, self.settings.kernel),
             None if place.dry_run else Ingress(self.settings.kernel.ingress),
         )
-        self.ledger = Ledger(recovery.opened(place.state), lambda: snapshot(self))
+        self.ledger = CommitQueue(recovery.opened(place.state), lambda: snapshot(self))
         self.table = BanTable()
         self.evidence = Evidence.on_disk(place.state)
         self.judge = self._judge(None)
-        self.trust = configuration.trust(self.settings)
+        self.trust = loading.trust(self.settings)
         self.suspects = suspecting.watched(self)
         self.resolver = Resolver()
         self.sessions = Sessions(self.settings.trust.ssh_ports)
         self.ignoring = IgnoreLists(self.jails.values(), self.resolver)
         self.allowed: dict[Network, Allowed] = {}
-        self.surroundings = surroundings.Surroundings({})
+        self.surroundings = environment.HostEnvironment({})
         # The proxies that Zimbra itself believes.
         self.believed: set[Network] = set()
         self.goods = Goods(self)
-        self.logs = readers.Logs(self)
+        self.logs = log_manager.LogManager(self)
         self.drift = Drift(self)
-        self.witnesses = Witnesses(self)
+        self.witnesses = LeakDetector(self)
         self.verifier = Verifier(self)
-        self.oddities = Oddities(self.metrics)
+        self.oddities = RefusalLog(self.metrics)
         self.started = time.time()
         self.salvaging = Salvaging(self)
         self.salvaging.watch()
@@ -107,14 +103,14 @@ class Service:
     async def start(self) -> None:
         """Bring back what stood, and make the kernel say so, before anything is read."""
         self.jails |= await self.ignoring.look()
-        self.surroundings = await surroundings.look(self.settings, self.jails.values())
+        self.surroundings = await environment.look(self.settings, self.jails.values())
         try:
             self.restore()
         except DamagedError as error:
             self.ledger.database.close()
             self.ledger.begin(recovery.replaced(self.place.state, error))
             self.restore()
-        protecting.protect(self)
+        protection.protect(self)
         if self.ledger.store.lost:
             await adoption.adopt(self, self.ledger.store.lost)
         applied = await self.reconcile(keep_unknown=True)
@@ -127,9 +123,9 @@ class Service:
         self.metrics.begin(self.jails)
         self.metrics.configured(found.jails, found.degraded, found.stopped, self.loaded.errors)
 
-    def _judge(self, history: History | None) -> Judge:
+    def _judge(self, history: History | None) -> DecisionEngine:
         good = self.settings.good
-        return Judge(self.jails.values(), Guard({}), self.table, history, self.evidence, good)
+        return DecisionEngine(self.jails.values(), Guard({}), self.table, history, self.evidence, good)
 
     def restore(self) -> None:
         """Bans, failures and allowed networks from the database; what ended meanwhile ends now."""
@@ -175,14 +171,16 @@ class Service:
         events += given_way
         told = given_way if again else events
         self.metrics.observe(told)
-        self.ledger.add([e for e in events if isinstance(e, Failure | Spent | Ban | Extended | Unban)])
+        self.ledger.add(
+            [e for e in events if isinstance(e, Failure | FailuresCleared | Ban | Extended | Unban)]
+        )
         ended: list[Network] = []
         for event in events:
             if isinstance(event, Unban):
                 self.judge.ended(event)
                 if not self.table.stands(event.network):
                     ended.append(event.network)
-        announce.tell(told)
+        ban_log.tell(told)
         self.oddities.hear(events)
         self.suspects.hear(events)
         if new or ended:
@@ -222,12 +220,12 @@ class Service:
         """Until cancelled; `at_stop` is called when that begins. A part that ends with an error ends the
         service: it is restarted whole."""
         async with AsyncExitStack() as stack:
-            stack.enter_context(budget.kept())
+            stack.enter_context(regex_budget.kept())
             stack.push_async_callback(self._stop)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.ledger.run(), name="commit")
                 tasks.create_task(self.logs.run(), name="logs")
-                tasks.create_task(Ends(self).run(), name="ends")
+                tasks.create_task(ExpiryTask(self).run(), name="ends")
                 tasks.create_task(self.verifier.run(), name="verify")
                 tasks.create_task(self._reconciled(), name="reconcile")
                 tasks.create_task(self.drift.run(), name="drift")

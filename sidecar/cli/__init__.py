@@ -19,21 +19,21 @@ USAGE, DATA, UNAVAILABLE, NO_PERMISSION, CONFIG = 64, 65, 69, 77, 78
 # Each command lives in one file and is imported only when it is called: start-up stays short.
 _COMMANDS = {
     "run": "sidecar.cli.run",
-    "check": "sidecar.cli.check",
-    "regex": "sidecar.cli.regex",
-    "replay": "sidecar.cli.replay",
-    "explain": "sidecar.cli.explain",
-    "ban": "sidecar.cli.control",
-    "unban": "sidecar.cli.control",
-    "allow": "sidecar.cli.control",
-    "disallow": "sidecar.cli.control",
-    "status": "sidecar.cli.status",
-    "reload": "sidecar.cli.reload",
-    "bans": "sidecar.cli.bans",
-    "import": "sidecar.cli.importing",
-    "flush": "sidecar.cli.emergency",
-    "resume": "sidecar.cli.emergency",
-    "discover": "sidecar.cli.discover",
+    "check": "sidecar.cli.offline.check",
+    "regex": "sidecar.cli.offline.regex",
+    "replay": "sidecar.cli.offline.replay",
+    "explain": "sidecar.cli.offline.explain",
+    "ban": "sidecar.cli.online.ban",
+    "unban": "sidecar.cli.online.ban",
+    "allow": "sidecar.cli.online.ban",
+    "disallow": "sidecar.cli.online.ban",
+    "status": "sidecar.cli.online.status",
+    "reload": "sidecar.cli.online.reload",
+    "bans": "sidecar.cli.online.bans",
+    "import": "sidecar.cli.online.import_",
+    "flush": "sidecar.cli.online.flush",
+    "resume": "sidecar.cli.online.flush",
+    "discover": "sidecar.cli.offline.discover",
 }
 
 
@@ -94,7 +94,7 @@ def exit_code(error: ZmbanError) -> int:
 
 
 def _complain(text: str) -> None:
-    from sidecar.cli.output import say
+    from sidecar.cli.output.printing import say
 
     say(text, err=True)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import click
 
 from sidecar.cli import UnavailableError
-from sidecar.fail2ban.durations import length
+from sidecar.fail2ban.syntax.durations import length
 from sidecar.model import Instant
 from sidecar.serve import control
 

@@ -19,7 +19,7 @@ from sidecar.cli.signals import Signals, leave
 from sidecar.model import ZmbanError, printable
 
 if TYPE_CHECKING:
-    from sidecar.app.configuration import Loaded
+    from sidecar.configuration.loading import Loaded
 
 _log = logging.getLogger("zmban")
 # For a stop: Docker gives ten seconds. To take the routes out of the kernel takes longer than to leave them.
@@ -49,10 +49,10 @@ def run(
     # Only now, for it takes its time.
     import uvloop
 
-    from sidecar.app import configuration
+    from sidecar.configuration import loading
     from sidecar.settings import ServeSettings
 
-    loaded = configuration.safely(config)
+    loaded = loading.safely(config)
     try:
         ServeSettings(listen=listen or loaded.settings.serve.listen)
     except ValueError as error:
@@ -90,7 +90,7 @@ async def _serve(
     socket: Path,
     **options: Any,
 ) -> None:
-    from sidecar.app.main import serve
+    from sidecar.app.daemon import serve
 
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine that runs is a task

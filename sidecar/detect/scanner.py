@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from sidecar.detect.grammar import Grammar, Trust, chosen
-from sidecar.detect.matcher import LONGEST_LINE, Matcher, Outcome
-from sidecar.detect.prefilter import Prefilter, Sifted
-from sidecar.detect.secrets import without_secrets
-from sidecar.fail2ban.dates import LineDates
+from sidecar.detect.match.matcher import LONGEST_LINE, Matcher, Outcome
+from sidecar.detect.match.secrets import without_secrets
+from sidecar.detect.prefilter.prefilter import Prefilter, Sifted
+from sidecar.fail2ban.dates.detector import LineDates
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Instant, Match, Refused, Said, Slow
+from sidecar.model import Instant, LineFacts, Match, Refused, Slow
 from sidecar.network import Network
 
 
@@ -180,7 +180,7 @@ def _decoded(raw: bytes, encoding: str) -> str:
     return raw.rstrip(b"\r").decode(encoding, "replace")
 
 
-def refused(said: Said, host: str | None) -> str | None:
+def refused(said: LineFacts, host: str | None) -> str | None:
     """Why a line of this grammar does not count against the host that a regex finds in it, as a word of
     `refused_total`; None if it counts against the grammar's client."""
     if said.client is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sidecar.fail2ban.ini import Ini
-from sidecar.fail2ban.naming import split_names
+from sidecar.fail2ban.syntax.ini import Ini
+from sidecar.fail2ban.syntax.naming import split_names
 
 # Fail2Ban's own actions that refuse an address on this host, by the beginning of their names.
 _BANS = (

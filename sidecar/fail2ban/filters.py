@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from sidecar.fail2ban import hints
-from sidecar.fail2ban.datepatterns import expand
-from sidecar.fail2ban.files import ConfigFiles
-from sidecar.fail2ban.ini import Ini, Option
-from sidecar.fail2ban.interpolation import LostReferenceError, Values
+from sidecar.fail2ban.dates.datepatterns import expand
 from sidecar.fail2ban.parameters import Parameters
 from sidecar.fail2ban.spec import FilterSpec, Pattern
-from sidecar.fail2ban.tags import HOST_GROUPS, to_regex
+from sidecar.fail2ban.syntax import hints
+from sidecar.fail2ban.syntax.files import ConfigFiles
+from sidecar.fail2ban.syntax.ini import Ini, Option
+from sidecar.fail2ban.syntax.interpolation import LostReferenceError, Values
+from sidecar.fail2ban.syntax.tags import HOST_GROUPS, to_regex
 from sidecar.model import ConfigError, Fault
 
 _MOST_LINES = 1000

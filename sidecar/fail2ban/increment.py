@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from sidecar.fail2ban.arithmetic import evaluate
 from sidecar.fail2ban.options import Options
+from sidecar.fail2ban.syntax.arithmetic import evaluate
 from sidecar.model import LONGEST, Seconds
 
 _MOST_DOUBLINGS = 20

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 
-from sidecar.fail2ban import actions, filters, hints, increment, lists, lost, own
-from sidecar.fail2ban.files import ConfigFiles
-from sidecar.fail2ban.ignoring import Ignored
+from sidecar.fail2ban import actions, filters, increment, own
+from sidecar.fail2ban.ignore import lists, lost
+from sidecar.fail2ban.ignore.ignoring import Ignored
+from sidecar.fail2ban.ignore.lists import LogPath
 from sidecar.fail2ban.increment import Increment
-from sidecar.fail2ban.ini import NOT_JAILS, Ini
-from sidecar.fail2ban.interpolation import Values
-from sidecar.fail2ban.lists import LogPath
-from sidecar.fail2ban.naming import split_name
 from sidecar.fail2ban.options import Options
 from sidecar.fail2ban.spec import FilterSpec
+from sidecar.fail2ban.syntax import hints
+from sidecar.fail2ban.syntax.files import ConfigFiles
+from sidecar.fail2ban.syntax.ini import NOT_JAILS, Ini
+from sidecar.fail2ban.syntax.interpolation import Values
+from sidecar.fail2ban.syntax.naming import split_name
 from sidecar.model import ConfigError, Fault, Seconds
 from sidecar.network import Network
 

@@ -10,11 +10,11 @@ from datetime import tzinfo
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sidecar.fail2ban import hints
-from sidecar.fail2ban.durations import seconds
-from sidecar.fail2ban.ini import Ini, Option
-from sidecar.fail2ban.interpolation import LostReferenceError, Values
-from sidecar.fail2ban.moments import fixed_offset
+from sidecar.fail2ban.dates.moments import fixed_offset
+from sidecar.fail2ban.syntax import hints
+from sidecar.fail2ban.syntax.durations import seconds
+from sidecar.fail2ban.syntax.ini import Ini, Option
+from sidecar.fail2ban.syntax.interpolation import LostReferenceError, Values
 from sidecar.model import LONGEST, Fault, Seconds
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from sidecar.fail2ban.ini import Ini, Option
-from sidecar.fail2ban.interpolation import Values
-from sidecar.fail2ban.tags import HOST_TAGS, substitute
+from sidecar.fail2ban.syntax.ini import Ini, Option
+from sidecar.fail2ban.syntax.interpolation import Values
+from sidecar.fail2ban.syntax.tags import HOST_TAGS, substitute
 from sidecar.model import ConfigError
 
 

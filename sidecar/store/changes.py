@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.model import Ban, Extended, Failure, Instant, Position, Seconds, Spent, Unban
+from sidecar.model import Ban, Extended, Failure, FailuresCleared, Instant, Position, Seconds, Unban
 from sidecar.network import Network
 
 
@@ -19,7 +19,7 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class EvidenceLines:
     """The evidence of a ban that stands, where the database has none; of the one that began `at`, if that is
     said."""
 
@@ -74,5 +74,16 @@ class Good:
 
 Key = tuple[Network, str]
 Change = (
-    Failure | Spent | Ban | Extended | Unban | Past | Forgotten | Position | Allowed | Zone | Lines | Good
+    Failure
+    | FailuresCleared
+    | Ban
+    | Extended
+    | Unban
+    | Past
+    | Forgotten
+    | Position
+    | Allowed
+    | Zone
+    | EvidenceLines
+    | Good
 )

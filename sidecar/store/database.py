@@ -14,13 +14,23 @@ from typing import Any, TypeVar
 from sidecar.model import Ban, Failure, Instant, Position, Seconds, StoreError
 from sidecar.network import Network
 from sidecar.store import damage, rows
-from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Good, Key, Lines, Past, Zone
-from sidecar.store.check import Check, verdict
+from sidecar.store.changes import Allowed, Change, Ended, Forgotten, Good, Key, Past, Zone
 from sidecar.store.errors import DamagedError, LaterError, meant
+from sidecar.store.page_check import Check, verdict
 
 __all__ = [
-    "FILE", "MOST_FILES", "Allowed", "Change", "DamagedError", "Database", "Ended", "Forgotten", "Key",
-    "LaterError", "Lines", "Past", "Zone",
+    "FILE",
+    "MOST_FILES",
+    "Allowed",
+    "Change",
+    "DamagedError",
+    "Database",
+    "Ended",
+    "Forgotten",
+    "Key",
+    "LaterError",
+    "Past",
+    "Zone",
 ]  # fmt: skip
 
 FILE = "zmban.sqlite3"

@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar.model import LATEST, Ban, Extended, Failure, Position, Spent, Unban
+from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, Unban
 from sidecar.network import Network
-from sidecar.store.changes import Allowed, Change, Forgotten, Good, Lines, Past, Zone
+from sidecar.store.changes import Allowed, Change, EvidenceLines, Forgotten, Good, Past, Zone
 
 _BAN = "network,jail,at,until,origin,reason,failures,count,dry"
 # Times that a calendar can show, whatever earlier versions or others wrote: an end behind it is none.
@@ -88,7 +88,7 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             db.execute("INSERT INTO failures VALUES (?,?,?,?)", row)
         case Ban() | Extended():
             _write_ban(db, change)
-        case Lines():
+        case EvidenceLines():
             key = (key_of(change.network), change.jail, change.at)
             db.execute(_PUT_LINES, (_text(change.lines), *key))
         case Unban():
@@ -97,7 +97,7 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             row = (key_of(ban.network), ban.jail, ban.at, ban.until, change.ended, change.why)
             row = (*row, ban.origin, ban.reason, ban.failures, ban.times)
             db.execute("INSERT INTO history VALUES (?,?,?,?,?,?,?,?,?,?)", row)
-        case Spent():
+        case FailuresCleared():
             db.execute(_DELETE_FAILURES, (key_of(change.network), change.jail))
         case Forgotten():
             _forget(db, change)

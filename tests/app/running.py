@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sidecar.app import configuration
-from sidecar.app.place import Place
+from sidecar.app.options import RuntimeOptions
 from sidecar.app.service import Service
+from sidecar.configuration import loading
 from tests.cli.running import ZMBAN, records, zmban
 
 SHIPPED = Path(__file__).parents[2] / "config"
@@ -141,7 +141,7 @@ async def in_process(
     running = Running(root)
     jails = root / "config/jail.d/test.conf"
     jails.write_text(jails.read_text().replace("/logs/zimbra.log\n", f"/logs/{logpath}\n"), encoding="utf-8")
-    one = Service(configuration.load([str(root / "config")]), Place(running.state, dry_run))
+    one = Service(loading.load([str(root / "config")]), RuntimeOptions(running.state, dry_run))
     await one.start()
     try:
         yield one

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import state
-from sidecar.app.proof import CANARY, without_canary
+from sidecar.app.enforce.proof import CANARY, without_canary
+from sidecar.app.report import build_status
 from sidecar.app.service import Service
 from sidecar.kernel.plan import Count
 from sidecar.kernel.routes import RouteKind
@@ -112,7 +112,7 @@ async def test_a_dry_ban_that_becomes_a_real_one_is_counted_as_one(host: Namespa
         assert await figure(one, "dry_bans_active", jail="smtp") == 0
         one.publish(one.table.lift(who, 2.0, "manual"))
         assert await figure(one, "unbans_total", jail="smtp") == 1
-        assert (await state.of(one))["networks_banned"] == 0
+        assert (await build_status.of(one))["networks_banned"] == 0
 
 
 def test_ready_is_what_readyz_answers_and_a_flush_is_told_as_suspended(

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.model import Ban
 from sidecar.network import Network
-from sidecar.store.entry import Entry
+from sidecar.store.imports.entry import Entry
 from tests.app.running import Running, service, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.cli.running import records, zmban

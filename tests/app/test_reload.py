@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import configuration
 from sidecar.app.reload import Reload, compare
+from sidecar.configuration import loading
 from sidecar.model import Match
 from sidecar.network import Network
 from tests.app.running import SHIPPED, Running, in_process, service, until
@@ -192,7 +192,7 @@ async def test_a_wider_unit_gathers_what_was_counted_for_narrower_ones(
 def test_a_comment_above_a_regex_changes_no_jail(tmp_path: Path) -> None:
     place = tmp_path / "config"
     shutil.copytree(SHIPPED, place)
-    before = configuration.load([str(place)])
+    before = loading.load([str(place)])
     path = place / "filter.d/zimbra-smtp.conf"
     path.write_text(f"# one line more\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
-    assert str(compare(before, configuration.load([str(place)]))) == "nothing changed"
+    assert str(compare(before, loading.load([str(place)]))) == "nothing changed"

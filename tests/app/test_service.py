@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.proof import CANARY
+from sidecar.app.enforce.proof import CANARY
 from tests.app.running import Running, service, until
 from tests.cli.running import ZMBAN, zmban
 from tests.kernel.conftest import notifications

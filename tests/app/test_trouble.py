@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import protecting
-from sidecar.app.proof import CANARY
+from sidecar.app.enforce.proof import CANARY
+from sidecar.app.protect import protection
 from sidecar.model import Ban
 from sidecar.network import Network
 from sidecar.store.database import Database
@@ -247,7 +247,7 @@ async def test_a_network_that_comes_up_later_is_protected_too(host: Namespace, t
         assert blackholes(host) == {"10.77.0.1"}
         host.wire("mail0", "10.77.0.5/24")
         host.ip("route", "add", "default", "via", "10.77.0.1")
-        await protecting.look_around(one)
+        await protection.look_around(one)
         await one.reconcile()
         await one.settled()
         assert one.judge.guard.refuse(gateway) == "gateway"

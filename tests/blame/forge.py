@@ -38,7 +38,7 @@ _MARKS = (
 )
 
 Escape = Callable[[str], str]
-Place = tuple[int, int, Escape]
+RuntimeOptions = tuple[int, int, Escape]
 
 
 def _printable(text: str) -> str:
@@ -198,7 +198,7 @@ def forged(count: int, seed: int, finds: Finds) -> Iterator[Forged]:
         yield Forged(sample, line)
 
 
-def _fields(sample: Sample, finds: Finds) -> list[Place]:
+def _fields(sample: Sample, finds: Finds) -> list[RuntimeOptions]:
     places = []
     for pattern, escape in FIELDS[sample.log]:
         found = re.search(pattern, sample.line)

@@ -10,8 +10,8 @@ from pathlib import Path
 from sidecar.detect.grammar import Trust
 from sidecar.detect.scanner import Scanner
 from sidecar.fail2ban import jails
-from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.model import Match, Refused
 from sidecar.network import Network
 from tests.blame.forge import Forged, Sample

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from sidecar.app.configuration import load
-from sidecar.cli.discover import discover
-from sidecar.sources import layouts
+from sidecar.cli.offline.discover import discover
+from sidecar.configuration.loading import load
+from sidecar.sources.docker import layouts
 from tests.cli.running import records, zmban
 from tests.sources.engine import container, engine
 from tests.sources.test_layouts import AIO, HOME, LOGS, MAILBOXD, MASTER, NGINX, SEEN, VOLUMES

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli.log_format import PlainFormatter
-from sidecar.cli.output import emit, moment
+from sidecar.cli.output.printing import emit, moment
 from sidecar.model import LATEST
 from tests.cli.running import zmban
 
@@ -104,12 +104,12 @@ def test_evidence_is_bounded_while_it_is_read(source: str, words: str) -> None:
 def test_evidence_of_a_pipe_that_nobody_writes_into_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sidecar.cli import evidence
+    from sidecar.cli.online import evidence_option
 
-    monkeypatch.setattr(evidence, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(evidence_option, "_PATIENCE_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(Exception, match="nothing came"):
-        evidence.lines(str(tmp_path / "pipe"))
+        evidence_option.lines(str(tmp_path / "pipe"))
 
 
 @pytest.mark.parametrize("duration", ["--1", "1d-12h", "1_000", "0", "-5", "101y", "99999999999y", "1e9", ""])

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.cli import bans, control, explain, importing, replay, status
-from sidecar.cli.output import Bar, say, table
-from sidecar.cli.tables import Column, rendered
-from sidecar.cli.terminal import cells, shortened, styled, width, wrapped
+from sidecar.cli.offline import explain, replay
+from sidecar.cli.online import ban as ban_command
+from sidecar.cli.online import bans, import_, status
+from sidecar.cli.output.printing import Bar, say, table
+from sidecar.cli.output.tables import Column, rendered
+from sidecar.cli.output.terminal import cells, shortened, styled, width, wrapped
 from sidecar.model import counted, printable
 from sidecar.network import Network
 
@@ -189,7 +191,7 @@ def test_explain_and_import_show_addresses_whole(screen: Any, columns: int | Non
                        "protected": [f"{text} {network}"]})  # fmt: skip
         told = [{"event": "refused", "network": network, "jail": text or "x", "reason": text},
                 {"event": "skipped", "text": text, "place": "line 1", "reason": text}]  # fmt: skip
-        importing._show(told, {"file": "/a", "lifted": 0, **dict.fromkeys(importing._WORDS, 1)})
+        import_._show(told, {"file": "/a", "lifted": 0, **dict.fromkeys(import_._WORDS, 1)})
         lines = seen(terminal)
         assert sum(line.count(network) for line in lines) >= 6
 
@@ -277,7 +279,7 @@ def test_what_came_before_an_error_is_shown() -> None:
 
 def test_a_bar_is_drawn_on_a_terminal_and_taken_away_before_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal(80)
-    monkeypatch.setattr("sidecar.cli.output._REDRAW_SECONDS", -1.0)
+    monkeypatch.setattr("sidecar.cli.output.printing._REDRAW_SECONDS", -1.0)
     bar = Bar(100, terminal)
     bar.advance(50)
     assert "50 %" in terminal.getvalue()
@@ -328,12 +330,12 @@ def test_the_word_is_chosen_by_the_number(number: int, one: str, many: str, text
 
 def test_a_preview_and_what_becomes_of_bans_count_in_words_that_fit() -> None:
     covers = {"addresses": 1, "bans": 1, "kept_reachable": 1, "good_logins": 1, "delivered_to": 1}
-    told = control._preview({"result": "banned", "covers": covers})
+    told = ban_command._preview({"result": "banned", "covers": covers})
     assert told == (
         ": 1 address, 1 ban that stands, 1 network in it is kept reachable, 1 address from which somebody logged in "
         "lately, 1 mail server that we deal with"
     )
-    many = control._preview({"result": "banned", "covers": dict.fromkeys(covers, 2000)})
+    many = ban_command._preview({"result": "banned", "covers": dict.fromkeys(covers, 2000)})
     assert many.startswith(": 2,000 addresses, 2000 bans that stand, 2000 networks in it are kept reachable")
-    assert control._bans({"suspended": 1}) == "; 1 ban inside is suspended as long"
-    assert control._bans({"enforced": 2}) == "; 2 bans inside are enforced again"
+    assert ban_command._bans({"suspended": 1}) == "; 1 ban inside is suspended as long"
+    assert ban_command._bans({"enforced": 2}) == "; 2 bans inside are enforced again"

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sidecar.app import regex
-from sidecar.app.configuration import zone
-from sidecar.app.regex import Reading
+from sidecar.configuration.loading import zone
 from sidecar.detect.grammar import Trust
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.model import ConfigError
+from sidecar.offline import regex_test
+from sidecar.offline.regex_test import LineResult
 from tests.conformance import package
 from tests.conformance.corpus import Record, Session
 
@@ -38,7 +38,7 @@ class Verdict:
 
     session: Session
     record: Record
-    reading: Reading | None
+    reading: LineResult | None
     wrong: str | None
     known: bool
 
@@ -51,14 +51,14 @@ def directory(session: Session) -> Path:
     )
 
 
-def readings(session: Session) -> Iterator[Reading]:
+def readings(session: Session) -> Iterator[LineResult]:
     """What our matcher says of each line. ConfigError where the filter does not load without a fault."""
-    found = regex.target(ConfigFiles([directory(session)]), session.text, {})
+    found = regex_test.target(ConfigFiles([directory(session)]), session.text, {})
     errors = [str(fault) for fault in found.faults if not fault.warning]
     if errors:
         raise ConfigError("; ".join(errors))
     lines = [record.line for record in session.records]
-    return regex.read(lines, found.spec, zone(ZONE), NOW, Trust(()), "", undated=session.journal)
+    return regex_test.read(lines, found.spec, zone(ZONE), NOW, Trust(()), "", undated=session.journal)
 
 
 def verdicts(session: Session) -> list[Verdict]:
@@ -76,7 +76,7 @@ def verdicts(session: Session) -> list[Verdict]:
     ]
 
 
-def deliberate(record: Record, reading: Reading) -> bool:
+def deliberate(record: Record, reading: LineResult) -> bool:
     """Whether we differ on purpose: what has the form of an IPv4 address but is none (an octet with a leading
     zero, or above 255) is nobody to ban."""
     host = str(record.expected.get("host", ""))
@@ -84,7 +84,7 @@ def deliberate(record: Record, reading: Reading) -> bool:
     return malformed and (not reading.matched or reading.host is None)
 
 
-def difference(session: Session, record: Record, reading: Reading) -> str | None:
+def difference(session: Session, record: Record, reading: LineResult) -> str | None:
     """What is not as annotated, as text; None if all is."""
     if reading.matched != record.match:
         return f"{'a false match' if reading.matched else 'no match'}{', ignored' if reading.ignored else ''}"

@@ -11,12 +11,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from sidecar.app import regex
 from sidecar.fail2ban import jails, options
-from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.jails import Configuration, JailSpec
 from sidecar.fail2ban.spec import FilterSpec
+from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.model import ConfigError, Fault
+from sidecar.offline import regex_test
 from tests.conformance import oracle
 from tests.conformance.oracle import Resolved
 
@@ -125,7 +125,7 @@ def _networks(words: Sequence[str]) -> Iterator[str]:
 def filter_differences(directory: Path, text: str, theirs: Resolved) -> list[str]:
     """How the filter `name[options]` alone differs, or why it does not load here."""
     try:
-        found = regex.target(ConfigFiles([directory]), text, {})
+        found = regex_test.target(ConfigFiles([directory]), text, {})
     except ConfigError as error:
         return [f"does not load: {error}"]
     errors = [f"fault: {fault}" for fault in found.faults if not fault.warning]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.app.regex import Reading
+from sidecar.offline.regex_test import LineResult
 from tests.cli.running import records, zmban
 from tests.conformance import compare, corpus, counts, package
 from tests.conformance.run import told
@@ -80,7 +80,7 @@ def test_a_condition_of_another_form_is_refused(condition: str) -> None:
 
 
 SSHD = corpus.Session("sshd", {})
-FOUND = Reading(
+FOUND = LineResult(
     1, "x", True, False, "192.0.2.1", 1119365266.0, {"user": "a", "users": ["b", "a"], "attempts": 2}, 0
 )
 TOLD = {"host": "192.0.2.1", "user": "a", "users": ["a", "b"], "attempts": 2}

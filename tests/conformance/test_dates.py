@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sidecar.app import regex
 from sidecar.detect.grammar import Trust
 from sidecar.fail2ban.filters import inline
+from sidecar.offline import regex_test
 from tests.conformance import package
 
 pytestmark = pytest.mark.conformance
@@ -51,5 +51,7 @@ def test_a_date_is_read_and_cut_out_alike(pattern: str, line: str, failregex: st
     host, at, _ = ast.literal_eval(told.strip().removesuffix(","))
     spec, faults = inline(failregex, datepattern=pattern)
     assert faults == []
-    (reading,) = regex.read([line], spec, UTC, datetime.now(UTC).timestamp(), Trust(()), "", undated=False)
+    (reading,) = regex_test.read(
+        [line], spec, UTC, datetime.now(UTC).timestamp(), Trust(()), "", undated=False
+    )
     assert (reading.host, reading.time) == (host, int(at))

@@ -8,12 +8,13 @@ from datetime import UTC
 
 import pytest
 
-from sidecar.app import budget, regex
-from sidecar.detect import multipattern
-from sidecar.detect.matcher import Matcher
-from sidecar.detect.prefilter import Prefilter
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.detect.match.matcher import Matcher
+from sidecar.detect.prefilter import multipattern
+from sidecar.detect.prefilter.prefilter import Prefilter
 from sidecar.fail2ban.spec import FilterSpec
+from sidecar.fail2ban.syntax.files import ConfigFiles
+from sidecar.host import regex_budget
+from sidecar.offline import regex_test
 from tests.conformance import compare, corpus
 from tests.conformance.test_corpus import names
 
@@ -31,7 +32,7 @@ PIECES = (
 
 def specs(name: str) -> Iterator[tuple[corpus.Session, FilterSpec]]:
     for session in corpus.sessions(name):
-        yield session, regex.target(ConfigFiles([compare.directory(session)]), session.text, {}).spec
+        yield session, regex_test.target(ConfigFiles([compare.directory(session)]), session.text, {}).spec
 
 
 def missed(spec: FilterSpec, lines: Sequence[str], prefilter: Prefilter, *, dated: bool) -> list[str]:
@@ -67,14 +68,14 @@ def mutated(lines: Sequence[str], chance: random.Random) -> str:
 def test_no_line_that_a_stock_filter_matches_is_missed(
     name: str, engine: type[multipattern.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.detect.prefilter.engine", engine)
+    monkeypatch.setattr("sidecar.detect.prefilter.prefilter.engine", engine)
     chance = random.Random(name)
     for session, spec in specs(name):
         prefilter = Prefilter([spec])
         lines = [record.line for record in session.records]
         fuzzed = [mutated(lines, chance) for _ in range(FUZZED // len(corpus.sessions(name)) + 1)]
         # Of what a mutation makes, some lines take a stock regex longer than the age of the universe.
-        with budget.kept():
+        with regex_budget.kept():
             assert not missed(spec, [*lines, *fuzzed], prefilter, dated=not session.journal)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sidecar.app.judge import Judge
+from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Ban, Failure, Match, Refused
 
 
-def events(judge: Judge, *matches: Match) -> list[str]:
+def events(judge: DecisionEngine, *matches: Match) -> list[str]:
     """Each event that follows from these matches: `failure`, `ban`, or the word under which one is refused."""
     found = []
     for match in matches:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.detect.evidence import Evidence
+from sidecar.detect.count.evidence import Evidence
 
 
 @given(st.lists(st.text(max_size=300), max_size=200))

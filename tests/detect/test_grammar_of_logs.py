@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.detect.grammar import GRAMMARS, Trust, access, chosen, mailbox, nginx, postfix
-from sidecar.model import NOBODY, Said
+from sidecar.model import NOBODY, LineFacts
 from sidecar.network import Network
 
 TRUST = Trust(())
@@ -248,7 +248,7 @@ def test_what_else_an_access_log_says() -> None:
     }  # fmt: skip
 
 
-def audit(says: str) -> Said:
+def audit(says: str) -> LineFacts:
     return mailbox.client(f" WARN  [ImapServer-1] [ip={A};] security - {says}", TRUST)
 
 

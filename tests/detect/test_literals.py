@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.detect.literals import Literal, required
-from sidecar.detect.matcher import Matcher
-from sidecar.detect.multipattern import ODD_DATE, Hyperscan, OneByOne, Text
-from sidecar.detect.prefilter import Prefilter
+from sidecar.detect.match.matcher import Matcher
+from sidecar.detect.prefilter.literals import Literal, required
+from sidecar.detect.prefilter.multipattern import ODD_DATE, Hyperscan, OneByOne, Text
+from sidecar.detect.prefilter.prefilter import Prefilter
 from sidecar.fail2ban import filters
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.syntax.files import ConfigFiles
 
 OWN = {"failregex": "foo bar <HOST>", "datepattern": r"\[%%Y-%%m-%%d %%H:%%M:%%S\]"}
 
@@ -72,7 +72,7 @@ def lines(prefilter: Prefilter, data: bytes) -> list[bytes]:
 @pytest.fixture(params=[Hyperscan, OneByOne])
 def _engines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test runs twice: with Hyperscan, and as where it does not run."""
-    monkeypatch.setattr("sidecar.detect.prefilter.engine", request.param)
+    monkeypatch.setattr("sidecar.detect.prefilter.prefilter.engine", request.param)
 
 
 _DATES = st.sampled_from(

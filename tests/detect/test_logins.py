@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.app.judge import Judge
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
-from sidecar.detect.certainty import Certainty
-from sidecar.detect.distinct import Distinct
-from sidecar.detect.logins import Logins
+from sidecar.decide.engine import DecisionEngine
+from sidecar.detect.count.corroboration import Corroboration
+from sidecar.detect.count.distinct import Distinct
+from sidecar.detect.count.duplicate_logins import Logins
+from sidecar.fail2ban.ignore.lists import LogPath
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.fail2ban.lists import LogPath
 from sidecar.fail2ban.spec import FilterSpec
-from sidecar.model import Failure, Match, Said
+from sidecar.model import Failure, LineFacts, Match
 from sidecar.network import Network
 from tests.detect.judged import events
 
@@ -54,7 +54,7 @@ def test_a_value_counts_once_within_findtime() -> None:
 
 
 def test_a_log_that_can_be_forged_is_sure_in_the_seconds_in_which_another_tells_of_the_same() -> None:
-    certainty = Certainty()
+    certainty = Corroboration()
     assert certainty.sure(WHO, "/var/log/zimbra.log", 0.0)
     assert not certainty.sure(WHO, MAILBOX, 100.0)
     certainty.see(WHO, AUDIT, 103.0)
@@ -63,15 +63,15 @@ def test_a_log_that_can_be_forged_is_sure_in_the_seconds_in_which_another_tells_
     assert not certainty.sure(Network.parse("203.0.113.8"), MAILBOX, 103.0)
 
 
-def judge(**options: Any) -> Judge:
+def judge(**options: Any) -> DecisionEngine:
     logs = (LogPath(MAILBOX), LogPath(AUDIT))
     jail = JailSpec("mail", FilterSpec("f", ()), logs, **{"maxretry": 3, "findtime": 600.0, **options})
     reporting = JailSpec("outage", FilterSpec("f", ()), (), report_only=True)
-    return Judge([jail, reporting], Guard({}), BanTable())
+    return DecisionEngine([jail, reporting], Guard({}), BanTable())
 
 
 def login(at: float, source: str = MAILBOX, component: str = "SoapEngine", **said: Any) -> Match:
-    told = Said("203.0.113.7", fields={"component": component, **said.pop("fields", {})}, **said)
+    told = LineFacts("203.0.113.7", fields={"component": component, **said.pop("fields", {})}, **said)
     return Match("mail", "203.0.113.7", at, "line", source, told)
 
 
@@ -106,7 +106,7 @@ def test_different_recipients_count_and_one_again_and_again_does_not() -> None:
 
 def test_while_the_server_is_at_fault_no_login_counts_and_anything_else_does() -> None:
     counting = judge(excused_by="outage", maxretry=9)
-    outage = Match("outage", None, 100.0, "saslauthd", "/var/log/zimbra.log", Said())
+    outage = Match("outage", None, 100.0, "saslauthd", "/var/log/zimbra.log", LineFacts())
     failed = login(102.0, source="/var/log/zimbra.log", protocol="smtp")
     assert events(counting, outage, failed) == ["report-only", "not-counted"]
     assert events(counting, login(103.0, source="/var/log/zimbra.log")) == ["failure"]
@@ -173,8 +173,8 @@ def test_a_request_in_the_access_log_confirms_and_counts_for_nothing_itself(orde
     logs = (LogPath("/opt/zimbra/log/nginx.access.log"),)
     requests = JailSpec("requests", FilterSpec("f", ()), logs, confirms=True)
     mail = JailSpec("mail", FilterSpec("f", ()), (LogPath(MAILBOX),), maxretry=1)
-    counting = Judge([mail, requests], Guard({}), BanTable())
-    request = Match("requests", "203.0.113.7", 99.0, "line", logs[0].glob, Said("203.0.113.7"))
+    counting = DecisionEngine([mail, requests], Guard({}), BanTable())
+    request = Match("requests", "203.0.113.7", 99.0, "line", logs[0].glob, LineFacts("203.0.113.7"))
     assert events(counting, request._replace(at=50.0)) == []
     both = [login(100.0), request][::order]
     assert [event for event in events(counting, *both) if event != "unconfirmed"] == ["failure", "ban"]
@@ -185,9 +185,9 @@ def test_each_jail_has_its_own_idea_of_the_network_that_is_confirmed(length: int
     logs = (LogPath("/opt/zimbra/log/nginx.access.log"),)
     requests = JailSpec("requests", FilterSpec("f", ()), logs, confirms=True)
     mail = JailSpec("mail", FilterSpec("f", ()), (LogPath(MAILBOX),), maxretry=1, ipv6_prefix=length)
-    counting = Judge([mail, requests], Guard({}), BanTable())
+    counting = DecisionEngine([mail, requests], Guard({}), BanTable())
     who = "2001:db8:1:2::3"
-    request = Match("requests", who, 99.0, "line", logs[0].glob, Said(who))
+    request = Match("requests", who, 99.0, "line", logs[0].glob, LineFacts(who))
     assert events(counting, login(100.0)._replace(host=who), request) == ["unconfirmed", "failure", "ban"]
 
 

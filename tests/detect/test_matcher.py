@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.detect.matcher import Matcher, Outcome
-from sidecar.detect.prefilter import Prefilter
+from sidecar.detect.match.matcher import Matcher, Outcome
+from sidecar.detect.prefilter.prefilter import Prefilter
 from sidecar.fail2ban import filters
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.syntax.files import ConfigFiles
 
 NOW = 1795564800.0
 

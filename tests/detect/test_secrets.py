@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.detect.secrets import without_secrets
+from sidecar.detect.match.secrets import without_secrets
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.detect.matcher import Matcher, Outcome
+from sidecar.detect.match.matcher import Matcher, Outcome
 from sidecar.fail2ban import filters
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.syntax.files import ConfigFiles
 
 FILTER = r"""
 [Definition]

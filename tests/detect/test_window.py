@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.detect.window import Window
+from sidecar.detect.count.window import Window
 from sidecar.network import Network
 
 WHO = Network.parse("203.0.113.7")

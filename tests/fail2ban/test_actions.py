@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.fail2ban.actions import judge
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.syntax.files import ConfigFiles
 
 
 def files(root: Path, **actions: str) -> ConfigFiles:

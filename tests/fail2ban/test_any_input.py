@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.detect.matcher import Matcher
+from sidecar.detect.match.matcher import Matcher
 from sidecar.fail2ban import filters, jails
-from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.spec import FilterSpec
+from sidecar.fail2ban.syntax.files import ConfigFiles
 from tests.conformance import package
 from tests.fail2ban.test_hostile import FILTER, JAIL, LINES, load
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.fail2ban.dates import DateDetector
-from sidecar.fail2ban.moments import fixed_offset
+from sidecar.fail2ban.dates.detector import DateDetector
+from sidecar.fail2ban.dates.moments import fixed_offset
 from sidecar.model import ConfigError
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()

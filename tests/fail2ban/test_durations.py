@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.fail2ban.durations import length, seconds
+from sidecar.fail2ban.syntax.durations import length, seconds
 from sidecar.model import LONGEST
 
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.app import configuration
-from sidecar.fail2ban import ini, jails
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.configuration import loading
+from sidecar.fail2ban import jails
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.syntax import ini
+from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.network import Network
 
 SHIPPED = Path(__file__).parents[2] / "config"
@@ -26,7 +27,7 @@ def over(root: Path, text: str, **filters: str) -> jails.Configuration:
     (root / "jail.local").write_text(text, encoding="utf-8")
     for name, content in filters.items():
         (root / f"filter.d/{name}.local").write_text(content, encoding="utf-8")
-    return configuration.load([str(SHIPPED), str(root)]).jails
+    return loading.load([str(SHIPPED), str(root)]).jails
 
 
 def errors(found: jails.Configuration) -> list[str]:
@@ -157,7 +158,7 @@ def test_no_encoding_of_windows_loses_an_ignoreip(tmp_path: Path, encoding: str)
     (tmp_path / "filter.d").mkdir()
     (tmp_path / "jail.local").write_bytes("[DEFAULT]\nignoreip = 192.0.2.1\n".encode(encoding))
     (tmp_path / "zmban.toml").write_bytes('[trust]\nnodes = ["192.0.2.2"]\n'.encode(encoding))
-    found = configuration.load([str(SHIPPED), str(tmp_path)])
+    found = loading.load([str(SHIPPED), str(tmp_path)])
     assert {jail.ignoreip for jail in found.jails.jails.values()} == {(Network.parse("192.0.2.1"),)}
     assert found.settings.trust.nodes == (Network.parse("192.0.2.2"),)
 
@@ -167,7 +168,7 @@ def test_options_below_a_header_in_other_brackets_belong_to_no_other_section(
     tmp_path: Path, line: str
 ) -> None:
     found = over(tmp_path, f"[DEFAULT]\nfindtime = 1h\n\n{line}\nmaxretry = 1\nbantime = -1\n")
-    shipped = configuration.load([str(SHIPPED)]).jails.jails
+    shipped = loading.load([str(SHIPPED)]).jails.jails
     assert {name: described(jail) for name, jail in found.jails.items()} == {
         name: described(jail if "findtime" in found.ini.sections[name] else replace(jail, findtime=3600.0))
         for name, jail in shipped.items()
@@ -247,7 +248,7 @@ def test_a_line_that_cannot_be_read_costs_itself_a_header_all_below_it_and_never
 ) -> None:
     found = over(tmp_path, text)
     assert errors(found) == [message]
-    shipped = configuration.load([str(SHIPPED)]).jails.jails
+    shipped = loading.load([str(SHIPPED)]).jails.jails
     changed = {name for name, jail in found.jails.items() if jail != shipped[name]}
     assert changed == {"zimbra-smtp"}
     assert found.jails["zimbra-smtp"] == replace(shipped["zimbra-smtp"], findtime=10800.0)
@@ -284,7 +285,7 @@ def test_a_bad_regex_costs_itself_and_without_any_those_of_the_layer_below_count
     tmp_path: Path, lines: str, left: list[str] | None
 ) -> None:
     found = over(tmp_path, "", **{"zimbra-smtp": f"[Definition]\n{lines}"})
-    shipped = configuration.load([str(SHIPPED)]).jails.jails["zimbra-smtp"].filter
+    shipped = loading.load([str(SHIPPED)]).jails.jails["zimbra-smtp"].filter
     texts = [pattern.text for pattern in found.jails["zimbra-smtp"].filter.failregex]
     assert texts == (left or [pattern.text for pattern in shipped.failregex])
     assert found.degraded == {"zimbra-smtp"}

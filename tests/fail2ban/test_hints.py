@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.fail2ban import hints
-from sidecar.fail2ban.files import ConfigFiles
+from sidecar.fail2ban.syntax import hints
+from sidecar.fail2ban.syntax.files import ConfigFiles
 from tests.cli.running import zmban
 
 SHIPPED = Path(__file__).parents[2] / "config"

@@ -12,15 +12,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.app import check, configuration
-from sidecar.detect.matcher import Matcher
-from sidecar.detect.session import Sessions
+from sidecar.configuration import loading
+from sidecar.detect.match.matcher import Matcher
+from sidecar.detect.match.session import Sessions
 from sidecar.fail2ban import filters, jails
-from sidecar.fail2ban.arithmetic import evaluate
-from sidecar.fail2ban.durations import seconds
-from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.increment import Increment
+from sidecar.fail2ban.syntax.arithmetic import evaluate
+from sidecar.fail2ban.syntax.durations import seconds
+from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.network import Network
+from sidecar.offline.check import host
 
 CONFIG = Path(__file__).parents[2] / "config"
 FILES = {
@@ -54,8 +55,8 @@ def load(**files: bytes | str) -> jails.Configuration:
             path = Path(root, names.get(name, name))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode(errors="replace"))
-        loaded = configuration.load([root])
-        faults = [*loaded.jails.faults, *check.surroundings(loaded)]
+        loaded = loading.load([root])
+        faults = [*loaded.jails.faults, *host.surroundings(loaded)]
         for fault in faults:
             text = fault.message
             assert text.strip() and "\n" not in text and len(text) < 2000, fault

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.fail2ban.ignoring import filled, is_name, lines, read, words
+from sidecar.fail2ban.ignore.ignoring import filled, is_name, lines, read, words
 from sidecar.network import Network
 
 

@@ -1,6 +1,6 @@
 """Fail2Ban's INI dialect."""
 
-from sidecar.fail2ban.ini import parse
+from sidecar.fail2ban.syntax.ini import parse
 
 
 def test_continuations_comments_and_both_delimiters_are_read() -> None:

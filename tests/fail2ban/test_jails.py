@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from sidecar.fail2ban import jails
-from sidecar.fail2ban.files import ConfigFiles
 from sidecar.fail2ban.increment import Increment
-from sidecar.fail2ban.naming import split_name
+from sidecar.fail2ban.syntax.files import ConfigFiles
+from sidecar.fail2ban.syntax.naming import split_name
 from sidecar.model import LONGEST, ConfigError
 from sidecar.network import Network
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import recovery
+from sidecar.app.persist import recovery
 from sidecar.bans.table import BanTable
 from sidecar.model import Ban
 from sidecar.store.database import FILE, DamagedError

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.proof import CANARY
+from sidecar.app.enforce.proof import CANARY
 from sidecar.model import Ban
 from sidecar.network import Network
 from sidecar.store.database import FILE, Database
@@ -21,17 +21,7 @@ from tests.app.running import Running, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.app.test_trouble import MANY
 from tests.cli.running import zmban
-from tests.faults.trouble import (
-    BANNED,
-    FRIEND,
-    LOW,
-    NEW,
-    ONCE,
-    PAGE,
-    attackers,
-    is_whole_again,
-    rows,
-)
+from tests.faults.trouble import BANNED, FRIEND, LOW, NEW, ONCE, PAGE, attackers, is_whole_again, rows
 from tests.kernel.conftest import notifications
 from tests.netns import Namespace
 from tests.store.damaging import realistic

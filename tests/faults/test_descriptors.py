@@ -15,8 +15,8 @@ import pytest
 
 from sidecar.kernel.links import links
 from sidecar.model import KernelError
-from sidecar.sources.descriptors import must_leave_some, reason
-from sidecar.sources.disk import open_regular
+from sidecar.sources.files.descriptors import must_leave_some, reason
+from sidecar.sources.files.disk import open_regular
 from tests.app.running import Running, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.netns import Namespace

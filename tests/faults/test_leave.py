@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import recovery
+from sidecar.app.persist import recovery
 from sidecar.store import damage
 from sidecar.store.database import FILE
 from tests.app.running import Running, until

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.app.threads import beside
+from sidecar.app.background import run_detached
 from sidecar.model import ConfigError
 from sidecar.serve import control
 from sidecar.serve.control import Control, RefusedError, ask, claim, nobody
@@ -68,7 +68,7 @@ async def test_a_thousand_clients_at_once_are_all_answered_and_few_are_worked_on
     served: tuple[Path, Service],
 ) -> None:
     path, service = served
-    clients = [beside(partial(ask, path, "ban", number=n)) for n in range(1000)]
+    clients = [run_detached(partial(ask, path, "ban", number=n)) for n in range(1000)]
     answers = await asyncio.gather(*clients)
     assert [one["number"] for one in answers] == list(range(1000))
     assert service.most <= 8
@@ -87,7 +87,7 @@ async def test_a_full_queue_is_waited_for_and_then_said_not_taken_for_a_lack_of_
             with contextlib.suppress(BlockingIOError):
                 client.connect(str(path))
         with pytest.raises(RefusedError, match="too many commands wait") as caught:
-            await beside(lambda: ask(path, "status", patience=0.3))
+            await run_detached(lambda: ask(path, "status", patience=0.3))
         assert caught.value.exit_code == 69
         # Who listens there is a service that has much to do.
         with pytest.raises(ConfigError, match="another zmban answers"):
@@ -128,10 +128,10 @@ async def test_the_silent_cost_nobody_an_answer(
     with contextlib.ExitStack() as silent:
         for number in range(300):
             client = silent.enter_context(socket.socket(socket.AF_UNIX))
-            await beside(partial(client.connect, str(path)))
+            await run_detached(partial(client.connect, str(path)))
             if number % 2:
                 client.sendall(b'{"command": "ba')
-        assert (await beside(lambda: ask(path, "status", patience=10)))["did"] == "status"
+        assert (await run_detached(lambda: ask(path, "status", patience=10)))["did"] == "status"
 
 
 async def test_half_a_request_is_told_after_a_while(
@@ -139,7 +139,7 @@ async def test_half_a_request_is_told_after_a_while(
 ) -> None:
     monkeypatch.setattr(control, "_PATIENCE", 0.2)
     monkeypatch.setattr(control, "_LINGER", 0.2)
-    answer = await beside(lambda: raw(served[0], b'{"command": "ba'))
+    answer = await run_detached(lambda: raw(served[0], b'{"command": "ba'))
     assert answer["code"] == 64
     assert "no whole request" in answer["error"]
 
@@ -147,33 +147,33 @@ async def test_half_a_request_is_told_after_a_while(
 async def test_a_request_without_its_newline_is_one_when_the_client_has_no_more(
     served: tuple[Path, Service],
 ) -> None:
-    answer = await beside(lambda: raw(served[0], b'{"command": "status"}', end=True))
+    answer = await run_detached(lambda: raw(served[0], b'{"command": "status"}', end=True))
     assert answer == {"result": {"did": "status"}}
-    assert (await beside(lambda: raw(served[0], end=True)))["code"] in (64, 65)
+    assert (await run_detached(lambda: raw(served[0], end=True)))["code"] in (64, 65)
 
 
 async def test_a_request_of_any_length_is_refused_in_bounded_memory(served: tuple[Path, Service]) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     endless = [b"[" * (1 << 20)] * 300
-    answers = await asyncio.gather(*(beside(lambda: raw(served[0], *endless)) for _ in range(6)))
+    answers = await asyncio.gather(*(run_detached(lambda: raw(served[0], *endless)) for _ in range(6)))
     assert all("16 MiB at most" in one["error"] for one in answers)
     # Four at a time, each with what it holds and the copy of it; in KiB.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 << 10
-    assert (await beside(lambda: ask(served[0], "status")))["did"] == "status"
+    assert (await run_detached(lambda: ask(served[0], "status")))["did"] == "status"
 
 
 async def test_a_long_request_that_may_be_is_answered(served: tuple[Path, Service]) -> None:
     long = "x" * (8 << 20)
-    assert (await beside(lambda: ask(served[0], "import", text=long)))["text"] == long
+    assert (await run_detached(lambda: ask(served[0], "import", text=long)))["text"] == long
 
 
 async def test_the_emergency_exit_waits_behind_nobody(served: tuple[Path, Service]) -> None:
     path, service = served
     service.held.clear()
-    waiting = [asyncio.ensure_future(beside(lambda: ask(path, "ban"))) for _ in range(50)]
+    waiting = [asyncio.ensure_future(run_detached(lambda: ask(path, "ban"))) for _ in range(50)]
     while service.now < 8:
         await asyncio.sleep(0.01)
-    assert (await beside(lambda: ask(path, "flush", patience=10)))["did"] == "flush"
+    assert (await run_detached(lambda: ask(path, "flush", patience=10)))["did"] == "flush"
     service.held.set()
     assert len(await asyncio.gather(*waiting)) == 50
 
@@ -187,7 +187,7 @@ async def test_many_who_come_at_once_and_say_nothing_give_way_to_who_asks_howeve
         for _ in range(40):
             client = silent.enter_context(socket.socket(socket.AF_UNIX))
             client.connect(str(served[0]))
-        assert (await beside(lambda: ask(served[0], "status", patience=10)))["did"] == "status"
+        assert (await run_detached(lambda: ask(served[0], "status", patience=10)))["did"] == "status"
 
 
 async def test_who_does_not_read_his_answer_is_left_after_a_while(
@@ -202,7 +202,7 @@ async def test_who_does_not_read_his_answer_is_left_after_a_while(
     with socket.socket(socket.AF_UNIX) as client, caplog.at_level(logging.INFO):
         client.connect(str(tmp_path / "sock"))
         client.sendall(b'{"command": "much"}\n')
-        assert await beside(lambda: ask(tmp_path / "sock", "little")) == "little"
+        assert await run_detached(lambda: ask(tmp_path / "sock", "little")) == "little"
         end = time.monotonic() + 10
         while "did not read the answer" not in caplog.text:
             assert time.monotonic() < end
@@ -232,7 +232,7 @@ async def test_without_descriptors_who_asks_waits_and_the_log_says_so_once(
         assert len(told) == 1
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         client.settimeout(10)
-        assert b"status" in await beside(lambda: client.recv(1000))
+        assert b"status" in await run_detached(lambda: client.recv(1000))
     assert "accepted again" in caplog.text
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from sidecar.app.threads import beside
+from sidecar.app.background import run_detached
 from sidecar.model import ConfigError
 from sidecar.serve import http
 from sidecar.serve.http import Answers, Site
@@ -50,7 +50,7 @@ def sent(port: int, data: bytes, *, end: bool = False) -> bytes:
 
 async def asked(port: int, path: str = "/metrics", host: str = "127.0.0.1", method: str = "GET") -> bytes:
     request = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    answer: bytes = await beside(partial(sent, port, request.encode("latin-1")))
+    answer: bytes = await run_detached(partial(sent, port, request.encode("latin-1")))
     return answer
 
 
@@ -100,7 +100,7 @@ async def test_a_page_whose_name_leads_here_is_refused(port: int, host: str) -> 
 
 
 async def test_who_names_no_host_is_no_browser(port: int) -> None:
-    assert status(await beside(partial(sent, port, b"GET /healthz HTTP/1.0\r\n\r\n"))) == 200
+    assert status(await run_detached(partial(sent, port, b"GET /healthz HTTP/1.0\r\n\r\n"))) == 200
 
 
 GARBAGE = [
@@ -123,7 +123,7 @@ async def test_garbage_is_refused_in_our_words_and_leaves_nothing_in_the_log(
     port: int, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        answer = await beside(partial(sent, port, garbage, end=True))
+        answer = await run_detached(partial(sent, port, garbage, end=True))
     assert METRICS not in answer or b"Upgrade" in garbage
     assert b"script" not in answer
     assert b"\x1b" not in answer
@@ -142,19 +142,19 @@ async def test_a_request_that_does_not_come_whole_is_waited_for_a_while_only(
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: loc")
             return client.recv(100)
 
-    assert await beside(slow) == b""
+    assert await run_detached(slow) == b""
 
 
 async def test_more_connections_than_may_be_cost_the_oldest_not_the_next(port: int) -> None:
     with contextlib.ExitStack() as idle:
         clients = [
-            idle.enter_context(await beside(partial(socket.create_connection, ("127.0.0.1", port))))
+            idle.enter_context(await run_detached(partial(socket.create_connection, ("127.0.0.1", port))))
             for _ in range(150)
         ]
         assert status(await asked(port)) == 200
         clients[0].settimeout(10)
         with contextlib.suppress(ConnectionResetError):
-            assert await beside(partial(clients[0].recv, 10)) == b""
+            assert await run_detached(partial(clients[0].recv, 10)) == b""
 
 
 async def test_a_reader_that_stops_holds_up_nobody(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ async def test_a_reader_that_stops_holds_up_nobody(port: int, monkeypatch: pytes
     with contextlib.ExitStack() as stalled:
         for _ in range(5):
             client = stalled.enter_context(
-                await beside(partial(socket.create_connection, ("localhost", number)))
+                await run_detached(partial(socket.create_connection, ("localhost", number)))
             )
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert status(await asked(number, "/healthz")) == 200

@@ -6,9 +6,9 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from sidecar.model import Position
-from sidecar.sources.disk import Disk
-from sidecar.sources.file import Follower
-from sidecar.sources.wake import Wake
+from sidecar.sources.files.disk import Disk
+from sidecar.sources.files.file_watcher import FileWatcher
+from sidecar.sources.files.follower import Follower
 
 
 class Reader:
@@ -17,7 +17,7 @@ class Reader:
     def __init__(self, path: Path, positions: Sequence[Position] = (), beginning: int = 0) -> None:
         self.lines: list[bytes] = []
         self.live: list[bool] = []
-        self._wake = Wake()
+        self._wake = FileWatcher()
         self._follower = Follower(
             str(path), self._wake, Disk(str(path)), positions, beginning=lambda _: beginning
         )

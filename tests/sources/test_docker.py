@@ -8,8 +8,8 @@ import docker
 import pytest
 
 from sidecar.model import SourceError
-from sidecar.sources import docker as asking
-from sidecar.sources.docker import describe, zimbra_containers
+from sidecar.sources.docker import engine as asking
+from sidecar.sources.docker.engine import describe, zimbra_containers
 
 NETWORKS = {"n1": {"IPAM": {"Config": [{"Subnet": "10.28.0.0/24", "Gateway": "10.28.0.1"}]}}}
 

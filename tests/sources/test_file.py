@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.model import SourceError
-from sidecar.sources import file as following
-from sidecar.sources.reading import LONGEST
+from sidecar.sources.files import follower as following
+from sidecar.sources.files.file_reader import LONGEST
 from tests.sources.following import Reader, append, reading
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.model import SourceError
-from sidecar.sources import disk as asking
-from sidecar.sources import file as following
-from sidecar.sources.disk import Disk, open_regular
-from sidecar.sources.files import LogFiles
+from sidecar.sources.files import disk as asking
+from sidecar.sources.files import follower as following
+from sidecar.sources.files.disk import Disk, open_regular
+from sidecar.sources.files.log_files import LogFiles
 from tests.sources.following import Reader, append, reading
 
 

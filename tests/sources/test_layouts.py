@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.sources.docker import Survey, survey
-from sidecar.sources.layouts import installed, program
+from sidecar.sources.docker.engine import Survey, survey
+from sidecar.sources.docker.layouts import installed, program
 from tests.sources.engine import container, engine
 
 VOLUMES = "/var/lib/docker/volumes"

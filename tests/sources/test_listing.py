@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.sources import listing
-from sidecar.sources.listing import is_rotated, logs_of
+from sidecar.sources.files import rotation
+from sidecar.sources.files.rotation import is_rotated, logs_of
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_another_log_is_none_of_its_files(name: str, log: str) -> None:
 
 
 def test_the_examples_are_true() -> None:
-    assert doctest.testmod(listing).failed == 0
+    assert doctest.testmod(rotation).failed == 0
 
 
 def test_of_a_directory_only_the_log_s_own_files_are_listed_the_oldest_first(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_of_a_directory_only_the_log_s_own_files_are_listed_the_oldest_first(tmp
     (tmp_path / "x.log.4").symlink_to("x.log.1")
     for name in names:
         (tmp_path / name).write_text(name)
-    found = listing.listing(str(tmp_path / "x.log"))
+    found = rotation.listing(str(tmp_path / "x.log"))
     # One that is being packed counts as the plain one that it is.
     assert {Path(one.path).relative_to(tmp_path).as_posix() for one in found.others} == {
         "x.log.2.gz", "x.log.1", "old/x.log.3",

@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from sidecar.model import Block, Position, SourceError
-from sidecar.sources import disk, file, files, listing, packed, reading
-from sidecar.sources.disk import Disk
-from sidecar.sources.file import Follower
-from sidecar.sources.wake import Wake
+from sidecar.sources.files import disk, file_reader, follower, log_files, packed, rotation
+from sidecar.sources.files.disk import Disk
+from sidecar.sources.files.file_watcher import FileWatcher
+from sidecar.sources.files.follower import Follower
 
 MODELS = int(os.environ.get("ZMBAN_MODELS", "100"))
 # So many rotated files are kept; in a directory of their own more, for there a log is known by its older files.
@@ -49,7 +49,7 @@ class Paused:
         yield
 
 
-class StillWake(Wake):
+class StillWake(FileWatcher):
     """Nobody tells when something happens: the follower looks when it is driven on."""
 
     names: bool | None = None
@@ -214,11 +214,11 @@ class World:
         data = gzip.compress(plain.read_bytes())
         target = plain.with_name(plain.name + ".gz")
         status = plain.stat()
-        with target.open("wb", buffering=0) as file:
+        with target.open("wb", buffering=0) as packed_log:
             yield
-            file.write(data[: len(data) // 2])
+            packed_log.write(data[: len(data) // 2])
             yield
-            file.write(data[len(data) // 2 :])
+            packed_log.write(data[len(data) // 2 :])
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
         yield
         plain.unlink()
@@ -248,13 +248,15 @@ class Rotations(RuleBasedStateMachine):
         self.waiting: Any = None
         self.stack = contextlib.ExitStack()
         hooked = Hooked(lambda: self.hook())
-        for module in (disk, files, listing, packed, reading):
+        for module in (disk, log_files, rotation, packed, file_reader):
             self.stack.enter_context(mock.patch.object(module, "os", hooked))
         clock = SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now, time_ns=lambda: 0)
-        for module in (file, reading, listing):
+        for module in (follower, file_reader, rotation):
             self.stack.enter_context(mock.patch.object(module, "time", clock))
-        self.stack.enter_context(mock.patch.object(reading, "asyncio", SimpleNamespace(timeout=_no_timeout)))
-        self.stack.enter_context(mock.patch.object(reading, "aiofiles", _no_threads()))
+        self.stack.enter_context(
+            mock.patch.object(file_reader, "asyncio", SimpleNamespace(timeout=_no_timeout))
+        )
+        self.stack.enter_context(mock.patch.object(file_reader, "aiofiles", _no_threads()))
 
     @initialize(
         lines=st.integers(0, 3), modes=st.sampled_from((*((m,) for m in _MODES), _MODES, ("olddir",)))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.sources import disk
-from sidecar.sources import wake as waking
+from sidecar.sources.files import disk
+from sidecar.sources.files import file_watcher as waking
 from tests.sources.following import append, reading
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.app.mailtrust import MailTrust
+from sidecar.app.protect.zimbra_trust import MailTrust
 from sidecar.network import Network
 from tests.app.running import in_process, until
 from tests.cli.running import zmban

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.app.importing import into_state
+from sidecar.app.bans.importer import into_state
 from sidecar.model import Ban, StoreError
-from sidecar.store import fail2ban, incoming
 from sidecar.store.database import Database
+from sidecar.store.imports import fail2ban_database, incoming
 from tests.store.written import SCHEMA_4, made
 
 AT = 1_790_000_000
@@ -94,4 +94,4 @@ def test_a_page_that_is_overwritten_is_found_before_anything_is_imported(whole: 
         data[page * 4096 : (page + 1) * 4096] = b"\xa5" * 4096
         (tmp_path / "db").write_bytes(data)
         with pytest.raises(StoreError, match="damaged"):
-            list(fail2ban.read(tmp_path / "db", "db", float))
+            list(fail2ban_database.read(tmp_path / "db", "db", float))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar import store
-from sidecar.model import LATEST, Ban, Extended, Failure, Position, Spent, StoreError, Unban
+from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, StoreError, Unban
 from sidecar.network import Network
 from sidecar.store import rows
 from sidecar.store.database import FILE, MOST_FILES, Allowed, Database, Forgotten
@@ -105,7 +105,7 @@ def test_no_value_leaves_a_transaction_open(tmp_path: Path, line: object) -> Non
 
 def test_spent_failures_count_no_more(tmp_path: Path) -> None:
     database = Database(tmp_path)
-    database.write([Failure("a", WHO, 1.0, "x"), Failure("b", WHO, 1.0, "x"), Spent("a", WHO)])
+    database.write([Failure("a", WHO, 1.0, "x"), Failure("b", WHO, 1.0, "x"), FailuresCleared("a", WHO)])
     assert [f.jail for f in database.failures()] == ["b"]
     database.close()
 

@@ -7,14 +7,14 @@ from typing import TypeAlias
 
 from sidecar.detect.grammar import access, mailbox, nginx, postfix
 from sidecar.detect.grammar.trust import Trust
-from sidecar.model import NOBODY, Said
+from sidecar.model import NOBODY, LineFacts
 
 # A grammar takes a line without its date and the trusted proxies. None: a line of a kind that it does not
 # know, of which the filter alone can tell.
-Grammar: TypeAlias = Callable[[str, Trust], Said | None]
+Grammar: TypeAlias = Callable[[str, Trust], LineFacts | None]
 
 
-def _nobody(_text: str, _trust: Trust) -> Said:
+def _nobody(_text: str, _trust: Trust) -> LineFacts:
     return NOBODY
 
 

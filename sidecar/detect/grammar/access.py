@@ -11,7 +11,7 @@ import re
 
 from sidecar.detect.grammar.addresses import COMPOSE, address, bare, canonical
 from sidecar.detect.grammar.trust import Blamed, Trust
-from sidecar.model import NOBODY, Said
+from sidecar.model import NOBODY, LineFacts
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 
@@ -29,17 +29,17 @@ _PORT = re.compile(r"[\].]\d*:\d+$")
 _BALANCED = re.compile(r"PROXY (?:UNKNOWN|TCP[46] ([0-9A-Fa-f:.]+) )|\\x00$")
 
 
-def with_port(text: str, trust: Trust) -> Said:
+def with_port(text: str, trust: Trust) -> LineFacts:
     """nginx.access.log: an address with a port behind the last colon, and whom it forwards to us."""
     return _read(text, trust, port=True)
 
 
-def without_port(text: str, trust: Trust) -> Said:
+def without_port(text: str, trust: Trust) -> LineFacts:
     """access_log: an address alone, or those of X-Forwarded-For."""
     return _read(text, trust, port=False)
 
 
-def _read(text: str, trust: Trust, *, port: bool) -> Said:
+def _read(text: str, trust: Trust, *, port: bool) -> LineFacts:
     found = _LINE.match(text)
     if found is None:
         return NOBODY
@@ -57,7 +57,7 @@ def _read(text: str, trust: Trust, *, port: bool) -> Said:
     if who.client is None and who.relay is None:
         return NOBODY
     account = "" if fields["user"] == "-" else fields["user"]
-    return Said(who.client, None, account, "http", fields=fields, relay=who.relay, named=who.named)
+    return LineFacts(who.client, None, account, "http", fields=fields, relay=who.relay, named=who.named)
 
 
 def _forwarded(behind: str, trust: Trust) -> list[list[str]]:

@@ -10,7 +10,7 @@ import re
 
 from sidecar.detect.grammar.addresses import COMPOSE
 from sidecar.detect.grammar.trust import Trust
-from sidecar.model import NOBODY, Said
+from sidecar.model import NOBODY, LineFacts
 
 _HEAD = re.compile(rf"\s*{COMPOSE}(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s+\[")
 _SEAM = re.compile(r"\]\[")
@@ -84,7 +84,7 @@ def _context(text: str, at: int) -> Line | None:
         at = value.end()
 
 
-def client(text: str, trust: Trust) -> Said:
+def client(text: str, trust: Trust) -> LineFacts:
     """Blames the right-most element of `oip` that is no trusted proxy, if there is no `ip` or `ip` is a
     trusted proxy; else `ip`, whatever `oip` says, but for one on a network of ours (`Trust.blamed`)."""
     line = parts(text)
@@ -100,7 +100,7 @@ def client(text: str, trust: Trust) -> Said:
     return _told(line)._replace(client=who.client, masked=who.masked, relay=who.relay, named=who.named)
 
 
-def _told(line: Line) -> Said:
+def _told(line: Line) -> LineFacts:
     """All but the client."""
     fields, message = {**line.fields, "component": line.component, "message": line.message}, line.message
     protocol = fields.get("oproto", "")
@@ -109,7 +109,7 @@ def _told(line: Line) -> Said:
         fields |= {key: said[key] for key in ("cmd", "account", "protocol", "error") if key in said}
         login = said["cmd"] in ("Auth", "AdminAuth")
         failed = " error=" in message
-        return Said(
+        return LineFacts(
             account=said.get("account", ""),
             protocol=protocol or said.get("protocol", "admin" if said["cmd"] == "AdminAuth" else ""),
             good=login and not failed,
@@ -120,10 +120,10 @@ def _told(line: Line) -> Said:
         found = _ACCOUNT.search(message)
         account = (found[1] or found[2] or "") if found else ""
         told = protocol or _FAILING.get(line.component, "")
-        return Said(None, None, account, told, False, _excused(message), fields=fields)
+        return LineFacts(None, None, account, told, False, _excused(message), fields=fields)
     if line.component in _SPOKEN and (found := _GOOD.match(message)):
-        return Said(None, None, found[1], _SPOKEN[line.component], good=True, fields=fields)
-    return Said(None, None, fields.get("name", ""), protocol, fields=fields)
+        return LineFacts(None, None, found[1], _SPOKEN[line.component], good=True, fields=fields)
+    return LineFacts(None, None, fields.get("name", ""), protocol, fields=fields)
 
 
 def _excused(message: str) -> bool:

@@ -9,7 +9,7 @@ import re
 
 from sidecar.detect.grammar.addresses import COMPOSE, ZONE, bare, canonical
 from sidecar.detect.grammar.trust import Trust
-from sidecar.model import NOBODY, Said
+from sidecar.model import NOBODY, LineFacts
 
 _HEAD = re.compile(rf"\s*{COMPOSE}\[[a-z]+\] \d+#\d+: \*\d+ ")
 # With a port an IPv6 address has brackets, as nginx prints the address of a socket.
@@ -40,7 +40,7 @@ _PROTOCOLS = {
 }
 
 
-def client(text: str, trust: Trust) -> Said:
+def client(text: str, trust: Trust) -> LineFacts:
     """Blames the `client:` that nginx wrote; nobody where a client's own text may have written it, or where
     it is a load balancer of ours."""
     head = _HEAD.match(text)
@@ -63,11 +63,11 @@ def client(text: str, trust: Trust) -> Said:
     return said
 
 
-def _said(who: str, message: str, rest: str = "") -> Said:
+def _said(who: str, message: str, rest: str = "") -> LineFacts:
     login, port = _LOGIN.search(rest), _PORT.match(rest)
     # Zimbra's nginx listens on the usual ports, or inside a container on 11143 for 143.
     protocol = _PROTOCOLS.get(port[1][-3:].lstrip("0") if port else "", "") or "http"
-    return Said(
+    return LineFacts(
         who,
         None,
         login[1] if login else "",

@@ -13,7 +13,7 @@ from functools import lru_cache
 from sidecar.detect.grammar import mailbox
 from sidecar.detect.grammar.addresses import COMPOSE, ZONE, canonical
 from sidecar.detect.grammar.trust import Trust
-from sidecar.model import NOBODY, Said
+from sidecar.model import NOBODY, LineFacts
 
 _HEAD = re.compile(
     rf"\s*{COMPOSE}(?:<\w+\.\w+>\s+)?(\S+)\s+([^\s:\[]+)(?:\[\d+\])?:"
@@ -80,7 +80,7 @@ _LOG4J_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[,.]\d{3}")
 _LOCAL = ("slapd", "opendkim", "opendmarc", "zmconfigd", "zimbramon", "clamd", "freshclam", "cbpolicyd")
 
 
-def client(text: str, trust: Trust) -> Said | None:
+def client(text: str, trust: Trust) -> LineFacts | None:
     """Blames the client that the program names; None for a line of a program that is not known here."""
     head = _HEAD.match(text)
     if head is None:
@@ -98,7 +98,7 @@ def repeated(line: str) -> str:
     return found[1] if found else "1"
 
 
-def _read(program: str, message: str, trust: Trust) -> Said | None:
+def _read(program: str, message: str, trust: Trust) -> LineFacts | None:
     name = _name(program)
     read = _PROGRAMS.get(name)
     if read is not None:
@@ -112,7 +112,7 @@ def _read(program: str, message: str, trust: Trust) -> Said | None:
     return NOBODY if name in _LOCAL or name != program else None
 
 
-def _blamed(said: Said, client: str, message: str, trust: Trust) -> Said:
+def _blamed(said: LineFacts, client: str, message: str, trust: Trust) -> LineFacts:
     """With the client as everybody writes it; or not blamed, where it is a load balancer of ours."""
     if ("PROXY " in message or "\\r\\n\\0" in message) and (words := _BALANCED.match(message)):
         who = trust.speaks(client, words[1] or "")
@@ -134,56 +134,58 @@ def details(text: str) -> dict[str, str]:
     return {"host": head[1], "program": head[2], "message": text[head.end() :]} if head else {}
 
 
-def _smtpd(message: str) -> Said | None:
+def _smtpd(message: str) -> LineFacts | None:
     found = _SMTPD.match(message)
     if found is None:
         hostname = _HOSTNAME.match(message)
-        return Said(hostname[1]) if hostname else None
+        return LineFacts(hostname[1]) if hostname else None
     address, rest = found[1], found[2]
     if failed := _SASL.match(rest):
         mechanism, reason, account = failed.groups()
         excused = _OUTAGE.search(reason or "") is not None
         fields = {"mechanism": mechanism, "reason": reason or ""}
-        return Said(address, None, account or "", "smtp", excused=excused, fields=fields)
+        return LineFacts(address, None, account or "", "smtp", excused=excused, fields=fields)
     if login := _LOGIN.match(rest):
-        return Said(address, None, login[1], "smtp", good=True)
-    return Said(address, fields=dict(reversed(_ENVELOPE.findall(rest[-2048:]))))
+        return LineFacts(address, None, login[1], "smtp", good=True)
+    return LineFacts(address, fields=dict(reversed(_ENVELOPE.findall(rest[-2048:]))))
 
 
-def _postscreen(message: str) -> Said | None:
+def _postscreen(message: str) -> LineFacts | None:
     found = _POSTSCREEN.match(message)
-    return Said(found[1]) if found else None
+    return LineFacts(found[1]) if found else None
 
 
-def _one(pattern: re.Pattern[str]) -> Callable[[str], Said | None]:
-    def read(message: str) -> Said | None:
+def _one(pattern: re.Pattern[str]) -> Callable[[str], LineFacts | None]:
+    def read(message: str) -> LineFacts | None:
         found = pattern.match(message)
-        return Said(found[1]) if found else None
+        return LineFacts(found[1]) if found else None
 
     return read
 
 
-def _amavis(message: str) -> Said | None:
+def _amavis(message: str) -> LineFacts | None:
     found = _AMAVIS.match(message)
     if found is None:
         return None
     clean = (found[1], found[2]) == ("Passed", "CLEAN")
-    return Said(found[3], peer=found[3] if clean else None, fields={"action": found[1], "category": found[2]})
+    return LineFacts(
+        found[3], peer=found[3] if clean else None, fields={"action": found[1], "category": found[2]}
+    )
 
 
-def _smtp(message: str) -> Said | None:
+def _smtp(message: str) -> LineFacts | None:
     """Whom we deliver mail to is nobody's client, and somebody we deal with."""
     found = _SENT.match(message)
-    return Said(peer=found[1]) if found else None
+    return LineFacts(peer=found[1]) if found else None
 
 
-def _saslauthd(message: str) -> Said | None:
+def _saslauthd(message: str) -> LineFacts | None:
     """Names no client, only whether somebody's password was right."""
     found = _SASLAUTHD.match(message)
-    return Said(account=found[1], protocol="smtp") if found else None
+    return LineFacts(account=found[1], protocol="smtp") if found else None
 
 
-_PROGRAMS: dict[str, Callable[[str], Said | None]] = {
+_PROGRAMS: dict[str, Callable[[str], LineFacts | None]] = {
     "smtp": _smtp,
     "smtpd": _smtpd,
     "postscreen": _postscreen,

@@ -25,7 +25,7 @@ _PRIVATE = tuple(
 
 
 class Blamed(NamedTuple):
-    """Who stands in a line, as the fields of the same names in `Said`."""
+    """Who stands in a line, as the fields of the same names in `LineFacts`."""
 
     client: str | None = None
     masked: str | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.model import Seconds
-from sidecar.store.changes import Change, Lines
+from sidecar.store.changes import Change, EvidenceLines
 from sidecar.store.repair import tables
 from sidecar.store.repair.btree import Trees
 from sidecar.store.repair.pages import Pages
@@ -211,12 +211,12 @@ class Salvage:
             if ban is not None and number == of:
                 yield from self._with_lines([(ban, row["lines"])])
 
-    def _with_lines(self, found: Iterable[tuple[Values, Any]]) -> Iterator[Lines]:
+    def _with_lines(self, found: Iterable[tuple[Values, Any]]) -> Iterator[EvidenceLines]:
         for values, text in found:
             try:
                 if text and (lines := tables.evidence_of(text)):
                     ban = tables.ban_of({**values, "evidence": None})
-                    yield Lines(ban.network, ban.jail, lines, ban.at)
+                    yield EvidenceLines(ban.network, ban.jail, lines, ban.at)
             except SENSELESS:
                 self._broken("evidence", "a row makes no sense")
 

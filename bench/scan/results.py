@@ -1,0 +1,75 @@
+"""What the sections have measured, kept in the cache, so that one section can be measured anew by itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.scan import places
+from bench.scan.generate import cache
+from bench.scan.latency import Idle, Latency
+from bench.scan.measure import Runs
+from tests.conformance import package
+
+
+@dataclass
+class Results:
+    """All of it. A section that was never measured is empty. `told` is how each section was measured."""
+
+    told: dict[str, dict[str, str]] = field(default_factory=dict)
+    speed: list[Runs] = field(default_factory=list)
+    growth: list[Runs] = field(default_factory=list)
+    huge: Runs | None = None
+    latency: list[Latency] = field(default_factory=list)
+    idle: Idle | None = None
+
+    def program(self, log: str, name: str) -> Runs | None:
+        """A program's runs over a log. Of ripgrep's ways `ripgrep` is the fastest."""
+        found = [runs for runs in self.speed if runs.log == log and runs.program.startswith(name)]
+        return max(found, key=lambda runs: runs.rate, default=None)
+
+    def curve(self, series: str) -> dict[int, Runs]:
+        """The points of a curve by what it grows with."""
+        return {int(runs.log): runs for runs in self.growth if runs.program == series}
+
+
+def _path(*, quick: bool) -> Path:
+    return cache() / ("results-quick.json" if quick else "results.json")
+
+
+def load(*, quick: bool) -> Results:
+    """What was measured before."""
+    path = _path(quick=quick)
+    if not path.is_file():
+        return Results()
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return Results(
+        kept["told"],
+        [Runs(**one) for one in kept["speed"]],
+        [Runs(**one) for one in kept["growth"]],
+        Runs(**kept["huge"]) if kept["huge"] else None,
+        [Latency(**one) for one in kept["latency"]],
+        Idle(**kept["idle"]) if kept["idle"] else None,
+    )
+
+
+def save(results: Results, *, quick: bool) -> None:
+    """Keep it for later."""
+    path = _path(quick=quick)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(results)), encoding="utf-8")
+    part.rename(path)
+
+
+def versions() -> dict[str, str]:
+    """The versions of the programs that are compared."""
+    wc = subprocess.run(["/usr/bin/wc", "--version"], capture_output=True, text=True, check=False).stdout
+    return {
+        "fail2ban-regex": package.version(),
+        "ripgrep": places.package_version("ripgrep"),
+        "sshguard": places.package_version("sshguard"),
+        "wc": wc.partition("\n")[0].rpartition(" ")[2],
+    }

@@ -1,0 +1,1 @@
+"""Bans, allowed networks, their ends, and imports."""

@@ -1,0 +1,1 @@
+"""The kernel made to say what the ban table says, and checked."""

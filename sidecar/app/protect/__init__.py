@@ -1,0 +1,1 @@
+"""Who must never be cut off, from configuration, host, administrators and Zimbra."""

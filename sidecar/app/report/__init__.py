@@ -1,0 +1,1 @@
+"""What the service tells people: ban log, refusals, lists, status."""

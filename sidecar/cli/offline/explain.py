@@ -1,0 +1,99 @@
+"""`zmban explain`: why an address, a network or an account is or is not banned; or what a line would do."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidecar.cli.output.printing import EPOCH, emit, json_options, moment, say
+from sidecar.cli.places import ask, socket_option
+from sidecar.configuration import loading
+from sidecar.detect.grammar import LOGS
+
+
+@click.command()
+@click.argument("subject", metavar="ADDRESS|NETWORK|ACCOUNT|LINE")
+@click.option(
+    "--log", "kind", type=click.Choice(list(LOGS)), help="The kind of log that LINE is from; - reads lines."
+)
+@click.option("--all", "everything", is_flag=True, help="With --log: as if every jail were enabled.")
+@click.option("--now", type=EPOCH, metavar="EPOCH", help="With --log: what time it is; default: now.")
+@click.option("--timezone", metavar="TZ", help="With --log: zone of dates that name none.")
+@socket_option
+@json_options
+@click.pass_obj
+def explain(
+    config: tuple[str, ...], subject: str, kind: str | None, everything: bool, now: float | None,
+    timezone: str | None, socket: Path, as_json: bool, jsonl: bool,
+) -> None:  # fmt: skip
+    """Why an address, a network or an account is or is not banned; with --log, what one line would do."""
+    if kind is None:
+        record = ask(socket, "explain", subject=subject)
+        if as_json or jsonl:
+            emit([record], jsonl=jsonl)
+        else:
+            _tell(record)
+        return
+    from sidecar.offline.explain_line import LineExplainer
+
+    zone = loading.zone(timezone) if timezone else None
+    lines = LineExplainer(loading.load(config), kind, everything=everything, zone=zone)
+    records = lines.explain(_given(subject), time.time() if now is None else now)
+    if as_json or jsonl:
+        emit(records, jsonl=jsonl)
+        return
+    for record in records:
+        _step_by_step(record, kind, everything=everything)
+
+
+def _given(subject: str) -> Iterable[str]:
+    if subject != "-":
+        return [subject]
+    return (raw.decode("utf-8", "surrogateescape") for raw in sys.stdin.buffer)
+
+
+def _step_by_step(record: Mapping[str, Any], kind: str, *, everything: bool) -> None:
+    """Grammar, fields, client, filters, decision."""
+    _say(f"client    {record['client'] or 'nobody: the server names none'}")
+    _say(f"account   {record['account'] or '-'}")
+    for name, value in record["fields"].items():
+        _say(f"  {name} = {value[:200]}")
+    for match in record["matches"]:
+        verdict = f"not counted: {match['reason']}" if match["reason"] else "counts"
+        host = f", names {match['host']}" if match["host"] else ""
+        _say(f"filter    {match['filter']} of jail {match['jail']}{host}: {verdict}")
+    if record["good"]:
+        _say("good      a login that succeeded")
+    reason = record["reason"]
+    if reason == "no-jail":
+        reason = (
+            f"no jail reads {kind}" if everything else f"no enabled jail reads {kind}; --all asks every jail"
+        )
+    decision = "counts against the client" if record["counts"] else f"does not count: {reason}"
+    _say(f"decision  {decision}")
+
+
+def _say(text: str) -> None:
+    """One line; what does not fit goes on under the text behind its label."""
+    say(text, indent=10)
+
+
+def _tell(record: Mapping[str, Any]) -> None:
+    """For the help desk."""
+    _say(f"{record['subject']}: {record['verdict']}")
+    for ban in record["bans"]:
+        until = moment(ban["until"]) if ban["until"] else "for ever"
+        _say(f"banned    {ban['network']} by {ban['jail']} since {moment(ban['since'])} until {until}")
+        _say(f"          {ban['reason']}")
+        for line in ban["evidence"]:
+            _say(f"          | {line}")
+    for failing in record["failures"]:
+        counted = f"{failing['failures']} of {failing['maxretry']}"
+        _say(f"failing   {failing['network']} in {failing['jail']}: {counted}")
+    for reason in record["protected"]:
+        _say(f"protected {reason}")

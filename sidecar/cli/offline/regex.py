@@ -1,0 +1,215 @@
+"""`zmban regex`: a filter against a log, line by line, with a report or one object a line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from sidecar.cli.offline.regex_out import field
+from sidecar.cli.offline.regex_report import WORDS, Report, Shown
+from sidecar.cli.output.printing import EPOCH, emit, json_options
+from sidecar.configuration import loading
+from sidecar.configuration.loading import Loaded
+from sidecar.detect.match.matcher import LONGEST_LINE
+from sidecar.fail2ban.dates.datepatterns import expand
+from sidecar.fail2ban.dates.moments import fixed_offset
+from sidecar.host import regex_budget
+from sidecar.model import ConfigError, SourceError
+from sidecar.offline import regex_test as matching
+from sidecar.offline.regex_test import LineResult, Target
+
+Command = Callable[..., Any]
+
+
+def _options(command: Command) -> Command:
+    """What fail2ban-regex takes, by the same letters."""
+    flags = (
+        ("-v/--verbose", "verbose", "Every regex, with the time of each of its hits."),
+        ("-r/--raw", "raw", "A host name is a host as it stands (usedns = raw)."),
+        ("--undated", "undated", "The lines carry no date; all happen at --now."),
+        ("--no-check-all", "no_check_all", "Look for the first regex that matches only."),
+        ("--print-no-missed", "no_missed", "Print no lines that did not match."),
+        ("--print-no-ignored", "no_ignored", "Print no lines that were ignored."),
+        ("--print-all-matched", "all_matched", "Print every line that matched."),
+        ("--print-all-missed", "all_missed", "Print every line that did not match."),
+        ("--print-all-ignored", "all_ignored", "Print every line that was ignored."),
+    )
+    for name, variable, text in flags:
+        command = click.option(*name.split("/"), variable, is_flag=True, help=text)(command)
+    for *names, kind, metavar, text in (
+        ("--out", "-o", str, "WHAT",
+         "Print this of each match only: id, ip, row, msg, user, any group, or a text with <tags>."),
+        ("--usedns", click.Choice(["yes", "warn", "no", "raw"]), None, "Whether <HOST> may be a name."),
+        ("--maxlines", "-L", click.IntRange(1, 1000), "N", "Lines that are matched together."),
+        ("--datepattern", "-d", str, "PATTERN", "How dates look, instead of the filter's own."),
+        ("--encoding", "-e", str, "NAME", "Encoding of the log; default: utf-8."),
+        ("--timezone", "--TZ", str, "TZ", "Zone of dates that name none."),
+        ("--now", EPOCH, "EPOCH", "What time it is; default: now."),
+    ):  # fmt: skip
+        command = click.option(*names, type=kind, metavar=metavar, help=text)(command)
+    return command
+
+
+@click.command()
+@click.argument("log")
+@click.argument("filter_", metavar="FILTER")
+@click.argument("ignoreregex", required=False)
+@_options
+@json_options
+@click.pass_obj
+def regex(
+    config: tuple[str, ...], /, log: str, filter_: str, ignoreregex: str | None, as_json: bool, jsonl: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Match FILTER (a filter with options, a path, a jail, or a regex) against LOG (a file, -, or one line).
+
+    IGNOREREGEX is a regex, or a filter or path whose ignoreregex is taken.
+    """
+    loaded = loading.load(config)
+    target = _target(loaded, filter_, ignoreregex, options)
+    lines = _Lines(log, options["encoding"] or target.encoding or "utf-8")
+    readings = matching.read(
+        lines if as_json or jsonl else _text_only(lines),
+        target.spec,
+        _zone(options["timezone"], target),
+        time.time() if options["now"] is None else options["now"],
+        loading.trust(loaded.settings),
+        log,
+        undated=options["undated"],
+        check_all=not options["no_check_all"] and not (as_json or jsonl or options["out"]),
+    )
+    # As in the service, no regex works on a line for as long as it likes.
+    with regex_budget.kept():
+        # Who writes the lines one by one waits for each answer; a file waits for nobody.
+        if as_json or jsonl:
+            emit((reading.record() for reading in readings), jsonl=jsonl, at_once=not lines.file)
+        elif options["out"]:
+            out = (field(r, options["out"], target.spec) for r in readings if r.matched)
+            _print(out, at_once=not lines.file)
+        else:
+            _report(target, lines, readings, ignoreregex, options)
+
+
+def _report(
+    target: Target,
+    lines: _Lines,
+    readings: Iterable[LineResult],
+    ignoreregex: str | None,
+    options: dict[str, Any],
+) -> None:
+    """The report for people."""
+    shown = {
+        word: Shown(
+            all_of_them=options[f"all_{word}"],
+            none=options.get(f"no_{word}", False),
+            late=target.spec.maxlines if target.spec.maxlines > 1 else 0,
+        )
+        for word in WORDS
+    }
+    report = Report(target, verbose=options["verbose"], shown=shown)
+    report.begin(lines.what, lines.encoding, ignoreregex)
+    for reading in readings:
+        report.add(reading)
+    report.end()
+
+
+def _target(loaded: Loaded, text: str, ignore: str | None, options: dict[str, Any]) -> Target:
+    """The filter with what the command line says of it. ConfigError where it cannot be used."""
+    usedns = "raw" if options["raw"] else options["usedns"]
+    given = {
+        key: str(value) for key, value in (("usedns", usedns), ("maxlines", options["maxlines"])) if value
+    }
+    target = matching.target(loaded.files, text, given)
+    faults = list(target.faults)
+    if ignore is not None:
+        spec, more = matching.ignoring(loaded.files, target.spec, ignore)
+        target = replace(target, spec=spec)
+        faults += more
+    errors = [fault for fault in faults if not fault.warning]
+    if errors:
+        raise ConfigError("; ".join(str(fault) for fault in errors))
+    if options["datepattern"] is not None:
+        # Here as there, a percent sign may be doubled as in a file.
+        patterns = tuple(options["datepattern"].replace("%%", "%").split("\n"))
+        expand(list(patterns))
+        target = replace(target, spec=replace(target.spec, datepattern=patterns))
+    return target
+
+
+def _zone(name: str | None, target: Target) -> tzinfo:
+    """By its IANA name, as a POSIX string, or by its offset (`+0200`, `UTC-0330`)."""
+    if not name:
+        return target.zone or loading.host_zone()
+    try:
+        return loading.zone(name)
+    except ConfigError:
+        try:
+            return fixed_offset(name)
+        except ValueError:
+            pass
+        raise
+
+
+class _Lines:
+    """LOG line by line, however large it is; `what` says what it is. A line that no jail reads is cut."""
+
+    def __init__(self, log: str, encoding: str) -> None:
+        self._log, self.encoding = log, encoding
+        try:
+            "".encode(encoding)
+        except LookupError as error:
+            raise click.UsageError(f"--encoding {encoding}: not known; write utf-8") from error
+        if log.startswith("systemd-journal"):
+            raise click.UsageError("the journal is not read; journalctl -o short-iso | zmban regex - FILTER")
+        path = Path(log)
+        self.file = log != "-" and len(log) < 256 and path.exists()
+        if self.file and path.is_dir():
+            raise click.UsageError(f"{log} is a directory; name a file in it")
+        if not self.file and log.startswith("/") and " " not in log:
+            raise click.UsageError(f"{log}: no such file")
+        kind = "log file" if self.file or log == "-" else "single line"
+        self.what = f"Use {kind:>16} : {log}"
+
+    def __iter__(self) -> Iterator[str]:
+        if not self.file and self._log != "-":
+            yield from self._log.split("\n")
+            return
+        try:
+            with self._open() as file:
+                while line := file.readline(LONGEST_LINE + 2):
+                    whole = line.endswith("\n")
+                    yield line.rstrip("\n").rstrip("\r")
+                    while not whole and (rest := file.readline(LONGEST_LINE)):
+                        whole = rest.endswith("\n")
+        except (OSError, EOFError, zlib.error) as error:
+            raise SourceError(f"{self._log} cannot be read: {error}") from error
+
+    def _open(self) -> io.TextIOWrapper:
+        stdin = cast(io.BufferedReader, sys.stdin.buffer)
+        buffered = stdin if self._log == "-" else io.BufferedReader(io.FileIO(self._log))
+        packed = buffered.peek(2)[:2] == b"\x1f\x8b"
+        source = gzip.GzipFile(fileobj=buffered) if packed else buffered
+        return io.TextIOWrapper(source, self.encoding, errors="replace", newline="\n")
+
+
+def _text_only(lines: _Lines) -> Iterator[str]:
+    """Without empty lines and comments, which nobody counts."""
+    return (line for line in lines if line and not line.startswith("#"))
+
+
+def _print(texts: Iterable[str], *, at_once: bool) -> None:
+    for text in texts:
+        sys.stdout.write(f"{text}\n")
+        if at_once:
+            sys.stdout.flush()
+    sys.stdout.flush()

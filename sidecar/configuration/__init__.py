@@ -1,0 +1,1 @@
+"""Configuration: read from its directories, compared, watched."""

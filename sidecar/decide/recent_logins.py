@@ -1,0 +1,79 @@
+"""Whose clients have logged in lately: known-good addresses with their accounts; and whom we deal with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sidecar.model import Instant, Seconds
+from sidecar.network import Network
+
+# How often what is known is written down again.
+_WRITE_AGAIN: Seconds = 6 * 3600.0
+_MOST = 200_000
+# Behind one address many accounts may log in; so many are remembered.
+_MOST_ACCOUNTS = 200
+
+
+class RecentLogins:
+    """Networks with the accounts that logged in from them within `lasts` seconds."""
+
+    def __init__(self, lasts: Seconds = 0.0) -> None:
+        self.lasts = lasts
+        # The most recent login is the last.
+        self._logins: dict[Network, dict[str, Instant]] = {}
+        self._where: dict[str, Network] = {}
+        self._spoilt: dict[Network, Instant] = {}
+
+    def login(self, network: Network, account: str, at: Instant) -> bool:
+        """Somebody logged in. Whether that is worth writing down."""
+        account = account.casefold()
+        accounts = self._logins.pop(network, {})
+        before = accounts.get(account)
+        if before is None and len(accounts) >= _MOST_ACCOUNTS:
+            del accounts[next(iter(accounts))]
+        accounts[account] = at if before is None else max(at, before)
+        self._logins[network] = accounts
+        if len(self._logins) > _MOST:
+            del self._logins[next(iter(self._logins))]
+        self._moved(account, network)
+        return before is None or at // _WRITE_AGAIN > before // _WRITE_AGAIN
+
+    def _moved(self, account: str, network: Network) -> None:
+        """When all accounts of an address have gone to this one, the old one is somebody else's now."""
+        before = self._where.get(account)
+        self._where[account] = network
+        if before is None or before == network:
+            return
+        left = self._logins.get(before, {})
+        if len(left) > 1 and all(self._where.get(other) == network for other in left):
+            del self._logins[before]
+
+    def good(self, network: Network, now: Instant) -> bool:
+        """Whether somebody logged in from here lately, and nobody here has tried others' accounts since."""
+        accounts = self._logins.get(network)
+        if not accounts or self._spoilt.get(network, 0.0) > now:
+            return False
+        return max(accounts.values()) > now - self.lasts
+
+    def owns(self, network: Network, account: str, now: Instant) -> bool:
+        """Whether this account logged in from here lately."""
+        at = self._logins.get(network, {}).get(account.casefold())
+        return at is not None and at > now - self.lasts
+
+    def spoil(self, network: Network, until: Instant) -> None:
+        """Nothing here is known to be good until then."""
+        if len(self._spoilt) > _MOST:
+            self._spoilt.clear()
+        self._spoilt[network] = until
+
+    def inside(self, network: Network, now: Instant) -> int:
+        """How many known-good networks lie inside this one."""
+        return sum(self.good(one, now) for one in network.those_inside(self._logins))
+
+    def all(self) -> Iterator[tuple[Network, str, Instant]]:
+        """Each network with each of its accounts, and when it logged in last."""
+        for network, accounts in self._logins.items():
+            yield from ((network, account, at) for account, at in accounts.items())
+
+    def __len__(self) -> int:
+        return len(self._logins)

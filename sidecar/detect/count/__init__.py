@@ -1,0 +1,1 @@
+"""What is counted per network: failures in windows, logins, distinct values, password spraying."""

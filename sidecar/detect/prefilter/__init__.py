@@ -1,0 +1,1 @@
+"""One multi-pattern scan of a block finds the few lines that a failregex could match."""

@@ -1,0 +1,1 @@
+"""Date patterns, and the time of a line."""

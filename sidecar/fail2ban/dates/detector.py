@@ -1,0 +1,162 @@
+"""When a line happened: finds the date in a line by the patterns of a filter, and cuts it out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+
+from sidecar.fail2ban.dates.datepatterns import DEFAULTS, Template, expand
+from sidecar.fail2ban.dates.moments import moment
+from sidecar.model import Instant
+
+# A date that is not at the beginning of a line is looked for no further: longer lines are somebody's text.
+_FAR = 512
+_MOST_REMEMBERED = 4096
+# The patterns of the default list that begin a line look no further behind the date that they find: for a
+# fraction, a year, a zone.
+_LOOKED_AT = 14
+_FIXED = frozenset(id(template) for template in DEFAULTS if template.anchored)
+
+
+class DateDetector:
+    """Finds and cuts the date of a line; remembers which pattern fitted last, since logs keep to one.
+
+    `zone` is the zone of dates that name none. One detector serves one log of one jail.
+    """
+
+    def __init__(self, zone: tzinfo, patterns: list[str] | None = None) -> None:
+        self.zone = zone
+        self._templates = expand(patterns) if patterns else list(DEFAULTS)
+        # What fitted the line that was cut last.
+        self.template: Template | None = None
+        self._match: re.Match[str] | None = None
+        self._last: Template | None = None
+        self._place: tuple[int, str, str] = (0, "", "")
+        self._cache: dict[str, Instant | None] = {}
+        self._cached: tuple[Template | None, float, tzinfo] = (None, 0.0, zone)
+
+    def cut(self, line: str, now: Instant) -> tuple[Instant | None, str]:
+        """The line's time (None: it has none) and the line without its date."""
+        found = self._find(line)
+        self.template = found[0] if found else None
+        if found is None:
+            return None, line
+        template, match = found
+        start, end = match.span(1)
+        if start == end:
+            return None, line
+        self._last = template
+        self._match = match
+        if not template.anchored:
+            self._place = (start, line[start - 1 : start], line[end : end + 1])
+        return self._instant(template, match, now), line[:start] + line[end:]
+
+    @property
+    def zoned(self) -> bool:
+        """Whether the date that was cut last named its zone itself."""
+        parts = self._match.groupdict() if self._match else {}
+        return any(parts.get(name) for name in ("epoch", "tai", "z", "Z"))
+
+    @property
+    def fixed(self) -> tuple[int, int] | None:
+        """Where the date stood that was cut last, if it depends on nothing but the beginning of the line."""
+        if self.template is None or self._match is None or id(self.template) not in _FIXED:
+            return None
+        return self._match.span(1)
+
+    def _find(self, line: str) -> tuple[Template, re.Match[str]] | None:
+        """The pattern that fitted last where it fitted last, else one at the beginning of the line, else
+        the nearest."""
+        last = self._last
+        if last is not None:
+            found = last.regex.search(line) if last.anchored else self._again(last, line)
+            if found is not None:
+                return last, found
+        nearest: tuple[Template, re.Match[str]] | None = None
+        for template in self._templates:
+            found = template.regex.search(line, 0, len(line) if template.anchored else _FAR)
+            if found is None:
+                continue
+            if template.anchored:
+                return template, found
+            if nearest is None or found.start(1) < nearest[1].start(1):
+                nearest = template, found
+        return nearest
+
+    def _again(self, template: Template, line: str) -> re.Match[str] | None:
+        """The same pattern at the same place, between the same characters, as in the line before."""
+        start, before, behind = self._place
+        if line[start - 1 : start] != before:
+            return None
+        found = template.regex.match(line, start)
+        if found is None or found.start(1) != start or line[found.end(1) : found.end(1) + 1] != behind:
+            return None
+        return found
+
+    def _instant(self, template: Template, match: re.Match[str], now: Instant) -> Instant | None:
+        # The same second stands on many lines under attack; a date without a year depends on today.
+        hour = now // 3600
+        if template is not self._cached[0] or hour != self._cached[1] or self.zone is not self._cached[2]:
+            self._cache.clear()
+            self._cached = (template, hour, self.zone)
+        text = match.group(1)
+        try:
+            return self._cache[text]
+        except KeyError:
+            pass
+        if len(self._cache) > _MOST_REMEMBERED:
+            self._cache.clear()
+        at = self._cache[text] = moment(match.groupdict(), self.zone, datetime.fromtimestamp(now, UTC))
+        return at
+
+
+class LineDates:
+    """The dates of the lines of one log, for all filters that find them in the same way: once for each line.
+
+    `before` is the time of the line before, which may stand for a line without a date.
+    """
+
+    def __init__(self, zone: tzinfo, patterns: Sequence[str] = ()) -> None:
+        self.detector = DateDetector(zone, list(patterns) or None)
+        self.before: Instant | None = None
+        self._line: str | None = None
+        self._dated: tuple[Instant | None, str] = (None, "")
+        # How the last line with a date began, if every line that begins so has the same date: that text, what
+        # of it stands before and where behind the date, and the moment and the zone it was read in.
+        self._begin, self._head, self._behind = "", "", 0
+        self._read: tuple[Instant, tzinfo] = (0.0, zone)
+
+    def of(self, line: str, now: Instant) -> tuple[Instant | None, str]:
+        """The line's time (None: it has none) and its text without the date; the same object again is the
+        same line."""
+        if line is self._line:
+            return self._dated
+        at = self._dated[0]
+        if at is not None:
+            self.before = at
+        if (
+            self._begin
+            and line.startswith(self._begin)
+            and now == self._read[0]
+            and self.detector.zone is self._read[1]
+        ):
+            self._line, self._dated = line, (self.before, self._head + line[self._behind :])
+            return self._dated
+        # Where the search is broken off, nobody searches this line again.
+        self._line, self._dated, self._begin = line, (None, line), ""
+        self._dated = self.detector.cut(line, now)
+        self._note(line, now)
+        return self._dated
+
+    def _note(self, line: str, now: Instant) -> None:
+        span = self.detector.fixed
+        if span is None or self._dated[0] is None:
+            return
+        start, end = span
+        follows = line[end : end + _LOOKED_AT]
+        # A date may go on behind blanks, so at least one other character has to stand there.
+        if len(follows) == _LOOKED_AT and follows[1:].strip():
+            self._begin = line[: end + _LOOKED_AT]
+            self._head, self._behind = line[:start], end
+            self._read = (now, self.detector.zone)

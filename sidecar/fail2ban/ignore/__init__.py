@@ -1,0 +1,1 @@
+"""ignoreip: networks, names, files, and what a damaged entry may have meant."""

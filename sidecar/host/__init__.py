@@ -1,0 +1,1 @@
+"""This machine: its addresses and networks, whether bans work here, who owns the table, CPU-time limits."""

@@ -1,0 +1,1 @@
+"""What commands do without a service: check, regex, replay, explain, flush, import, discover."""

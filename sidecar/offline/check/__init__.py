@@ -1,0 +1,1 @@
+"""What zmban check reports beyond the files' syntax."""

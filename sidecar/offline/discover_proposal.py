@@ -1,0 +1,236 @@
+"""What to write into the configuration for the Zimbra that was found, as lines and as files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from sidecar.model import ConfigError
+from sidecar.network import Network
+from sidecar.sources.docker import roles
+from sidecar.sources.docker.engine import TRUSTED_IP, ZimbraContainer
+from sidecar.sources.docker.layouts import LOGS, Verdict
+
+_LOOPBACK = (Network.parse("127.0.0.1"), Network.parse("::1"))
+LOG, SYSLOG = "log", "syslog"
+# Where compose.yaml mounts the first directory of each kind, and by which variable and volume.
+_FIRST = {LOG: "/opt/zimbra/log", SYSLOG: "/var/log"}
+_VARIABLES = {LOG: "ZIMBRA_LOG_DIR", SYSLOG: "ZIMBRA_SYSLOG_DIR"}
+# The rest are mounted here: below the first, which cannot be written to, nothing could be.
+_MORE = "/srv/zimbra"
+# The variables of the shipped jails for the logs in Zimbra's own directory.
+_LOGS = {
+    "zimbra_mailbox_log": "mailbox.log",
+    "zimbra_audit_log": "audit.log",
+    "zimbra_nginx_log": "nginx.log",
+    "zimbra_access_log": "nginx.access.log",
+}
+# What .env, YAML and Compose all take as it stands, in single quotes.
+_PLAIN = re.compile(r"[\w@%+=:,./ ~-]+")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One Zimbra, and the zimbraMailTrustedIP of its server; None where it was not told."""
+
+    container: ZimbraContainer
+    trusted: tuple[Network, ...] | None = None
+
+
+class Directory(NamedTuple):
+    """A directory of logs: its kind, whose it is, where it lies on this host, where zmban's container sees
+    it, and the files in it that the shipped jails read, each with the variable that names it."""
+
+    kind: str
+    owner: str
+    host: str
+    target: str
+    files: tuple[tuple[str, str], ...]
+
+
+class Hint(NamedTuple):
+    """Something that a person should look at: why, and the lines that would answer it."""
+
+    reason: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """All of it. `missing`: kinds of directories, each with a sentence about one that cannot be reached."""
+
+    directories: tuple[Directory, ...]
+    missing: tuple[tuple[str, str], ...]
+    proxies: tuple[Network, ...]
+    gateways: tuple[Network, ...]
+    networks: tuple[Network, ...]
+    hints: tuple[Hint, ...]
+
+
+def propose(found: Sequence[Found]) -> Proposal:
+    """What these need, in an order that does not depend on Docker's."""
+    found = sorted(found, key=lambda one: one.container.name)
+    containers = [one.container for one in found]
+    directories, missing = _directories(containers)
+    proxies = (n for one in found for n in (*one.container.addresses, *(one.trusted or ())))
+    return Proposal(
+        tuple(directories),
+        tuple(missing),
+        # Zimbra's own proxy reaches mailboxd by the container's own address: its word is believed.
+        _unique(n for n in proxies if n not in _LOOPBACK),
+        _unique(n for one in containers for n in one.gateways),
+        _unique(n for one in containers for n in one.networks),
+        tuple(_hints(found)),
+    )
+
+
+def _unique(networks: Iterable[Network]) -> tuple[Network, ...]:
+    return tuple(dict.fromkeys(networks))
+
+
+def _directories(containers: Sequence[ZimbraContainer]) -> tuple[list[Directory], list[tuple[str, str]]]:
+    directories: list[Directory] = []
+    missing: list[tuple[str, str]] = []
+    for one in containers:
+        # A role that is guessed at says nothing where there is only one.
+        role = one.verdict.role if len(containers) > 1 else roles.ALL
+        for kind, (inside, host) in zip(_FIRST, one.logs.items(), strict=True):
+            files = tuple(_files(kind, role, one.verdict))
+            if not files or any((kind, host) == (d.kind, d.host) for d in directories):
+                continue
+            if host is None:
+                missing.append((kind, f"{inside} of {one.name} lies in no volume: add one to Zimbra"))
+            elif not _PLAIN.fullmatch(host):
+                text = f"{host!r}, {inside} of {one.name}, cannot be written into .env: mount it by hand"
+                missing.append((kind, text))
+            else:
+                known = any(d.kind == kind for d in directories)
+                target = f"{_MORE}/{one.name}/{kind}" if known else _FIRST[kind]
+                directories.append(Directory(kind, one.name, host, target, files))
+    return directories, missing
+
+
+def _files(kind: str, role: str, verdict: Verdict) -> Iterator[tuple[str, str]]:
+    """The logs in such a directory that the shipped jails read, by their variables: there, or to come."""
+    if kind == SYSLOG:
+        yield from [("zimbra_log", verdict.log)] if roles.does(role, roles.MTA) else []
+    else:
+        known = ((name, file) for name, file in _LOGS.items() if roles.does(role, LOGS[file]))
+        yield from dict.fromkeys([*known, *((n, file) for n, file in _LOGS.items() if file in verdict.logs)])
+
+
+def _hints(found: Sequence[Found]) -> Iterator[Hint]:
+    fronts = [c for c in (one.container for one in found) if roles.PROXY in c.verdict.role.split("+")]
+    for container, trusted in ((one.container, one.trusted) for one in found):
+        if trusted is None or not roles.does(container.verdict.role, roles.MAILBOX):
+            continue
+        speaking = _unique(n for one in (container, *fronts) for n in one.addresses)
+        unknown = [n.address for n in speaking if n not in trusted]
+        if unknown:
+            yield Hint(
+                f"mailboxd of {container.name} does not believe its own proxy, and logs no client. "
+                f"As {container.verdict.user} in it:",
+                (*(f"zmprov mcf +{TRUSTED_IP} {address}" for address in unknown), "zmmailboxdctl restart"),
+            )
+
+
+def environment(proposal: Proposal) -> list[str]:
+    """The lines for .env."""
+    lines = []
+    for kind, variable in _VARIABLES.items():
+        first = next((d for d in proposal.directories if d.kind == kind), None)
+        missing = [f"# {sentence}" for of, sentence in proposal.missing if of == kind]
+        if first is None and not missing and proposal.directories:
+            lines.append("# Nobody here writes logs of this kind; Compose wants a directory all the same.")
+            first = proposal.directories[0]
+        lines += [*([f"{variable}={_quoted(first.host)}"] if first else []), *missing]
+    return lines
+
+
+def _quoted(path: str) -> str:
+    return f"'{path}'" if " " in path else path
+
+
+def trust(proposal: Proposal) -> list[str]:
+    """The lines for zmban.toml."""
+    lists = {name: getattr(proposal, name) for name in ("proxies", "gateways", "networks")}
+    return ["[trust]", *(f"{name} = [{_texts(networks)}]" for name, networks in lists.items())]
+
+
+def _texts(networks: Iterable[Network]) -> str:
+    return ", ".join(json.dumps(n.address if n.single else str(n)) for n in networks)
+
+
+def logpaths(proposal: Proposal) -> list[str]:
+    """The lines for a jail file: where the shipped jails find their logs."""
+    paths: dict[str, list[str]] = {}
+    for directory in proposal.directories:
+        for variable, file in directory.files:
+            paths.setdefault(variable, []).append(f"{directory.target}/{file}")
+    lines = ["[DEFAULT]"]
+    for variable, names in paths.items():
+        first, *rest = names
+        lines += [f"{variable} = {first}", *(f"    {name}" for name in rest)]
+    return lines
+
+
+def override(proposal: Proposal) -> list[str]:
+    """The lines for compose.override.yaml: volumes that are bound, as those of compose.yaml are."""
+    mounts, volumes = [], []
+    for directory in proposal.directories:
+        name = f"zimbra-{directory.kind}"
+        if directory.target != _FIRST[directory.kind]:
+            name += f"-{directory.owner}"
+            options = {"type": "none", "o": "bind,ro", "device": directory.host}
+            volumes.append(f"  {json.dumps(name)}: {json.dumps({'driver_opts': options})}")
+        mount = {"type": "volume", "source": name, "target": directory.target}
+        mounts.append(f"      - {json.dumps({**mount, 'read_only': True, 'volume': {'nocopy': True}})}")
+    lines = ["services:", "  zmban:", "    volumes:", *mounts] if mounts else ["services: {}"]
+    return [*lines, *(["volumes:", *volumes] if volumes else [])]
+
+
+def files(proposal: Proposal) -> dict[str, str]:
+    """What `discover --write` writes, by its path in the directory."""
+    return {
+        ".env": _text(
+            "Beside compose.yaml; what else can be set: .env.example.",
+            ["COMPOSE_PROJECT_NAME=zmban", *environment(proposal)],
+        ),
+        "compose.override.yaml": _text(
+            "Beside compose.yaml: all directories of logs, read only.", override(proposal)
+        ),
+        "zmban.toml": _text(
+            "Zimbra's containers: who speaks for clients, and who is never banned.", trust(proposal)
+        ),
+        "jail.d/discovered.local": _text(
+            "Where the shipped jails find their logs; a file behind this one in the alphabet changes it.",
+            logpaths(proposal),
+        ),
+    }
+
+
+def _text(about: str, lines: Sequence[str]) -> str:
+    return "\n".join(["# Written by zmban discover.", f"# {about}", *lines, ""])
+
+
+def write(directory: Path, files: Mapping[str, str], *, force: bool) -> list[Path]:
+    """Write them, each whole or not at all. ConfigError, and nothing is written, where one is there and
+    `force` does not say that it may go; ConfigError too where one cannot be written."""
+    paths = {directory / name: text for name, text in files.items()}
+    there = ", ".join(str(path) for path in paths if os.path.lexists(path))
+    if there and not force:
+        raise ConfigError(f"{there}: already there, so nothing was written; --force overwrites")
+    for path, text in paths.items():
+        new = path.with_name(f".{path.name}.new")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new.write_text(text, encoding="utf-8")
+            new.replace(path)
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from error
+    return list(paths)

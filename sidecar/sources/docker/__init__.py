@@ -1,0 +1,1 @@
+"""Zimbra containers, read from the Docker engine."""

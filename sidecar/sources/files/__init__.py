@@ -1,0 +1,1 @@
+"""Logs in files: rotation, truncation, packed copies, and blocks of whole lines."""

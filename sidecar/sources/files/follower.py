@@ -1,0 +1,258 @@
+"""One log, followed: whole lines in blocks, over rotation, truncation and a restart.
+
+Whatever becomes of names, each content is read once, from where its position says. A renamed file is read to
+its end, and watched a while for late writes, while the new one of its name is read already; what a copy or a
+packed file still holds is read there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+
+from sidecar.model import Block, Instant, Position, SourceError
+from sidecar.sources.files.content import MARK, Beginning, FileKey, Look, Opened
+from sidecar.sources.files.descriptors import reason
+from sidecar.sources.files.disk import Disk
+from sidecar.sources.files.file_reader import LONGEST, FileReader, is_utf16
+from sidecar.sources.files.file_watcher import FileWatcher
+from sidecar.sources.files.log_files import LogFiles
+from sidecar.sources.files.packed import BROKEN
+from sidecar.sources.files.rotation import Found
+
+_log = logging.getLogger("zmban.sources")
+
+BLOCK = 1 << 20
+# Programs go on writing into a renamed log until they are told to open the new one.
+LATE_SECONDS = 60.0
+# So long a log may have no file before that is trouble: rotation takes a moment.
+_GONE_SECONDS = 5.0
+# So often in a row the file that bears the name waits for older ones while names change all the time.
+_MOST_PUT_OFF = 100
+# How often it is asked whether names changed where inotify should have told.
+_ASK_SECONDS = 10.0
+# A file that never ends keeps the others waiting for so many blocks at most.
+_TURN = 16
+_UTF16 = "it is text in UTF-16; have it written in UTF-8"
+# With more files open than this, one that is read to its end is closed at once.
+_MOST_READ = 32
+
+
+class Follower:
+    """Follows one path for as long as it is iterated. Never retries: SourceError ends it.
+
+    `positions` are those of all contents that are known, the one read last first. `length` is how much is
+    read in one go; who iterates may change it.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        wake: FileWatcher,
+        disk: Disk,
+        positions: Sequence[Position] = (),
+        *,
+        beginning: Beginning = lambda _: 0,
+        oldest: Callable[[], Instant] = lambda: 0.0,
+    ) -> None:
+        self.path = path
+        self.length = LONGEST
+        self._wake, self._disk = wake, disk
+        self._files = LogFiles(path, positions, beginning, oldest)
+        self._live = False
+        self._at_end: Callable[[], None] = lambda: None
+        self._readings: list[FileReader] = []
+        self._current: FileKey | None = None
+        self._had_one = False
+        self._asked = 0.0
+        self._closed = False
+        # Why there is no file to read under the log's name, and from when on that is told.
+        self._trouble: tuple[str, float] | None = None
+
+    @property
+    def positions(self) -> list[Position]:
+        """How far each content was read that is known, the one read last first."""
+        return self._files.known.positions(self.path)
+
+    @property
+    def unread(self) -> list[str]:
+        """Why lines of some of its files are not read."""
+        return list(self._files.unread.values())
+
+    @property
+    def renamed(self) -> Found | None:
+        """The file that bore the name last, where it may still be written to."""
+        return self._files.listed and self._files.listed.renamed
+
+    @property
+    def keys(self) -> set[FileKey]:
+        """The files that are open for reading."""
+        return {reading.key for reading in self._readings}
+
+    def on_end(self, reached: Callable[[], None]) -> None:
+        """Call this whenever the end of the file is reached: there is no backlog then."""
+        self._at_end = reached
+
+    async def blocks(self) -> AsyncGenerator[Block, None]:
+        """Blocks until cancelled. SourceError where the log cannot be opened or read."""
+        look, put_off = True, 0
+        try:
+            while True:
+                again = False
+                if look:
+                    known, again = await self._look()
+                    if known is not None:
+                        yield known
+                # Behind a downtime the older files come first, however many there are.
+                put_off = put_off + 1 if again and not self._live and put_off < _MOST_PUT_OFF else 0
+                for reading in list(self._readings):
+                    if put_off and reading.key == self._current:
+                        continue
+                    async for block in self._turn(reading):
+                        # Behind a backlog it is looked again before it counts as read; and behind a file that
+                        # another one may be a longer copy of.
+                        again |= not self._live or reading.key != self._current
+                        yield block
+                    again |= self._restarted(reading) or reading.unfinished
+                again, self._closed = again or self._closed, False
+                look = again
+                if not again:
+                    async for block in self._last_words():
+                        yield block
+                    self._reached_end()
+                    names = await self._wake.wait(self.path)
+                    look = bool(names or self._trouble) or await self._changed(heard=names is not None)
+        finally:
+            while self._readings:
+                self._readings.pop().close()
+
+    async def _look(self) -> tuple[Block | None, bool]:
+        """Open what there is to read. A block without a line, by which it is known from now on; and whether
+        to look again at once."""
+        try:
+            look = await self._disk.ask(self._look_beside, [reading.opened for reading in self._readings])
+        except (OSError, SourceError) as error:
+            # A rotation leaves the name without a file for a moment; what is no file is none of its doing.
+            grace = 0.0 if isinstance(error, SourceError) else _GONE_SECONDS
+            self._trouble = self._trouble or (_text(self.path, error), time.monotonic() + grace)
+            return None, False
+        try:
+            opened = [FileReader(self.path, one, self._disk) for one in look.opened]
+        except BaseException:
+            look.close()
+            raise
+        self._current = look.current
+        for reading in [one for one in self._readings if one.key in look.over]:
+            self._close(reading)
+        self._readings = sorted([*self._readings, *opened], key=lambda reading: reading.key == look.current)
+        if look.current is not None:
+            self._trouble, self._had_one = None, True
+        elif self._trouble is None:
+            gone = f"{self.path} cannot be read: No such file or directory"
+            self._trouble = gone, time.monotonic() + _GONE_SECONDS
+        told = [c.position(self.path) for c in (*look.told, *(one.content for one in opened))]
+        if not told:
+            return None, look.again
+        return Block(b"", told[-1], self._live, time.time(), None, tuple(told[:-1])), look.again
+
+    def _look_beside(self, reading: Sequence[Opened]) -> Look:
+        try:
+            return self._files.look(reading)
+        finally:
+            self._wake.watch(self.path, self._files.listed.places if self._files.listed else ())
+
+    async def _changed(self, *, heard: bool) -> bool:
+        """Whether names may have changed though nobody said so; asked now and then where all is heard."""
+        now = time.monotonic()
+        if heard and now < self._asked + _ASK_SECONDS:
+            return False
+        self._asked = now
+        try:
+            return await self._disk.ask(self._files.changed)
+        except (OSError, SourceError):
+            return True
+
+    def _reached_end(self) -> None:
+        """There is no backlog. SourceError where that is because there is no file to read."""
+        if self._trouble is None:
+            self._live = True
+            self._at_end()
+            return
+        if self._is_over():
+            raise SourceError(self._trouble[0])
+
+    def _is_over(self) -> bool:
+        """Whether there is no file to read, and not only for a moment."""
+        if self._trouble is None:
+            return False
+        return not self._had_one or time.monotonic() >= self._trouble[1]
+
+    async def _last_words(self) -> AsyncIterator[Block]:
+        """A last line without its newline, of files that were deleted: closed, they are gone."""
+        for reading in self._readings if self._is_over() else ():
+            if reading.unlinked:
+                with contextlib.suppress(*BROKEN):
+                    while block := await reading.next(LONGEST, live=self._live, last=True):
+                        yield block
+
+    async def _turn(self, reading: FileReader) -> AsyncIterator[Block]:
+        """What there is to read of one file: all of it, but where it is still written to a part at a time, so
+        that nobody else waits for ever."""
+        current = reading.key == self._current
+        try:
+            if not await reading.begin(self._files.known):
+                self._leave(reading)
+                return
+            blocks, reading.unfinished = 0, False
+            while block := await reading.next(max(self.length, LONGEST), live=self._live):
+                if block.position.offset - len(block.data) < MARK and is_utf16(reading.content.head):
+                    raise OSError(_UTF16)
+                yield block
+                blocks += 1
+                if blocks >= _TURN and (current or self._live):
+                    reading.unfinished = True
+                    return
+            if reading.restarted or current:
+                return
+            over = time.monotonic() - reading.quiet_since > LATE_SECONDS
+            if over or reading.packed or len(self._readings) > _MOST_READ:
+                while block := await reading.next(LONGEST, live=self._live, last=True):
+                    yield block
+                yield self._read_to_its_end(reading)
+                self._close(reading)
+        except BROKEN as error:
+            if current:
+                raise SourceError(_text(self.path, error)) from error
+            _log.warning("%s cannot be read on (%s); the rest of it is lost", reading.name, error)
+            self._leave(reading)
+
+    def _read_to_its_end(self, reading: FileReader) -> Block:
+        if reading.packed:
+            reading.content.inode = reading.key[1]
+        return Block(b"", reading.content.position(self.path), self._live, time.time())
+
+    def _leave(self, reading: FileReader) -> None:
+        """Nothing of this file is to be read any more, as long as it does not change."""
+        self._files.leave(reading.key)
+        self._close(reading)
+
+    def _close(self, reading: FileReader) -> None:
+        # Another file may hold more of the same.
+        self._closed = True
+        self._readings.remove(reading)
+        reading.close()
+
+    def _restarted(self, reading: FileReader) -> bool:
+        """Whether a file was truncated: what it held is looked for in a copy, and it begins anew."""
+        if reading.restarted:
+            reading.anew(self._files.known.new(reading.key[1]))
+            return True
+        return False
+
+
+def _text(path: str, error: Exception) -> str:
+    if isinstance(error, SourceError):
+        return str(error)
+    return f"{path} cannot be read: {reason(error)}"

@@ -1,0 +1,129 @@
+"""A file to import, read to its very end and checked before anything of it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from sidecar.model import Instant, Seconds, StoreError
+from sidecar.store.imports import fail2ban_database, network_list
+from sidecar.store.imports.entry import Entry, Skipped
+
+# So much is held in memory; what is more goes into a file without a name.
+_MOST_BYTES = 32 << 20
+_ATTEMPTS = 3
+# One bite of the service: a few hundredths of a second of its time.
+_CHUNK_RECORDS = 500
+_CHUNK_BYTES = 1 << 20
+
+
+class Chunk(NamedTuple):
+    """Records that may be handled at a time: bans, what is none, and the bytes that all of them were."""
+
+    bans: list[dict[str, Any]]
+    skipped: list[dict[str, Any]]
+    bytes: int
+
+
+class Incoming:
+    """What one file brings, as records in order. `kind` is `fail2ban` or `list`, `bytes` the size of all."""
+
+    def __init__(self, kind: str, file: IO[bytes]) -> None:
+        self.kind = kind
+        self.bytes = 0
+        self._file = file
+
+    def fill(self, found: Iterator[Entry | Skipped]) -> None:
+        """Hold all of these, and nothing that was held before. OSError where the disk is full."""
+        self._file.seek(0)
+        self._file.truncate()
+        for one in found:
+            self._file.write(json.dumps(one.record(), ensure_ascii=False).encode() + b"\n")
+        self.bytes = self._file.tell()
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All of it, from the beginning."""
+        self._file.seek(0)
+        records: list[dict[str, Any]] = []
+        size = 0
+        for line in self._file:
+            records.append(json.loads(line))
+            size += len(line)
+            if len(records) >= _CHUNK_RECORDS or size >= _CHUNK_BYTES:
+                yield _chunk(records, size)
+                records, size = [], 0
+        if records:
+            yield _chunk(records, size)
+
+
+def _chunk(records: list[dict[str, Any]], size: int) -> Chunk:
+    return Chunk([r for r in records if "event" not in r], [r for r in records if "event" in r], size)
+
+
+@contextlib.contextmanager
+def read(
+    path: Path, now: Instant, bantime: Callable[[str], Seconds | None], room: Path
+) -> Iterator[Incoming]:
+    """A Fail2Ban database or a list of networks, read whole. `bantime` as in `fail2ban.read`; `room` is a
+    directory where much of it may lie meanwhile. StoreError names the file, and what is wrong with it."""
+    # Beside the database there is room where a container has none elsewhere.
+    directory = str(room) if os.access(room, os.W_OK) else None
+    with tempfile.SpooledTemporaryFile(_MOST_BYTES, dir=directory) as held:
+        try:
+            with path.open("rb") as file:
+                if not _is_database(file):
+                    found = Incoming("list", held)
+                    found.fill(network_list.read(file, path.name, now))
+                else:
+                    found = Incoming("fail2ban", held)
+                    with _on_disk(path, file, directory) as database:
+                        _fill_unchanged(found, database, str(path), bantime)
+        except OSError as error:
+            raise StoreError(f"{path} could not be read: {error.strerror or error}") from error
+        yield found
+
+
+@contextlib.contextmanager
+def _on_disk(path: Path, file: IO[bytes], directory: str | None) -> Iterator[Path]:
+    """The path; of a pipe, that of a copy: a database is read here and there."""
+    if path.is_file():
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(dir=directory, prefix="import-") as copy:
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _is_database(file: BufferedReader) -> bool:
+    # Looked at, not read: the beginning of a pipe would be gone.
+    return file.peek(len(fail2ban_database.MAGIC)).startswith(fail2ban_database.MAGIC)
+
+
+def _fill_unchanged(found: Incoming, path: Path, name: str, bantime: Callable[[str], Seconds | None]) -> None:
+    """Again, if Fail2Ban wrote into it meanwhile: what was read is then worth nothing, errors included."""
+    for _ in range(_ATTEMPTS):
+        before = _state(path)
+        try:
+            found.fill(fail2ban_database.read(path, name, bantime))
+        except StoreError:
+            if _state(path) == before:
+                raise
+        else:
+            if _state(path) == before:
+                return
+    raise StoreError(
+        f"{path} changes while it is read; stop Fail2Ban (systemctl stop fail2ban) and try again"
+    )
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns

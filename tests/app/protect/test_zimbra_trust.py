@@ -1,0 +1,84 @@
+"""The proxies that Zimbra believes are believed, also while it starts anew or cannot answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from sidecar.app.protect import zimbra_trust
+from sidecar.app.protect.zimbra_trust import MailTrust
+from sidecar.model import SourceError
+from sidecar.network import Network
+from sidecar.sources.docker import engine
+from sidecar.sources.docker.engine import describe
+from tests.app.running import in_process
+from tests.netns import Namespace
+from tests.sources.test_docker import NETWORKS, container
+
+PROXY = "198.51.100.10"
+
+
+@pytest.mark.kernel
+async def test_what_zimbra_said_is_believed_over_its_restart_and_asked_again_until_it_answers(
+    host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    answers: list[tuple[Network, ...] | None] = [(Network.parse(PROXY),)]
+
+    def answer(one: engine.ZimbraContainer) -> tuple[Network, ...]:
+        asked.append(one.started)
+        if (found := answers[-1]) is None:
+            raise SourceError("zmprov ended with 1")
+        return found
+
+    def running(started: str) -> None:
+        one = describe({**container(), "State": {"StartedAt": started}}, NETWORKS)
+        monkeypatch.setattr(engine, "zimbra_containers", lambda: [one])
+
+    monkeypatch.setattr(engine, "trusted_ips", answer)
+    running("first")
+    async with in_process(tmp_path, dry_run=True) as service:
+        trust = MailTrust(service)
+        await trust.look()
+        await trust.look()
+        assert (asked, service.trust.is_proxy(PROXY)) == (["first"], True)
+        # A restart: the directory is not up yet.
+        running("second")
+        answers.append(None)
+        await trust.look()
+        await trust.look()
+        assert (asked, service.trust.is_proxy(PROXY)) == (["first", "second", "second"], True)
+        answers.append(())
+        await trust.look()
+        assert not service.trust.is_proxy(PROXY)
+        # Nothing else is asked before an hour is over.
+        await trust.look()
+        assert len(asked) == 4
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 3601)
+        await trust.look()
+        assert len(asked) == 5
+
+
+@pytest.mark.kernel
+async def test_a_zimbra_that_hangs_is_told_and_not_waited_for(
+    host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    over = threading.Event()
+
+    def hang(_: engine.ZimbraContainer) -> tuple[Network, ...]:
+        over.wait(30)
+        return ()
+
+    monkeypatch.setattr(engine, "zimbra_containers", lambda: [describe(container(), NETWORKS)])
+    monkeypatch.setattr(engine, "trusted_ips", hang)
+    monkeypatch.setattr(zimbra_trust, "_PATIENCE_SECONDS", 0.1)
+    async with in_process(tmp_path, dry_run=True) as service:
+        with caplog.at_level(logging.INFO, "zmban"):
+            await MailTrust(service).look()
+        assert "mail does not answer; write its proxies into [trust] proxies" in caplog.messages
+        over.set()
