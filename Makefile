@@ -1,26 +1,26 @@
-# What a person calls; each target sets up what it lacks.
-# Most tests wait, for a kernel, a server or a clock; a file stays together, because the stack is one.
+# Each target installs what it needs.
+# Two workers: most tests wait for a kernel, a server or a timer. Tests of one file share a stack: one worker per file.
 PARALLEL := -n 2 --dist loadfile
 
 .PHONY: help up down demo test check unit stack conformance venv test-blame test-faults lock clean bench bench-scan bench-kernel
 
 help:
-	@echo "make up      the whole demonstration in containers: who attacks is banned before your eyes"
-	@echo "make down    stop it"
-	@echo "make demo    the same without Docker, in network namespaces, in under a minute"
-	@echo "make test    everything: checks, unit, kernel and stack tests"
-	@echo "make check   format, lint, types, floors"
-	@echo "make unit    tests that need no containers"
-	@echo "make stack   tests against real mail servers in containers"
-	@echo "make test-faults  5,000 stories of rotation, a hundred kills, broken disks, 1,000 damaged databases"
-	@echo "make test-blame  a million forged lines: found, missed, framed, innocent, of each shipped filter"
-	@echo "make conformance  Fail2Ban's own sample logs through our matcher, as a table"
-	@echo "make venv    .venv/bin/zmban"
-	@echo "make lock    lock the dependencies anew"
-	@echo "make bench   figures in a few minutes: lines a second, bans a second, packets"
-	@echo "make bench-scan  scanning against fail2ban, sshguard, ripgrep, into docs/benchmarks.md (ARGS=--help)"
-	@echo "make bench-kernel  bans in the kernel against ip, nft, ipset, fail2ban, into docs/benchmarks.md (ARGS=--help)"
-	@echo "make clean   take all of it away again"
+	@echo "make up            start the demonstration in containers and show the bans"
+	@echo "make down          stop it"
+	@echo "make demo          run the demonstration without Docker, in network namespaces, in under a minute"
+	@echo "make venv          create .venv/bin/zmban"
+	@echo "make test          run all checks and tests"
+	@echo "make check         check format, lint, types and import layers"
+	@echo "make unit          run the tests that need no containers"
+	@echo "make stack         run the tests against mail servers in containers"
+	@echo "make test-faults   test 5,000 rotation sequences, 100 kills, disk faults, 1,000 damaged databases"
+	@echo "make test-blame    test each shipped filter with a million forged lines"
+	@echo "make conformance   test the matcher with Fail2Ban's sample logs"
+	@echo "make bench         measure lines per second, bans per second and packets, in a few minutes"
+	@echo "make bench-scan    compare scanning with fail2ban, sshguard, ripgrep: docs/benchmarks.md (ARGS=--help)"
+	@echo "make bench-kernel  compare bans with ip, nft, ipset, fail2ban: docs/benchmarks.md (ARGS=--help)"
+	@echo "make lock          update the locked dependencies"
+	@echo "make clean         remove everything that these targets created"
 
 venv:
 	@sh scripts/venv.sh

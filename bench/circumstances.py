@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sidecar import __version__
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 
 
 def circumstances(how: Mapping[str, object]) -> dict[str, str]:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from bench.scan import zimbra
 from bench.scan.generate import cache
-from sidecar.kernel.codec import attributes, messages
-from sidecar.kernel.netlink import grow
+from sidecar.kernel.netlink.codec import attributes, messages
+from sidecar.kernel.netlink.connection import grow
 from tests.app.running import Running
 from tests.netns import Namespace
 

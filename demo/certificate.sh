@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a self-signed certificate and its key, once: certificate.sh CERTIFICATE KEY.
+# Creates a self-signed certificate and its key, unless they exist: certificate.sh CERTIFICATE KEY
 set -eu
 [ -s "$1" ] && exit 0
 umask 077

@@ -1,7 +1,7 @@
-"""Plays the attackers and the legitimate clients of the demonstration, and records every attempt.
+"""Runs the attackers and the legitimate clients of the demonstration, and records every attempt.
 
-Each client binds to an address of its own, which stands on this host already (`--addresses` lists them).
-Every attempt is one JSON object on a line of the report; `summary.py` compares it with the bans.
+Each client binds to its own address, which this host must have already (`--addresses` lists all of them).
+The report has one JSON object per attempt and line; `summary.py` compares it with the bans.
 
     python3 -m demo.clients --host 172.30.253.1 --ports 25,465,587,443 --report attempts.jsonl
 """
@@ -22,15 +22,15 @@ from demo.plan import FRIENDS, Attacker, Friend, Part, addresses, attackers
 from demo.protocols import Login, Result, Target, smtp_login, smtp_mail, smtp_raw, web_login, web_raw
 
 DAY = 86400.0
-PAUSE = 1.0  # seconds between the attempts that a jail allows; then the attacker hurries
+PAUSE = 1.0  # seconds between attempts until the ban is due; then HURRY
 HURRY = 0.2
-PATIENCE = 12.0  # an attacker whom nobody bans gives up after so many seconds in a hurry
-LATER = 10.0  # a blocked attacker tries once more after this many seconds
+PATIENCE = 12.0  # seconds after the ban was due until an attacker that is not banned gives up
+LATER = 10.0  # seconds until a blocked attacker tries again, once
 
 
 @dataclass(slots=True)
 class Report:
-    """Appends attempts to the report file, one JSON object a line, from any thread."""
+    """Appends attempts to the report file, one JSON object per line. Thread-safe."""
 
     path: Path
     run: float = field(default_factory=time.time)
@@ -48,7 +48,7 @@ class Report:
             file.write(json.dumps(record) + "\n")
 
     def mistyped_today(self) -> set[str]:
-        """Who has mistyped within a day, in this run or an earlier one: a second time would be an attack."""
+        """The clients that mistyped within a day, also in earlier runs: a second time would cause a ban."""
         if not self.path.exists():
             return set()
         with self.path.open(encoding="utf-8") as file:
@@ -57,7 +57,7 @@ class Report:
 
 
 def attack(attacker: Attacker, target: Target, attempt: int) -> Result:
-    """One attempt of the attacker's one kind."""
+    """Makes one attempt of the attacker's kind."""
     who, say = attacker.who, attacker.say
     match attacker.kind:
         case "sasl":
@@ -84,7 +84,7 @@ def attack(attacker: Attacker, target: Target, attempt: int) -> Result:
 
 
 def play_attacker(attacker: Attacker, target: Target, report: Report) -> None:
-    """Attacks till nobody answers, and once more later; gives up when nobody stops it."""
+    """Attacks until blocked, and once more later; gives up if not blocked within PATIENCE."""
     name, part = f"{attacker.who} {attacker.kind} at {attacker.server}", attacker.part
     hurried_at = None
     for attempt in itertools.count(1):
@@ -100,7 +100,7 @@ def play_attacker(attacker: Attacker, target: Target, report: Report) -> None:
             time.sleep(PAUSE * random.uniform(0.7, 1.3))
             continue
         hurried_at = hurried_at or time.time()
-        # One that was cut off in the middle of its connection hangs as long as that.
+        # Compare the start of the attempt: one that is blocked during its connection waits for a timeout.
         if begun > hurried_at + PATIENCE:
             print(f"{name}: NOT blocked after {attempt} attempts\n", end="", flush=True)
             return
@@ -108,7 +108,7 @@ def play_attacker(attacker: Attacker, target: Target, report: Report) -> None:
 
 
 def friendly(friend: Friend, target: Target, password: str, server: str) -> Result:
-    """One login (or, of a mail server, one delivery) that ought to work."""
+    """Makes one login (or, as a mail server, one delivery) that should succeed."""
     if not friend.account:
         return smtp_mail(friend.who, target, friend.helo, f"news@{friend.helo}", "anna@demo.example")
     login = Login(friend.account, password, friend.helo)
@@ -118,7 +118,7 @@ def friendly(friend: Friend, target: Target, password: str, server: str) -> Resu
 
 
 def play_friend(friend: Friend, target: Target, report: Report, until: float, password: str) -> None:
-    """Mistypes once where the plan says so, then goes on logging in every few seconds."""
+    """Mistypes once if the plan says so, then logs in every few seconds."""
     time.sleep(random.uniform(0, 2))
     if friend.mistypes and friend.who not in report.mistyped_today():
         result = friendly(friend, target, password[:-1], friend.mistypes)
@@ -141,7 +141,7 @@ def play_friend(friend: Friend, target: Target, report: Report, until: float, pa
 
 
 def wait_for(target: Target, seconds: float) -> None:
-    """Returns when every door answers, over both families; raises SystemExit when one never does."""
+    """Waits until every port of the servers accepts connections over both families; SystemExit on timeout."""
     until = time.time() + seconds
     for host in filter(None, (target.host, target.host6)):
         for server, port in target.ports.items():
@@ -151,12 +151,14 @@ def wait_for(target: Target, seconds: float) -> None:
                     break
                 except OSError as error:
                     if time.time() > until:
-                        raise SystemExit(f"{server} is silent at {host} port {port}: {error}") from error
+                        raise SystemExit(
+                            f"{server} does not respond at {host} port {port}: {error}"
+                        ) from error
                     time.sleep(0.5)
 
 
 def play(target: Target, report: Report, accounts: dict[str, str], seconds: float) -> None:
-    """All of them, each in a thread; the attackers begin one by one in the first half of the time."""
+    """Runs all clients, each in a thread; the attackers start one by one in the first half of the time."""
     until = time.time() + seconds
     hostile = [a for a in attackers() if target.host6 or ip_address(a.who).version == 4]
     friends = [f for f in FRIENDS if target.host6 or ip_address(f.who).version == 4]

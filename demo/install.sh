@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs the demonstration's packages and Zimbra's user into the root that it runs in, an image's or a chroot's.
+# Installs the demonstration's packages and the user zimbra; runs in an image or a chroot.
 #
-#   install.sh PACKAGES   a file that lists them
+#   install.sh PACKAGES   file with the package names
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 
-# The packages must not start services, nor Postfix's configure a mail server: the demonstration does both itself.
+# Prevent packages from starting services and Postfix from being configured: the demonstration does both.
 if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d

@@ -1,7 +1,7 @@
-"""Stands in for Zimbra's mailboxd: answers AuthRequest over HTTP and logs each login as mailboxd does.
+"""Simulates Zimbra's mailboxd: answers AuthRequest over HTTP and logs each login as mailboxd does.
 
-Only nginx on the same host reaches it; so, like mailboxd with nginx in zimbraMailTrustedIP, it takes
-the whole X-Forwarded-For header, whatever a client put into it, for the origin (`oip=`).
+Only nginx on the same host connects to it. Like mailboxd with nginx in zimbraMailTrustedIP, it logs the whole
+X-Forwarded-For header as origin (`oip=`), including what the client put into it.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def stamp(now: float) -> str:
 
 
 class Mailboxd:
-    """The accounts, the two logs and the numbers that each line carries."""
+    """The accounts, the two logs, and the counters for their lines."""
 
     def __init__(self, accounts: dict[str, str], logs: Path) -> None:
         self.accounts = accounts
@@ -98,7 +98,7 @@ class Mailboxd:
 
 
 async def read_request(reader: asyncio.StreamReader, port: int) -> Request:
-    """Raises ValueError, asyncio.IncompleteReadError or LimitOverrunError on no small HTTP request."""
+    """Raises ValueError, asyncio.IncompleteReadError or LimitOverrunError for an invalid or large request."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, path, _ = head[0].split(" ", 2)
     headers = {name.strip().lower(): value.strip() for name, _, value in (h.partition(":") for h in head[1:])}
@@ -118,7 +118,7 @@ async def serve(mailboxd: Mailboxd, host: str, port: int) -> None:
                 writer.write(head.encode() + body)
                 await writer.drain()
         except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, OSError):
-            pass  # a broken client costs its connection and nothing else
+            pass  # a client error closes its connection only
         finally:
             writer.close()
 
@@ -127,7 +127,7 @@ async def serve(mailboxd: Mailboxd, host: str, port: int) -> None:
 
 
 def read_accounts(path: Path) -> dict[str, str]:
-    """Lines "address password"; `#` begins a comment."""
+    """Reads lines "address password"; `#` begins a comment."""
     accounts = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):

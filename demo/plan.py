@@ -1,7 +1,8 @@
-"""Who takes part in the demonstration: each attacker with its one kind of attack, each legitimate client.
+"""The clients of the demonstration: attackers with one kind of attack each, and legitimate clients.
 
-Documentation addresses only: attackers in 198.51.100.0/24 and 2001:db8:bad::/48, the others in 203.0.113.0/26
-and 2001:db8:900d::/48. `hosts` gives the legitimate ones, and some EC2 hosts, their names.
+Documentation addresses only: attackers in 198.51.100.0/24 and 2001:db8:bad::/48, legitimate clients in
+203.0.113.0/26 and 2001:db8:900d::/48. The file `hosts` has the names of the legitimate clients and of some
+EC2 hosts.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from ipaddress import ip_address
 SERVER_NAME = "mail.demo.example"
 AWS_HELO = "verify.example.net"
 
-# After how many attempts the practice's jails ban.
+# The number of attempts after which the jails ban.
 NEEDED = {
     "sasl": 2,
     "non-smtp": 2,
@@ -25,7 +26,7 @@ NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What the report says about an attempt besides its result; `needed`: attempts till a jail bans."""
+    """The fields of an attempt in the report, besides its result. `needed`: attempts until a jail bans."""
 
     who: str
     role: str
@@ -36,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Attacker:
-    """One hostile address; `say` is what its kind needs: a HELO, a request line, a forged header."""
+    """One attacker. `say`: a HELO, a request line or a forged header, depending on the kind."""
 
     who: str
     kind: str
@@ -58,7 +59,7 @@ class Friend:
     mistypes: str = ""
 
 
-# (kind, server, what it says, how many over IPv4, how many over IPv6)
+# (kind, server, say, number of attackers over IPv4, number over IPv6)
 PLAN = (
     ("sasl", "submission", "", 8, 2),
     ("sasl", "smtps", "", 6, 1),
@@ -75,7 +76,7 @@ PLAN = (
     ("invalid-method", "https", "\x16\x03\x01\x02", 2, 0),
 )
 
-# Attackers that write a legitimate address into the log, to have it banned in their place.
+# Attackers that forge a legitimate address in the log, so that it is banned instead of their own.
 FRAMERS = (
     (
         "non-smtp",
@@ -111,7 +112,7 @@ FRIENDS = (
 
 
 def attackers() -> Iterator[Attacker]:
-    """All of them, each with an address (over IPv6: a /64) of its own; the kinds take turns."""
+    """All attackers, each with its own address (IPv6: its own /64), the kinds alternating."""
     v4 = (f"198.51.100.{n}" for n in range(101, 255))
     v6 = (f"2001:db8:bad:{n:x}::{n:x}" for n in range(1, 256))
     yield from (Attacker(next(v4), kind, server, say) for kind, server, say in FRAMERS)
@@ -125,6 +126,6 @@ def attackers() -> Iterator[Attacker]:
 
 
 def addresses() -> Iterator[str]:
-    """Every source address as `ip address add` wants it."""
+    """Every source address with its prefix length, for `ip address add`."""
     for who in [attacker.who for attacker in attackers()] + [friend.who for friend in FRIENDS]:
         yield f"{who}/{ip_address(who).max_prefixlen}"

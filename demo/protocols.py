@@ -1,4 +1,4 @@
-"""Speaks SMTP and HTTPS from a chosen source address: each client of the demonstration is somebody else."""
+"""SMTP and HTTPS clients with a given source address, for the demonstration."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ ANSWER_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the servers listen; `host6` empty: no IPv6."""
+    """The addresses and ports of the servers. An empty `host6` means no IPv6."""
 
     host: str
     host6: str
@@ -31,7 +31,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a mail program knows; without `helo` it says its own address, as phones do."""
+    """The settings of a mail client. Without `helo` it sends its own address, as phones do."""
 
     account: str
     password: str
@@ -40,12 +40,12 @@ class Login:
 
 
 class BlockedError(Exception):
-    """Nobody answers any more: no handshake, or silence in an open session."""
+    """The server no longer responds: no handshake, or no answer in an open session."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of one attempt; `connected_at` is when the TCP handshake was done, if it was."""
+    """The result of one attempt. `connected_at`: when the TCP handshake completed, if it did."""
 
     outcome: str = "error"
     detail: str = ""
@@ -67,7 +67,7 @@ def tls() -> ssl.SSLContext:
 
 
 def connect(result: Result, who: str, target: Target, server: str) -> socket.socket:
-    """A TCP connection from `who`; raises BlockedError when the handshake is not answered."""
+    """A TCP connection from the address `who`; BlockedError if the handshake is not answered."""
     try:
         sock = socket.create_connection(target.address(who, server), CONNECT_SECONDS, (who, 0))
     except (TimeoutError, ConnectionAbortedError) as error:
@@ -86,11 +86,15 @@ def secure(result: Result, sock: socket.socket) -> socket.socket:
 
 @contextmanager
 def watched(result: Result) -> Iterator[None]:
-    """Turns what goes wrong in an attempt into its result, and closes its sockets."""
+    """Records an exception of an attempt as its result, and closes its sockets."""
     try:
         yield
     except (BlockedError, TimeoutError) as error:
         result.outcome, result.detail = "blocked", str(error) or "silence in an open session"
+    except smtplib.SMTPServerDisconnected as error:
+        # smtplib raises it for a timeout too: the ban came in the middle of the session.
+        silent = isinstance(error.__context__, TimeoutError)
+        result.outcome, result.detail = "blocked" if silent else "error", str(error)
     except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:
         result.outcome, result.detail = "rejected", str(error)
     except (OSError, http.client.HTTPException) as error:
@@ -101,11 +105,11 @@ def watched(result: Result) -> Iterator[None]:
 
 
 class Session(smtplib.SMTP):
-    """An SMTP session on a connection that stands; raises SMTPConnectError unless the banner welcomes."""
+    """An SMTP session on an open connection; SMTPConnectError if the greeting is not positive."""
 
     def __init__(self, sock: socket.socket, helo: str) -> None:
         super().__init__(local_hostname=helo)
-        self._host = SERVER_NAME  # what STARTTLS names; smtplib sets it only when it connects by itself
+        self._host = SERVER_NAME  # for STARTTLS; smtplib sets it only if it opens the connection
         self.sock = sock
         code, text = self.getreply()
         if code != 220:
@@ -113,7 +117,7 @@ class Session(smtplib.SMTP):
 
 
 def smtp(result: Result, who: str, target: Target, server: str, helo: str) -> Session:
-    """An SMTP session that has seen the banner: over TLS on smtps, else still in the clear."""
+    """An SMTP session after the greeting: with TLS on smtps, else without."""
     sock = connect(result, who, target, server)
     if server == "smtps":
         sock = secure(result, sock)
@@ -121,7 +125,7 @@ def smtp(result: Result, who: str, target: Target, server: str, helo: str) -> Se
 
 
 def smtp_login(who: str, target: Target, server: str, login: Login, mail: str = "") -> Result:
-    """Logs in by one mechanism (smtplib's login() tries several, each fails), mails `mail` if given."""
+    """Logs in with one mechanism (smtplib's login() tries several); sends a message to `mail` if given."""
     result = Result()
     with watched(result):
         client = smtp(result, who, target, server, login.helo or f"[{who}]")
@@ -152,7 +156,7 @@ def smtp_mail(who: str, target: Target, helo: str, sender: str, recipient: str) 
 
 
 def smtp_raw(who: str, target: Target, server: str, line: str) -> Result:
-    """Sends a line that is not SMTP, and what HTTP would add."""
+    """Sends an HTTP request to the SMTP port."""
     result = Result()
     with watched(result):
         client = smtp(result, who, target, server, "x")
@@ -163,7 +167,7 @@ def smtp_raw(who: str, target: Target, server: str, line: str) -> Result:
 
 
 def web_login(who: str, target: Target, login: Login, headers: dict[str, str]) -> Result:
-    """Posts Zimbra's JSON AuthRequest."""
+    """Sends Zimbra's AuthRequest as JSON."""
     result = Result()
     with watched(result):
         web = http.client.HTTPConnection(SERVER_NAME)

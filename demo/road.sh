@@ -1,8 +1,8 @@
 #!/bin/sh
-# Leads the addresses of the demonstration's clients to their container, and takes these routes away at its end.
+# Adds routes for the clients' addresses to the clients' container, and removes them when it stops.
 #
-# ROAD_DEVICE: the bridge; ROAD_CLIENTS, ROAD_CLIENTS6 (may be empty): the clients' container on it.
-# One route for each address and none for their networks: some host may really use the rest of one.
+# ROAD_DEVICE: the bridge; ROAD_CLIENTS, ROAD_CLIENTS6 (may be empty): addresses of the clients' container on it.
+# One route per address, none for whole networks: this host may use other addresses of these networks.
 set -eu
 cd "$(dirname "$0")/.."
 DEVICE=${ROAD_DEVICE:-zmban-demo0}
@@ -10,7 +10,7 @@ CLIENTS=${ROAD_CLIENTS:?address of the clients}
 CLIENTS6=${ROAD_CLIENTS6:-}
 PROTOCOL=223
 
-# Only what carries our protocol and our device.
+# Removes only routes with this protocol number and device.
 clear_routes() {
     for family in -4 -6; do ip "$family" route flush dev "$DEVICE" proto $PROTOCOL 2>/dev/null || true; done
 }
@@ -35,6 +35,6 @@ python3 -m demo.clients --addresses | while read -r address; do
     *:*) [ -z "$CLIENTS6" ] || echo "route add $address via $CLIENTS6 dev $DEVICE proto $PROTOCOL" ;;
     *) echo "route add $address via $CLIENTS dev $DEVICE proto $PROTOCOL" ;;
     esac
-done | ip -batch - || { echo "this host has routes of its own to the demonstration's addresses" >&2; exit 69; }
-echo "the roads to the clients are open"
+done | ip -batch - || { echo "this host already has routes to the demonstration's addresses" >&2; exit 69; }
+echo "routes to the clients added"
 while :; do sleep 3600 & wait $!; done

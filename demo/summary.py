@@ -1,9 +1,10 @@
-"""Compares what the demonstration's clients met with the bans that stand: were the promises kept?
+"""Compares the attempts of the demonstration's clients with the bans, and prints a summary.
 
     zmban bans --jsonl | python3 -m demo.summary --report attempts.jsonl
 
-Ends with 1 if an attacker was not banned within 10 s of its last needed attempt, a connection was made more
-than 1 s after its ban, a legitimate login failed that was not mistyped, or a legitimate address is banned.
+The exit code is 1 if an attacker was not banned within 10 s of its last needed attempt, if it connected more
+than 1 s after its ban, if a legitimate login with the right password failed, or if a legitimate address is
+banned.
 """
 
 import argparse
@@ -16,15 +17,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-WITHIN = 10.0  # seconds from the last needed attempt to the first that nobody answers
-GRACE = 1.0  # seconds after the ban in which a handshake may still have been under way
+WITHIN = 10.0  # limit in seconds from the last needed attempt to the first unanswered one
+GRACE = 1.0  # seconds after the ban in which a running handshake may still complete
 HEAD = ("attack", "server", "attackers", "banned", "shut out after s", "at most", "got in later")
 
 Record = dict[str, Any]
 
 
 class Bans:
-    """The standing bans: since when is an address banned?"""
+    """The active bans; `since` gives the start of an address's earliest ban."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.networks: list[tuple[IPv4Network | IPv6Network, float]] = []
@@ -40,7 +41,7 @@ class Bans:
 
 @dataclass(slots=True)
 class Row:
-    """What became of the attackers of one kind at one server."""
+    """The results of the attackers of one kind at one server."""
 
     attackers: int = 0
     banned: int = 0
@@ -62,7 +63,7 @@ def last_run(lines: Iterable[str]) -> list[Record]:
 
 
 def judge_attacker(attempts: list[Record], since: float | None, row: Row) -> list[str]:
-    """Counts one attacker into its row; returns the promises broken."""
+    """Counts one attacker in its row; returns the failed checks."""
     who, needed = attempts[0]["who"], attempts[0]["needed"]
     landed = [record for record in attempts if record["outcome"] != "blocked"]
     blocked = [record for record in attempts if record["outcome"] == "blocked"]
@@ -70,25 +71,25 @@ def judge_attacker(attempts: list[Record], since: float | None, row: Row) -> lis
     if since is None:
         return [f"{who} was never banned: {len(landed)} attempts got through, {needed} were needed"]
     row.banned += 1
-    if not landed:  # its ban stood before this run
+    if not landed:  # banned before this run
         return []
     if not blocked:
-        return [f"{who} is banned and was never stopped"]
-    # A ban counts from its line's own second: it cannot have stood before the attempt that brought it.
+        return [f"{who} is banned, but no attempt was blocked"]
+    # `since` has a resolution of one second, so it may lie before the attempt that caused the ban.
     earned = landed[min(needed, len(landed)) - 1]["at"]
     took = max(0.0, blocked[0]["began_at"] - earned)
     row.seconds.append(took)
     late = [r["connected_at"] - max(since, earned) for r in attempts if r["connected_at"]]
     late = [seconds for seconds in late if seconds > GRACE]
     row.later += len(late)
-    broken = [f"{who} was shut out only {took:.1f} s after its last needed attempt"] if took > WITHIN else []
+    broken = [f"{who} was blocked {took:.1f} s after its last needed attempt"] if took > WITHIN else []
     if late:
         broken.append(f"{who} connected {max(late):.1f} s after its ban")
     return broken
 
 
 def judge_attackers(records: list[Record], bans: Bans) -> tuple[list[list[str]], list[str]]:
-    """The table's rows, and the promises broken."""
+    """The rows of the table, and the failed checks."""
     rows: dict[tuple[str, str], Row] = {}
     attackers: dict[str, list[Record]] = {}
     broken: list[str] = []
@@ -102,7 +103,7 @@ def judge_attackers(records: list[Record], bans: Bans) -> tuple[list[list[str]],
 
 
 def judge_friends(records: list[Record], bans: Bans) -> tuple[list[str], list[str]]:
-    """What is to be said about the legitimate clients, and the promises broken."""
+    """The summary of the legitimate clients, and the failed checks."""
     friends = [record for record in records if record["role"] == "legit"]
     wanted = [record for record in friends if record["kind"] != "mistype"]
     worked = [record for record in wanted if record["outcome"] == "accepted"]
@@ -121,12 +122,12 @@ def judge_friends(records: list[Record], bans: Bans) -> tuple[list[str], list[st
         f"{who} is banned and has done nothing" for who in sorted(people) if bans.since(who) is not None
     ]
     if not wanted:
-        broken.append("no legitimate client has done anything")
+        broken.append("no legitimate client has made an attempt")
     return said, broken
 
 
 def table(rows: list[list[str]]) -> str:
-    """Columns as wide as their widest cell; figures to the right."""
+    """The rows as aligned text; numbers are right-aligned."""
     lines = [list(HEAD), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     return "\n".join(

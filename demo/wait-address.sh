@@ -1,5 +1,5 @@
 #!/bin/sh
-# Waits until each address given can be listened on: it stands on an interface and duplicate detection has passed.
+# Waits until each given address is on an interface and has passed duplicate address detection.
 set -eu
 deadline=$(($(date +%s) + ${DEMO_WAIT:-120}))
 for address in "$@"; do

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints the base image to build on: Debian's from the registry, else one bootstrapped from this host's own mirror.
+# Prints the base image for builds: Debian's from the registry, else one bootstrapped from this host's apt mirror.
 #
-#   base-image.sh            name of the image, made if need be
+#   base-image.sh            name of the image; creates it if missing
 #   base-image.sh --rootfs   path of the bootstrapped root file system (a tarball); needs no Docker
 set -eu
 # shellcheck source=scripts/mirror.sh
@@ -15,7 +15,7 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { printf '%s\n' "base-image: $*" >&2; }
 die() { say "$*"; exit 69; }
 
-# A Debian host bootstraps bookworm whatever it runs itself; Ubuntu's mirror has only Ubuntu, so its own release.
+# On Debian, bootstrap bookworm, whatever release the host runs. Ubuntu's mirror has only Ubuntu: use its release.
 choose_release() {
     read_release
     case $distribution in
@@ -37,7 +37,7 @@ write_sources() {
     rm -f "$1/etc/apt/sources.list"
 }
 
-# No documentation, foreign languages, caches: neither now nor with what is installed later.
+# Exclude documentation, translations and caches, also for packages that are installed later.
 slim() {
     cat >"$1/etc/dpkg/dpkg.cfg.d/slim" <<'EOF'
 path-exclude=/usr/share/doc/*
@@ -55,7 +55,7 @@ EOF
         "$1"/var/cache/debconf/*-old "$1"/var/log/* "$1"/tmp/*
 }
 
-# Behind an inspecting proxy everything that downloads has to trust what this host trusts.
+# Copy this host's CA certificates, for downloads through a TLS-inspecting proxy.
 trust() {
     if [ -d /usr/local/share/ca-certificates ]; then
         mkdir -p "$1/usr/local/share/ca-certificates"
@@ -65,7 +65,7 @@ trust() {
     if [ -r "$BUNDLE" ]; then cp -L "$BUNDLE" "$1$BUNDLE"; fi
 }
 
-# unshare ends when the last process in its namespaces has.
+# unshare exits after the last process in its namespaces.
 stop_debootstrap() {
     first=$(cat "/proc/$child/task/$child/children" 2>/dev/null || true)
     # shellcheck disable=SC2086
@@ -74,7 +74,7 @@ stop_debootstrap() {
 }
 
 bootstrap() {
-    [ "$(id -u)" = 0 ] || die "no $WANTED to be had, and bootstrapping one needs root: run it with sudo"
+    [ "$(id -u)" = 0 ] || die "$WANTED cannot be pulled, and bootstrapping an image needs root: run it with sudo"
     command -v debootstrap >/dev/null 2>&1 || {
         say "installing debootstrap"
         DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-remove --no-install-recommends debootstrap >&2 ||
@@ -85,8 +85,8 @@ bootstrap() {
     root=$(mktemp -d "$CACHE/bootstrap.XXXXXX")
     trap 'rm -rf "$root" "$tarball.new"' EXIT
     chmod 755 "$root"
-    say "bootstrapping $release from this host's own mirror: a minute or two"
-    # In namespaces of its own: interrupted, it leaves no process and no mount.
+    say "bootstrapping $release from this host's apt mirror: takes a minute or two"
+    # In its own namespaces, so that an interruption leaves no process and no mount.
     setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child \
         debootstrap --variant=minbase --include=ca-certificates --keyring="$keyring" "$release" "$root" "$mirror" \
         </dev/null >"$CACHE/bootstrap.log" 2>&1 9>&- &
@@ -106,10 +106,10 @@ bootstrap() {
 }
 
 rootfs() {
-    command -v apt-get >/dev/null 2>&1 || die "no $WANTED to be had, and no apt on this host to bootstrap one from"
+    command -v apt-get >/dev/null 2>&1 || die "$WANTED cannot be pulled, and this host has no apt to bootstrap an image"
     choose_release
     tarball=$CACHE/rootfs-$release.tar.gz
-    # make up and make demo may come at the same time: who is second waits, and finds it made.
+    # make up and make demo may run at the same time: the second one waits for the lock and uses the result.
     mkdir -p "$CACHE"
     exec 9>"$CACHE/lock"
     flock 9
@@ -131,7 +131,7 @@ main() {
         docker image ls --filter reference='zmban-base' --format '{{.Repository}}:{{.Tag}}' | head -n 1
         return
     fi
-    # The engine itself gives up on a registry it cannot reach after 15 s; the limit is for a slow line.
+    # The engine stops after 15 s if the registry is unreachable; this limit is for a slow connection.
     if timeout 120 docker pull -q "$WANTED" >/dev/null 2>&1; then echo "$WANTED"; return; fi
     say "$WANTED cannot be pulled"
     rootfs

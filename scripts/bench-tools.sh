@@ -1,8 +1,8 @@
 #!/bin/sh
-# Prints where the programs lie that `make bench-scan` compares with, fetched if need be: ripgrep, sshguard, matplotlib.
+# Prints the paths of the programs for `make bench-scan` (ripgrep, sshguard, matplotlib), and fetches missing ones.
 #
-# Nothing is installed: Debian's packages are unpacked, and the plots get a venv, in the cache outside the tree.
-# bench-tools.sh [ripgrep] [sshguard] [plot]; all without arguments. One line each: NAME=PATH.
+# Installs nothing on the host: Debian's packages are unpacked into a cache, and matplotlib gets a venv there.
+# Usage: bench-tools.sh [ripgrep] [sshguard] [plot]; default: all. Output: one line NAME=PATH each.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,7 @@ BENCH=$CACHE/bench
 say() { printf '%s\n' "bench-tools: $*" >&2; }
 die() { say "$*"; exit 69; }
 
-# Lists of its own where apt has none or may not be asked: that needs no root. The mirror is apt's own.
+# Use separate package lists if apt has none or is not permitted; this needs no root. The mirror is apt's.
 apt() {
     tool=$1
     shift
@@ -28,9 +28,9 @@ refresh() {
     apt apt-get update -q >"$BENCH/apt/update.log" 2>&1 || say "apt-get update failed: see $BENCH/apt/update.log"
 }
 
-# apt holds what it downloads against the signed lists, so no sum stands here.
+# apt verifies downloads against the signed lists, so no checksum is needed here.
 fetch() { # package
-    command -v apt-get >/dev/null 2>&1 || die "no apt on this host to fetch $1 with"
+    command -v apt-get >/dev/null 2>&1 || die "cannot fetch $1: this host has no apt"
     say "fetching $1"
     (cd "$work" && apt apt-get download -q "$1" >fetch.log 2>&1) || {
         refresh
@@ -38,7 +38,7 @@ fetch() { # package
     } || { cat "$work/fetch.log" >&2; die "apt-get could not download $1"; }
     dpkg-deb -x "$work/$1"_*.deb "$work/$1"
     chmod 755 "$work/$1"
-    # The version beside it, for the report.
+    # Save the version for the report.
     dpkg-deb -f "$work/$1"_*.deb Version >"$work/$1/version"
     mv "$work/$1" "$BENCH/$1"
 }
@@ -52,7 +52,7 @@ plot() {
     sum=$(cksum <"$ROOT/requirements/bench.txt")
     venv=$BENCH/venv
     if [ "$(cat "$venv/requirements.sum" 2>/dev/null)" != "$sum" ]; then
-        say "installing matplotlib into a venv of its own"
+        say "installing matplotlib into its own venv"
         rm -rf "$venv"
         "${PYTHON:-python3}" -m venv "$venv" || die "python3-venv is missing"
         "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r requirements/bench.txt >&2
@@ -63,7 +63,7 @@ plot() {
 
 [ $# -gt 0 ] || set -- ripgrep sshguard plot
 mkdir -p "$BENCH"
-# Two who need it at the same time fetch it once: who is second waits, and finds it.
+# Lock, so that two concurrent runs fetch only once.
 exec 9>"$BENCH/lock"
 flock 9
 work=$(mktemp -d "$BENCH/fetch.XXXXXX")
@@ -75,6 +75,6 @@ for wanted in "$@"; do
         ripgrep) package ripgrep usr/bin/rg ;;
         sshguard) package sshguard usr/libexec/sshguard/sshg-parser ;;
         plot) plot ;;
-        *) die "there is no $wanted; there are ripgrep, sshguard, plot" ;;
+        *) die "unknown tool $wanted; known: ripgrep, sshguard, plot" ;;
     esac
 done

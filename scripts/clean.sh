@@ -1,18 +1,18 @@
 #!/bin/sh
-# Takes away all that make up, make demo and make venv have put on this host, except the engine's packages.
+# Removes everything that make up, make demo and make venv have created on this host, except the engine's packages.
 set -eu
 # shellcheck source=scripts/stack.sh
 . "$(dirname "$0")/stack.sh"
 PIDFILE=$SETUP/dockerd.pid
 
-# A state that a real zmban has written is not ours to throw away.
+# Keeps the database of a production zmban.
 remove_volumes() {
     remove_demo_volumes
     for volume in zimbra-log zimbra-syslog prometheus-data grafana-data zmban-state; do
         name=${PROJECT}_$volume
         place=$(docker volume inspect --format '{{.Mountpoint}}' "$name" 2>/dev/null) || continue
         if [ "$volume" = zmban-state ] && [ -e "$place/zmban.sqlite3" ]; then
-            say "kept: the volume $name holds a real zmban's bans (docker volume rm $name)"
+            say "kept: the volume $name contains the bans of a production zmban (docker volume rm $name)"
         else
             docker volume rm "$name" >/dev/null 2>&1 || true
         fi
@@ -25,9 +25,9 @@ remove_images() {
         docker image rm "$image" >/dev/null 2>&1 || true
     done
     docker image prune -f --filter label=zmban.part >/dev/null
-    # What Compose v2 builds leaves a cache that names nobody: on an engine of our own it is ours.
+    # The build cache of Compose v2 has no owner label: remove it only if these scripts installed the engine.
     if [ -e "$SETUP/engine" ]; then docker builder prune -a -f >/dev/null 2>&1 || true; fi
-    # Layers of earlier builds first, then the base that only they still named.
+    # Base images, now that no layer of an earlier build refers to them.
     for image in $(docker image ls -q zmban-base); do docker image rm "$image" >/dev/null 2>&1 || true; done
 }
 
@@ -35,13 +35,13 @@ remove_namespaces() {
     for name in $(ip netns list 2>/dev/null | awk '/^zmban-/ { print $1 }'); do ip netns del "$name"; done
 }
 
-# The engine that we started by hand, unless somebody else's containers run on it.
+# Stops the engine if these scripts started it, unless it runs other containers.
 stop_engine() {
     [ -r "$PIDFILE" ] || return 0
     pid=$(cat "$PIDFILE")
     if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]; then
         if [ -n "$(docker ps -q)" ]; then
-            say "dockerd (process $pid) runs on: there are other containers on it"
+            say "dockerd (process $pid) keeps running: it runs other containers"
             return 0
         fi
         kill "$pid"
@@ -60,13 +60,13 @@ remove_files() {
 
 if docker info >/dev/null 2>&1; then
     remove_demo
-    # Of the services that watch, and the sidecar for a real Zimbra, only what no longer runs.
+    # Containers of the monitoring profile, running or stopped.
     for service in prometheus grafana; do
         for id in $(containers "$service" -a); do docker rm -f "$id" >/dev/null; done
     done
     remove_demo_routes
     if [ -n "$(containers zmban -a)" ]; then
-        say "kept: this project's zmban for a real Zimbra, with its image and volumes (scripts/compose.sh down)"
+        say "kept: this project's production zmban, with its image and volumes (scripts/compose.sh down)"
         remove_demo_volumes
     else
         remove_volumes

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints a DOCKER_CONFIG whose plugins are Compose v2 and buildx of the next Debian, fetched from this host's own mirror
-# if need be and unpacked into a cache: the tests run the stack under both Composes, and the host's packages stay as
-# they are.
+# Prints a DOCKER_CONFIG with the plugins Compose v2 and buildx of the next Debian release. Missing ones are fetched
+# from this host's apt mirror and unpacked into a cache; the host's packages do not change. The tests use it to run
+# the stack under both versions of Compose.
 set -eu
 # shellcheck source=scripts/mirror.sh
 . "$(dirname "$0")/mirror.sh"
@@ -15,7 +15,7 @@ PLACE=$CACHE/compose-$COMPOSE
 say() { printf '%s\n' "compose-v2: $*" >&2; }
 die() { say "$*"; exit 69; }
 
-# Lists, sources and archives of its own, verified with the distribution's keys; what the host pins does not concern it.
+# Separate lists, sources and archives, verified with the distribution's keys; the host's apt pins do not apply.
 apt() {
     apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=1 -o Acquire::http::Timeout=30 \
         -o Acquire::Languages=none -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/sources" \
@@ -24,7 +24,7 @@ apt() {
 }
 
 fetch() {
-    command -v apt-get >/dev/null 2>&1 || die "no apt on this host"
+    command -v apt-get >/dev/null 2>&1 || die "this host has no apt"
     read_release
     [ "$distribution" = debian ] || die "the mirror of $distribution has no $SUITE"
     choose_mirror
@@ -37,9 +37,9 @@ fetch() {
         >"$work/sources/$SUITE.sources"
     say "fetching docker-compose $COMPOSE and docker-buildx $BUILDX of $SUITE"
     : >"$CACHE/compose-v2.log"
-    apt update -o APT::Update::Error-Mode=any || die "$SUITE cannot be had from this host's mirror: $CACHE/compose-v2.log"
+    apt update -o APT::Update::Error-Mode=any || die "this host's mirror does not provide $SUITE: see $CACHE/compose-v2.log"
     (cd "$work" && apt download "docker-compose=$COMPOSE-*" "docker-buildx=$BUILDX-*") ||
-        die "$SUITE has no docker-compose $COMPOSE or docker-buildx $BUILDX: $CACHE/compose-v2.log"
+        die "$SUITE has no docker-compose $COMPOSE or docker-buildx $BUILDX: see $CACHE/compose-v2.log"
     for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/root"; done
     for plugin in docker-compose docker-buildx; do
         ln -s "../usr/libexec/docker/cli-plugins/$plugin" "$work/root/cli-plugins/$plugin"
@@ -51,7 +51,7 @@ fetch() {
 
 main() {
     mkdir -p "$CACHE"
-    # Two who need it at the same time fetch it once: who is second waits, and finds it.
+    # Lock, so that two concurrent runs fetch only once.
     exec 9>"$CACHE/compose-v2.lock"
     flock 9
     [ -x "$PLACE/cli-plugins/docker-compose" ] || fetch

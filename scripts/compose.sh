@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs Compose, whichever version this host has, on zmban's stack: compose.sh --profile demo ps.
+# Runs Compose 1 or 2, whichever is installed, on zmban's stack. Example: compose.sh --profile demo ps
 #
-# ZMBAN_COMPOSE=1 or 2 asks for one of them; a version 2 that is missing is fetched into a cache. ZMBAN_PROJECT: another
-# project than zmban.
+# ZMBAN_COMPOSE=1 or 2 selects a version; a missing version 2 is fetched into a cache.
+# ZMBAN_PROJECT overrides the project name, zmban.
 set -eu
 cd "$(dirname "$0")/.."
 project=${ZMBAN_PROJECT:-zmban}

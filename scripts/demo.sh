@@ -1,14 +1,14 @@
 #!/bin/sh
-# Runs the demonstration without Docker: real servers, attackers and zmban in namespaces that end with it.
+# Runs the demonstration without Docker: servers, attackers and zmban in temporary namespaces.
 #
-# DEMO_SECONDS (25): how long the clients keep coming. Ends with 1 if a promise was broken.
+# DEMO_SECONDS (25): how long the clients run. Exit code 1 if a check failed (see demo/summary.py).
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/zmban
 PATH=$PATH:/usr/sbin:/sbin
-# Mounts and processes that are not the host's. When the first process in there ends, for whatever reason, the kernel
-# ends the rest; when this script is killed, so is the first.
-# A session of its own: Ctrl-C comes here alone, and saslauthd's last kill of its process group stays in there.
+# Separate mount and pid namespaces. When the first process in them ends, the kernel ends the others; when this script
+# is killed, the first process is killed too. A separate session: Ctrl-C reaches this script only, and saslauthd, which
+# kills its process group at the end, does not reach it.
 PRIVATE='setsid setpriv --pdeathsig KILL unshare --mount --pid --ipc --fork --kill-child'
 
 say() { printf '%s\n' "demo: $*" >&2; }
@@ -16,19 +16,19 @@ die() { code=$1; shift; say "$*"; exit "$code"; }
 
 require() {
     [ "$(id -u)" = 0 ] || die 77 "network namespaces need root: sudo make demo"
-    case $ROOT/ in /run/*) die 69 "in the demonstration /run is another one: move this checkout out of it" ;; esac
+    case $ROOT/ in /run/*) die 69 "the demonstration replaces /run: move this checkout to another directory" ;; esac
     for tool in ip:iproute2 unshare:util-linux setpriv:util-linux; do
         command -v "${tool%:*}" >/dev/null || die 69 "${tool%:*} is missing: apt-get install ${tool#*:}"
     done
-    [ -x "$ROOT/.venv/bin/zmban" ] || die 69 "there is no .venv/bin/zmban yet: make venv"
-    $PRIVATE --net true 2>/dev/null || die 77 "this root may not make namespaces: in a container it needs --privileged"
+    [ -x "$ROOT/.venv/bin/zmban" ] || die 69 ".venv/bin/zmban is missing: make venv"
+    $PRIVATE --net true 2>/dev/null || die 77 "no permission to create namespaces: in a container, use --privileged"
 }
 
-# The first process in the namespaces, as this host counts.
+# Prints the pid of the first process in the namespaces, as seen from the host.
 first() { cat "/proc/$child/task/$child/children" 2>/dev/null || true; }
 
-# Ends $child and what it has started. unshare itself heeds no signal while its child runs, and ends when the last
-# process in there has.
+# Stops $child and its processes. unshare ignores signals while its child runs, and exits after the last process in its
+# namespaces.
 stop() { # signal exit-code
     trap '' INT TERM HUP
     if [ "$(cat "/proc/$child/comm" 2>/dev/null)" = unshare ]; then
@@ -38,11 +38,11 @@ stop() { # signal exit-code
         kill -TERM "$child" 2>/dev/null || true
     fi
     wait "$child" 2>/dev/null || true
-    say "stopped: nothing of it is left"
+    say "stopped; everything is removed"
     exit "$2"
 }
 
-# Waits for $child, which a signal ends in time; its exit code.
+# Waits for $child, and stops it on a signal. Returns its exit code.
 supervise() { # signal
     trap "stop $1 130" INT
     trap "stop $1 143" TERM
@@ -53,7 +53,7 @@ supervise() { # signal
     return "$status"
 }
 
-# The servers' root file system, made once: $tree.
+# Sets $tree, the root file system of the servers; creates it once.
 make_tree() {
     setsid setpriv --pdeathsig TERM sh "$ROOT/scripts/base-image.sh" --rootfs >/dev/null </dev/null &
     child=$!
@@ -64,16 +64,16 @@ make_tree() {
     home=$CACHE/demo-$sum
     tree=$home/root
     [ ! -d "$tree" ] || return 0
-    say "making the test servers' root file system: a minute, this once"
+    say "creating the root file system of the test servers: takes a minute, once"
     rm -rf "$CACHE"/demo-*
-    # Nobody but root may come near: it holds programs that run as their owner, and no updates reach them.
+    # Readable by root only: it contains setuid programs that get no updates.
     new=$(mktemp -d "$CACHE/new-demo.XXXXXX")
     trap 'rm -rf "$new"' EXIT
     # shellcheck disable=SC2086
     $PRIVATE sh "$ROOT/demo/tree.sh" "$tarball" "$new/root" </dev/null >"$CACHE/demo-tree.log" 2>&1 &
     child=$!
     supervise KILL || die 69 "the packages of demo/packages could not be installed: see $CACHE/demo-tree.log"
-    # Somebody else may have made one meanwhile.
+    # A concurrent run may have created it.
     mv -T "$new" "$home" 2>/dev/null || [ -d "$tree" ]
     rm -rf "$new"
     trap - EXIT
@@ -82,7 +82,7 @@ make_tree() {
 run() {
     began=$(date +%s)
     # shellcheck disable=SC2086
-    $PRIVATE --net sh "$ROOT/demo/street.sh" "$tree" "${DEMO_SECONDS:-25}" </dev/null &
+    $PRIVATE --net sh "$ROOT/demo/namespaces.sh" "$tree" "${DEMO_SECONDS:-25}" </dev/null &
     child=$!
     status=0
     supervise TERM || status=$?

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that a Docker engine and Compose answer on this host, and installs them only where no engine is.
+# Ensures that a Docker engine and Compose work on this host. Installs them only if no engine is installed.
 set -eu
 
 SETUP=/var/lib/zmban-setup
@@ -12,7 +12,7 @@ say() { printf '%s\n' "engine: $*" >&2; }
 die() { say "$*"; exit 69; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# What `docker info` says about the engine: its name, the version, what it runs on, how it is confined.
+# Sets $answer to the engine's version, operating system, security options and errors, by `docker info`.
 answer=
 ask() {
     answer=$(timeout 20 docker info \
@@ -21,27 +21,27 @@ ask() {
 }
 
 need_root() {
-    [ "$(id -u)" = 0 ] || die "$1 needs root: run it with sudo, or let an administrator do it once"
+    [ "$(id -u)" = 0 ] || die "$1 needs root: run it with sudo, or ask an administrator to do it once"
 }
 
-# The engine has to write the routes of this host: not of a virtual machine, another host or a user's namespace.
+# Refuses an engine that cannot write the routes of this host: in a virtual machine, rootless, or on another host.
 fit() {
     case $answer in
     *'|Docker Desktop'*)
-        die "Docker Desktop runs its containers in a virtual machine: routes would be written there and protect" \
-            "nothing here; install Docker Engine on the host itself" ;;
+        die "Docker Desktop runs containers in a virtual machine: routes written there do not protect this host;" \
+            "install Docker Engine on the host" ;;
     *name=rootless*)
-        die "Docker runs rootless: routes would be written in the user's own network namespace, not the host's;" \
+        die "Docker runs rootless: routes would be written to the user's network namespace, not the host's;" \
             "use the host's engine (docker context use default, unset DOCKER_HOST)" ;;
     esac
     if docker --version 2>/dev/null | grep -qi podman; then
-        die "the docker command here is Podman's: zmban's stack is made for Docker Engine; remove podman-docker" \
-            "or put Docker's own client before it in PATH"
+        die "the docker command is Podman's, and zmban's stack needs Docker Engine: remove podman-docker," \
+            "or put Docker's client before it in PATH"
     fi
     endpoint=${DOCKER_HOST:-$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null || true)}
     case $endpoint in
     '' | unix://*) ;;
-    *) die "docker talks to the engine of another host ($endpoint): routes would be written there;" \
+    *) die "docker uses the engine of another host ($endpoint): routes would be written there;" \
         "unset DOCKER_HOST or: docker context use default" ;;
     esac
 }
@@ -50,7 +50,7 @@ compose_works() {
     docker compose version >/dev/null 2>&1 || { have docker-compose && docker-compose version >/dev/null 2>&1; }
 }
 
-# Where an engine, or something in its place, is installed: its name, else nothing.
+# Prints the name of the installed engine (dockerd, podman, containerd); nothing if there is none.
 installed() {
     for name in dockerd podman containerd; do
         if have "$name"; then echo "$name"; return; fi
@@ -73,16 +73,16 @@ installed() {
 
 known_to_apt() { apt-cache show --no-all-versions "$1" 2>/dev/null | grep -q '^Version:'; }
 
-# --no-remove: nothing on the host gives way. Recommended packages that the engine cannot do without are named.
+# --no-remove: keep all packages of the host. Callers name the recommended packages that the engine needs.
 install_packages() {
     need_root "installing Docker from the distribution's packages"
-    have apt-get || die "no Docker engine here and no apt-get to install one: install Docker Engine, then try again"
+    have apt-get || die "no Docker engine, and no apt-get to install one: install Docker Engine, then try again"
     before=$(mktemp)
     dpkg-query -W -f '${Package}\n' | sort -u >"$before"
-    say "installing: $* (this host's own packages, nothing is removed)"
+    say "installing: $* (from this host's distribution; no package is removed)"
     if ! DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-remove --no-install-recommends "$@" >&2; then
         rm -f "$before"
-        die "apt-get could not install $*: see its message above"
+        die "apt-get could not install $*: see the message above"
     fi
     mkdir -p "$SETUP"
     dpkg-query -W -f '${Package}\n' | sort -u | comm -13 "$before" - >>"$MARKER"
@@ -95,19 +95,19 @@ compose_package() {
 
 install_engine() {
     need_root "installing Docker from the distribution's packages"
-    have apt-get || die "no Docker engine here and no apt-get to install one: install Docker Engine, then try again"
-    apt-get update -q >/dev/null 2>&1 || say "apt-get update failed; trying with the lists that are there"
+    have apt-get || die "no Docker engine, and no apt-get to install one: install Docker Engine, then try again"
+    apt-get update -q >/dev/null 2>&1 || say "apt-get update failed; using the existing package lists"
     set -- docker.io iptables ca-certificates
     if ! have docker && known_to_apt docker-cli; then set -- "$@" docker-cli; fi
     if ! compose_works; then set -- "$@" "$(compose_package)"; fi
-    # With AppArmor in the kernel, containers start only where its parser is.
+    # With AppArmor in the kernel, containers need its parser to start.
     if [ -e /sys/module/apparmor ] && ! have apparmor_parser; then set -- "$@" apparmor; fi
     if ! grep -q ' cgroup2\{0,1\} ' /proc/mounts; then set -- "$@" cgroupfs-mount; fi
     install_packages "$@"
 }
 
 start_by_hand() {
-    say "no service manager runs here: starting dockerd by hand, log in $LOGFILE"
+    say "no service manager: starting dockerd directly, log in $LOGFILE"
     mkdir -p "$SETUP"
     setsid sh -c 'echo $$ >"$1"; exec dockerd >>"$2" 2>&1 </dev/null' sh "$PIDFILE" "$LOGFILE" &
 }
@@ -124,12 +124,12 @@ start_engine() {
     tries=0
     until ask; do
         tries=$((tries + 1))
-        [ "$tries" -le 60 ] || die "the Docker engine does not answer after a minute: see $LOGFILE"
+        [ "$tries" -le 60 ] || die "the Docker engine does not respond after a minute: see $LOGFILE"
         sleep 1
     done
 }
 
-# A package's own script may have started the engine where no service manager will ever stop it: then we must.
+# If a package script started the engine and no service manager will stop it, record its pid for clean.sh.
 adopt() {
     if [ ! -d /run/systemd/system ] && [ ! -d /run/openrc ] && [ "$(cat /proc/1/comm)" != init ] &&
         [ ! -e "$PIDFILE" ] && [ -r /run/docker.pid ]; then
@@ -142,13 +142,13 @@ refuse() {
     dockerd)
         case $answer in
         *ermission\ denied*)
-            die "the Docker engine's socket is forbidden to $(id -un): run as root (sudo), or join the group docker" ;;
+            die "$(id -un) has no permission for the Docker socket: run as root (sudo), or join the group docker" ;;
         esac
-        die "the Docker engine is installed but does not answer: start it, e.g. systemctl start docker" ;;
+        die "the Docker engine is installed but does not respond: start it, e.g. systemctl start docker" ;;
     podman | containerd)
-        die "$1 is installed here, Docker is not: zmban's stack needs Docker Engine and installs none beside $1;" \
-            "install Docker Engine yourself if the two may live together" ;;
-    *) die "something listens at $1's socket and does not answer as Docker: make it answer, or remove it" ;;
+        die "$1 is installed, Docker is not: zmban's stack needs Docker Engine, and is not installed beside $1;" \
+            "install Docker Engine yourself if both may run on this host" ;;
+    *) die "the socket of $1 exists but does not respond as Docker: start Docker, or remove the socket" ;;
     esac
 }
 
@@ -156,7 +156,7 @@ main() {
     if have docker && ask; then
         :
     else
-        [ -z "${DOCKER_HOST:-}" ] || die "DOCKER_HOST=$DOCKER_HOST does not answer: unset it to use this host's engine"
+        [ -z "${DOCKER_HOST:-}" ] || die "DOCKER_HOST=$DOCKER_HOST does not respond: unset it to use this host's engine"
         found=$(installed)
         if [ -z "$found" ]; then
             install_engine
@@ -170,11 +170,11 @@ main() {
     fi
     fit
     if ! compose_works; then
-        [ -e "$MARKER" ] || die "Docker answers but Compose is missing: install docker-compose-plugin (Docker's" \
-            "packages) or docker-compose (the distribution's)"
+        [ -e "$MARKER" ] || die "Compose is missing: install docker-compose-plugin (Docker's packages)" \
+            "or docker-compose (the distribution's)"
         install_packages "$(compose_package)"
     fi
-    say "Docker ${answer%%|*} answers"
+    say "Docker ${answer%%|*} is running"
 }
 
 main "$@"

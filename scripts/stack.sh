@@ -1,9 +1,9 @@
-# What up.sh, down.sh and clean.sh share; to be sourced.
+# Functions shared by up.sh, down.sh and clean.sh. To be sourced.
 # shellcheck shell=sh
 
 PROJECT=zmban
 SETUP=/var/lib/zmban-setup
-DEMO_MARKER=$SETUP/demo  # our demonstration may have written into this host's table 2520
+DEMO_MARKER=$SETUP/demo  # exists if the demonstration may have written to this host's table 2520
 DEMO_SERVICES='demo demo-zmban demo-postfix demo-nginx demo-mailboxd demo-road'
 DEMO_VOLUMES='demo-state demo-log demo-syslog demo-report'
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,7 +12,7 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 69; }
 
-# A variable of compose.yaml as Compose will see it: from the environment, else from .env, else the default.
+# Prints a variable of compose.yaml as Compose sees it: from the environment, else from .env, else the default.
 setting() { # name default
     eval "value=\${$1:-}"
     if [ -z "$value" ] && [ -r "$ROOT/.env" ]; then
@@ -23,7 +23,7 @@ setting() { # name default
 
 compose() { sh "$ROOT/scripts/compose.sh" "$@"; }
 
-# Containers of one service of our project, running or not with -a: ids, one a line.
+# Prints the ids of the project's containers of one service, one per line; with -a also stopped ones.
 containers() {
     service=$1
     shift
@@ -36,7 +36,7 @@ routes() {
     ip -6 route show table 2520 2>/dev/null || true
 }
 
-# What on this host the demonstration must not stand beside, in words; nothing when it may.
+# Prints why the demonstration must not run on this host (a Zimbra or another zmban); nothing if it may.
 foreign() {
     for exe in /proc/[0-9]*/exe; do
         case $(readlink "$exe" 2>/dev/null || true) in
@@ -47,17 +47,17 @@ foreign() {
     foreign_container && return
     space=$(readlink /proc/self/ns/net)
     for cmdline in /proc/[0-9]*/cmdline; do
-        # In another network namespace it has another table.
+        # A process in another network namespace has its own routing table.
         [ "$(readlink "${cmdline%/cmdline}/ns/net" 2>/dev/null)" = "$space" ] || continue
         if tr '\0' ' ' <"$cmdline" 2>/dev/null | grep -Eq '(^|[ /])zmban run( |$)'; then
             process=${cmdline%/cmdline}
             if ! in_ours "$process"; then
-                echo "a zmban that is not this demonstration runs here (process ${process#/proc/})"
+                echo "another zmban runs here (process ${process#/proc/})"
                 return
             fi
         fi
     done
-    if [ -n "$(containers zmban)" ]; then echo "this project's own zmban, the one for Zimbra, runs here"; fi
+    if [ -n "$(containers zmban)" ]; then echo "this project's production zmban runs here"; fi
 }
 
 in_ours() {
@@ -67,7 +67,7 @@ in_ours() {
     return 1
 }
 
-# A running container, not of our project, whose name, image or mounts tell of a Zimbra or a zmban.
+# Prints a running container of another project that is a Zimbra or a zmban by name, image or mounts; else false.
 foreign_container() {
     ids=$(docker ps -q)
     [ -n "$ids" ] || return 1
@@ -82,7 +82,7 @@ foreign_container() {
     [ -n "$found" ] && echo "$found"
 }
 
-# The demonstration's containers and network.
+# Removes the demonstration's containers and network.
 remove_demo() {
     # shellcheck disable=SC2086
     compose --profile demo rm -s -f $DEMO_SERVICES >/dev/null 2>&1 || true
@@ -96,10 +96,10 @@ remove_demo_volumes() {
     for volume in $DEMO_VOLUMES; do docker volume rm "${PROJECT}_$volume" >/dev/null 2>&1 || true; done
 }
 
-# What our demonstration left in the kernel, where its zmban could not flush at its end.
+# Removes what the demonstration left in the kernel if its zmban could not flush at its end.
 remove_demo_routes() {
     [ -e "$DEMO_MARKER" ] || return 0
-    [ -z "$(foreign)" ] || { say "the table 2520 is left alone: $(foreign)"; return 0; }
+    [ -z "$(foreign)" ] || { say "routing table 2520 not cleaned: $(foreign)"; return 0; }
     image=zmban:$(setting ZMBAN_TAG latest)
     if docker image inspect "$image" >/dev/null 2>&1; then
         timeout 60 docker run --rm --network host --cap-drop ALL --cap-add NET_ADMIN "$image" flush \

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Prints what became of the demonstration's attackers and clients; ends with 1 if a promise was broken.
+# Prints the summary of the demonstration. Exit code 1 if a check failed (see demo/summary.py).
 set -eu
 # shellcheck source=scripts/stack.sh
 . "$(dirname "$0")/stack.sh"
 
 sidecar=$(containers demo-zmban)
 clients=$(containers demo)
-[ -n "$clients" ] || die "the demonstration does not run: make up"
-[ -n "$sidecar" ] || die "the demonstration's zmban has ended: see scripts/compose.sh --profile demo logs demo-zmban"
+[ -n "$clients" ] || die "the demonstration does not run; start it with make up"
+[ -n "$sidecar" ] || die "the demonstration's zmban has exited: see scripts/compose.sh --profile demo logs demo-zmban"
 bans=$(mktemp)
 trap 'rm -f "$bans"' EXIT
 docker exec "$sidecar" zmban bans --jsonl >"$bans"

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs from the distribution what the tests run for real: ip, setpriv, curl, nft, logrotate, Prometheus; and the
-# programs that are named, each of the package of that name.
+# Installs the programs that the tests run: ip, setpriv, curl, nft, logrotate, Prometheus, and those given as arguments,
+# each from the distribution's package of that name.
 set -eu
 
 say() { printf '%s\n' "tools: $*" >&2; }
 
-# The policy that keeps packages from starting services, for as long as this script runs.
+# Policy that prevents packages from starting services while this script runs.
 POLICY=/usr/sbin/policy-rc.d
 wanted=
 need() { # program package

@@ -1,21 +1,21 @@
 #!/bin/sh
-# Starts the whole demonstration on this host and shows what comes of it: live on a terminal, else as a summary.
+# Starts the demonstration on this host. On a terminal it shows the live status, else it waits and prints the summary.
 #
-# ZMBAN_BUILD=no takes the images that are there.
+# ZMBAN_BUILD=no uses the existing images.
 set -eu
 # shellcheck source=scripts/stack.sh
 . "$(dirname "$0")/stack.sh"
 
 refuse_beside_others() {
     found=$(foreign)
-    [ -z "$found" ] || die "the demonstration is for a host of its own: $found; its bans and ours would mix in one table"
+    [ -z "$found" ] || die "the demonstration cannot share a host: $found; both would write to the same routing table"
     if [ -z "$(containers demo-zmban)" ] && [ ! -e "$DEMO_MARKER" ] && [ -n "$(routes)" ]; then
-        die "the routing table 2520 holds routes that are not this demonstration's (ip route show table 2520):" \
-            "some zmban's bans stand there; see zmban flush"
+        die "the routing table 2520 contains bans of another zmban (ip route show table 2520);" \
+            "to remove them: zmban flush"
     fi
 }
 
-# True if something listens on this TCP port at all addresses, or at the demonstration's own.
+# True if a process listens on this TCP port at all addresses.
 busy() {
     hex=$(printf ':%04X' "$1")
     awk -v port="$hex" '$4 == "0A" && $2 ~ port "$" && $2 ~ /^0+:/ { found = 1 } END { exit !found }' \
@@ -28,13 +28,13 @@ choose_ports() {
         port=$(setting "$name" '')
         if [ -z "$port" ] && busy "${pair#*:}"; then
             port=$((20000 + ${pair#*:} % 10000))
-            say "port ${pair#*:} is taken on this host: the test server uses $port"
+            say "port ${pair#*:} is in use on this host: the test server uses $port"
         fi
         if [ -n "$port" ]; then export "$name=$port"; fi
     done
 }
 
-# Waits till the clients have finished; false if they never do.
+# Waits until the clients have finished; false if they do not finish in time.
 wait_for_end() {
     clients=$(containers demo)
     deadline=$(($(date +%s) + $(setting DEMO_SECONDS 90) + 240))
@@ -52,7 +52,7 @@ main() {
     [ -n "$BASE" ] || BASE=$(sh "$ROOT/scripts/base-image.sh")
     export BASE
     choose_ports
-    # Every run is a fresh one: yesterday's bans and mistypes would tell nothing.
+    # Start without state: bans and mistyped logins of an earlier run would distort the summary.
     remove_demo
     remove_demo_volumes
     remove_demo_routes
@@ -63,7 +63,7 @@ main() {
     [ -n "$(containers demo-zmban)" ] || { compose --profile demo logs demo-zmban >&2; die "zmban did not start"; }
     if [ -t 0 ] && [ -t 1 ]; then
         docker exec -it "$(containers demo-zmban)" zmban status --watch || true
-        say "the stack runs on; scripts/summary.sh shows the result, scripts/down.sh stops it"
+        say "the stack keeps running; scripts/summary.sh prints the summary, scripts/down.sh stops it"
         return
     fi
     wait_for_end || { compose --profile demo logs --tail 30 >&2; die "the clients did not finish"; }

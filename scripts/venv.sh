@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv with everything that checks and tests need, each file checked against its hash; quick if it stands.
+# Creates .venv with all dependencies of checks and tests, verified by hash. Quick if it exists and is up to date.
 set -eu
 cd "$(dirname "$0")/.."
 stamp=.venv/requirements.sum
@@ -10,11 +10,11 @@ say() { printf '%s\n' "venv: $*" >&2; }
 
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    say "Python 3.11 or later is needed; set PYTHON"
+    say "Python 3.11 or later is required; set PYTHON to its path"
     exit 69
 }
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    # Debian and Ubuntu split these off.
+    # Debian and Ubuntu package venv separately.
     [ "$(id -u)" = 0 ] || { say "python3-venv is missing: sudo apt-get install python3-venv"; exit 69; }
     say "installing python3-venv"
     apt-get update -q >/dev/null

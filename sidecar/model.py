@@ -1,12 +1,12 @@
-"""The ground floor: the frozen values that travel from a log line to a route, and the errors.
+"""The frozen values passed from log line to route, and the exceptions.
 
-Times are epoch seconds (UTC) as floats, durations are seconds; `None` as an end means for ever.
+Times are epoch seconds (UTC) as floats, durations are seconds; an end of `None` means for ever.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
@@ -16,23 +16,23 @@ from sidecar.network import Network
 Instant: TypeAlias = float
 Seconds: TypeAlias = float
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-# No duration is longer: what is, is for ever. And no instant is later: calendars end with the year 9999, in
-# zones ahead of UTC some hours before that.
+# The longest duration; anything longer is for ever. The latest instant: datetime ends with the year 9999,
+# some hours earlier in zones ahead of UTC.
 LONGEST: Seconds = 100 * 365.25 * 86400
 LATEST: Instant = 253370764800.0
 Origin: TypeAlias = Literal["log", "manual", "import", "cluster"]
 
 
 def printable(text: str) -> str:
-    """Text from outside for a terminal or a log: what could drive one (control codes, line breaks, changes of
-    the writing direction, what no font shows) is written as Python escapes it."""
+    """Untrusted text made safe for a terminal or a log: control codes, line breaks, bidirectional marks and
+    other unprintable characters are replaced by Python escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def plural(number: int, one: str, many: str = "") -> str:
-    """The word for so many of a thing: `one`, else `many` (without it, `one` with an s)."""
+    """`one` for the number 1, else `many` (default: `one` with an s)."""
     return one if number == 1 else many or f"{one}s"
 
 
@@ -42,11 +42,11 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def decoded(raw: bytes) -> tuple[str, str]:
-    """The text of a file that a person wrote, and what is wrong with its encoding, nothing for UTF-8. What is
-    no UTF-8 is read as Latin-1: nothing must be lost for an umlaut."""
+    """The text of a configuration file, and a warning about its encoding ("" for UTF-8). Bytes that are not
+    UTF-8 are read as Latin-1, so that one umlaut never loses a file."""
     for name in ("utf-32", "utf-16"):
         if raw.startswith(_MARKS[name]) or _looks_like(raw, 4 if name == "utf-32" else 2):
-            text = raw.decode(_ordered(name, raw), errors="replace").removeprefix("\ufeff")
+            text = raw.decode(_with_byte_order(name, raw), errors="replace").removeprefix("\ufeff")
             return (
                 text,
                 f"is {name.upper()}, as Windows saves it, which Fail2Ban does not read; save it as UTF-8",
@@ -54,7 +54,7 @@ def decoded(raw: bytes) -> tuple[str, str]:
     try:
         return raw.decode("utf-8-sig"), ""
     except UnicodeDecodeError:
-        return raw.decode("latin-1"), "is not UTF-8 and read as Latin-1; save it as UTF-8"
+        return raw.decode("latin-1"), "is not UTF-8 and is read as Latin-1; save it as UTF-8"
 
 
 _MARKS = {
@@ -64,17 +64,17 @@ _MARKS = {
 
 
 def _looks_like(raw: bytes, width: int) -> bool:
-    """Whether nearly every character of a text takes so many bytes, of which all but one are zero."""
+    """Whether nearly every character takes `width` bytes, all but one of them zero."""
     return len(raw) >= 4 * width and raw.count(0) > len(raw) * (width - 1) // width * 0.9
 
 
-def _ordered(name: str, raw: bytes) -> str:
-    """With the order of its bytes, where no mark tells it."""
+def _with_byte_order(name: str, raw: bytes) -> str:
+    """The encoding name, with its byte order appended if there is no byte order mark."""
     return name if raw.startswith(_MARKS[name]) else f"{name}-{'be' if raw[0] == 0 else 'le'}"
 
 
 class ZmbanError(Exception):
-    """Any fault that zmban expects; the text is one sentence for the person who must act."""
+    """Base of all expected errors; the text is one sentence for the administrator."""
 
 
 class ConfigError(ZmbanError):
@@ -82,23 +82,23 @@ class ConfigError(ZmbanError):
 
 
 class SourceError(ZmbanError):
-    """A log cannot be read just now; the supervisor tries again."""
+    """A log cannot be read at the moment; the supervisor retries."""
 
 
 class KernelError(ZmbanError):
-    """The kernel refused; the supervisor tries again, or the administrator grants a capability."""
+    """The kernel refused a request; the supervisor retries, or the administrator grants a capability."""
 
 
 class StoreError(ZmbanError):
-    """The database cannot be used as it is."""
+    """The database cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong in the configuration: where, what, and the cure in the same sentence.
+    """One configuration error: file, line, and one sentence with the problem and its cure.
 
-    `jail` is the jail that suffers (None: no single one): it does without what is wrong, or is stopped by
-    it. A `warning` leaves everything as it was written.
+    `jail` is the affected jail (None: no single one). The jail runs without the faulty part, or does not run
+    at all if `stops` is set. A `warning` changes nothing.
     """
 
     file: str
@@ -110,18 +110,17 @@ class Fault:
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}: {'warning: ' if self.warning else ''}{self.message}"
-        # A file's control characters neither break the line nor reach a terminal.
+        # Control characters from the file must not break the line or reach a terminal.
         return printable(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines of one log, read in one go.
+    """Complete lines of one log, read at once.
 
-    `data` ends with a newline, or is empty where only a position is told.
-    `position` is where to go on when this block is done; `live` is False
-    while a backlog is read. `written` is when the file was written to last, if more of it is unread.
-    `told` are positions of other contents, to be kept together with `position`.
+    `data` ends with a newline, or is empty if the block only carries a position. `position` is where to
+    continue after this block. `live` is False while a backlog is read. `written` is the modification time of
+    the file if more of it is unread. `told` are positions of other contents to commit with `position`.
     """
 
     data: bytes
@@ -134,11 +133,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far one content of the log `path` was read: up to `offset`.
+    """How far one content of the log `path` has been read: up to `offset`.
 
-    `head` are its first bytes and `tail` the last ones before `offset`: by them it is known again in a file
-    that was renamed, copied or packed, and a truncated file is known to hold something else. `content` is the
-    number that it keeps, whatever file it lies in; `inode` is that of the file it was read from.
+    `head` (its first bytes) and `tail` (the last bytes before `offset`) identify the content after the file
+    was renamed, copied or compressed, and detect a truncated file. `content` is the number of this content,
+    independent of its file; `inode` is that of the file it was read from.
     """
 
     path: str
@@ -150,11 +149,14 @@ class Position:
 
 
 class LineFacts(NamedTuple):
-    """One line. `client` is the one address that the server itself names as whose doing this was, None where
-    it names none; `masked` is a proxy that stands in a client's place. `good`: the client logged in as
-    `account`. `excused`: a login failed for a reason that is not the client's. `peer` is a mail server that
-    took our mail, or whose mail was found clean. `relay` is a peer on a network of ours that speaks for
-    others and is no trusted proxy; `named` is the address that it speaks for, if it says so."""
+    """What a log grammar reads from one line.
+
+    `client` is the address that the server itself names as the origin, None if it names none. `masked` is a
+    trusted proxy that appears in place of the client. `good`: the client logged in as `account`. `excused`: a
+    login failed for a reason that is not the client's fault. `peer` is a mail server that accepted our mail,
+    or whose mail was found clean. `relay` is a peer on one of our networks that forwards for others and is no
+    trusted proxy; `named` is the address it forwards for, if given.
+    """
 
     client: str | None = None
     masked: str | None = None
@@ -168,20 +170,23 @@ class LineFacts(NamedTuple):
     named: str = ""
 
 
-# A line of which the server names nobody: whom a filter finds in it is not to be believed.
+# A line in which the server names no client: an address that a filter finds in it is not trusted.
 NOBODY = LineFacts()
 
 
 class Match(NamedTuple):
-    """A line that a failregex of a jail matched. `host` is whom it blames, None if nobody; `at` is the
-    line's own time, None if it carries none; `said` is what the grammar of its log, `source`, makes of it."""
+    """A line that matched a failregex of a jail.
+
+    `host` is the address or name to blame, None if there is none. `at` is the time in the line, None if it
+    has no date. `facts` is what the grammar of the log `source` reads from the line.
+    """
 
     jail: str
     host: str | None
     at: Instant | None
     line: str
     source: str = ""
-    said: LineFacts | None = None
+    facts: LineFacts | None = None
 
 
 class Failure(NamedTuple):
@@ -194,18 +199,18 @@ class Failure(NamedTuple):
 
 
 class FailuresCleared(NamedTuple):
-    """The failures that stood against a network in a jail led to no new ban, and count no more."""
+    """The failures of a network in a jail were dropped without a new ban; they no longer count."""
 
     jail: str
     network: Network
 
 
-# How the reason of a ban begins that was taken back from the kernel's own routes.
+# Prefix of the reason of a ban that was restored from a route in the kernel.
 ADOPTED = "taken back from the kernel: "
 
 
 class Ban(NamedTuple):
-    """A network is refused from `at` until `until` (None: for ever) for one jail."""
+    """A network is banned from `at` until `until` (None: for ever) by one jail."""
 
     network: Network
     jail: str
@@ -220,19 +225,19 @@ class Ban(NamedTuple):
 
     @property
     def adopted(self) -> bool:
-        """Whether only the kernel still knew of it: it stands in for a ban of which nobody can tell more, and
+        """Whether the ban was restored from a kernel route alone, without a record of the original ban. It
         was never counted."""
         return self.times == 0 and self.origin == "import" and self.reason.startswith(ADOPTED)
 
 
 class Extended(NamedTuple):
-    """A standing ban of the same jail ends later than it did."""
+    """An active ban of the same jail was extended."""
 
     ban: Ban
 
 
 class Unban(NamedTuple):
-    """A ban of one jail ended: its time was over, or a person lifted it."""
+    """A ban of one jail ended: it expired, or an administrator lifted it."""
 
     network: Network
     jail: str
@@ -242,9 +247,9 @@ class Unban(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Somebody would have been banned or counted, and was not; `reason` is a label of refused_total.
+    """A ban or a failure that was rejected; `reason` is a label of refused_total.
 
-    `at` is the line's own time, None if it has none or was not read.
+    `at` is the time in the line, None if it has no date or the line was not parsed.
     """
 
     host: str
@@ -256,8 +261,8 @@ class Refused(NamedTuple):
 
 
 class Slow(NamedTuple):
-    """A regex of a jail worked on a line for too long and was broken off; `until` is when it is tried again,
-    None if at once."""
+    """A regex of a jail exceeded its time budget on a line and was aborted. It is not used until `until`;
+    None if it stays in use."""
 
     jail: str
     regex: str
@@ -266,3 +271,25 @@ class Slow(NamedTuple):
 
 
 Event: TypeAlias = Failure | FailuresCleared | Ban | Extended | Unban | Refused | Slow
+
+
+class Batch(NamedTuple):
+    """One publication on the bus: the events of one block of a log `source`, or of one command (""), in
+    order.
+
+    `live` is False while a backlog is read. `sequence` is the number of the first event, counted since the
+    start of the service. `read_at` is when the lines were read. `restored`: read from a damaged database
+    after the start, see `new`.
+    """
+
+    events: Sequence[Event | Match]
+    live: bool = False
+    source: str = ""
+    sequence: int = 0
+    read_at: Instant | None = None
+    restored: bool = False
+
+    @property
+    def new(self) -> Sequence[Event | Match]:
+        """The events to count and log. If `restored`, only the unbans: the others happened earlier."""
+        return [e for e in self.events if isinstance(e, Unban)] if self.restored else self.events

@@ -1,4 +1,4 @@
-"""The ground floor: IPv4 and IPv6 networks, and sets of them."""
+"""IPv4 and IPv6 networks, and sets of them."""
 
 from __future__ import annotations
 
@@ -11,65 +11,65 @@ from itertools import takewhile
 from socket import AF_INET, AF_INET6, inet_pton
 
 BITS = {4: 32, 6: 128}
-# Without the detour of our own __new__: it is asked for each attacker's address.
-_made = bytes.__new__
+# Bypasses Network.__new__, which is too slow to call for each attacker's address.
+_new_bytes = bytes.__new__
 _V4, _V6, _FULL4, _FULL6 = b"\x04", b"\x06", b"\x20", b"\x80"
 _BYTE = tuple(bytes((number,)) for number in range(256))
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
 class Network(bytes):
-    """An IPv4 or IPv6 network; a single address is one of full length.
+    """An IPv4 or IPv6 network; a single address is a network of full prefix length.
 
-    Bytes, because a million of them stand in memory, are compared, hashed and handed to the kernel: the
-    version (4 or 6), the network address in network byte order with no host bit set, the prefix length.
-    They sort by version, address, length.
+    Stored as bytes, because up to a million are kept in memory, compared, hashed and passed to the kernel:
+    version (4 or 6), network address in network byte order without host bits, prefix length. Sorts by
+    version, address, length.
     """
 
     __slots__ = ()
 
     def __new__(cls, version: int, value: int, length: int) -> Network:
         """`value` is the network address as an integer; no host bit may be set."""
-        return _made(cls, bytes((version, *value.to_bytes(BITS[version] // 8, "big"), length)))
+        return _new_bytes(cls, bytes((version, *value.to_bytes(BITS[version] // 8, "big"), length)))
 
     def __getnewargs__(self) -> tuple[int, int, int]:  # type: ignore[override]
         return self.version, self.value, self.length
 
     @classmethod
     def of(cls, version: int, packed: bytes, length: int) -> Network:
-        """The network whose address the kernel or a database holds as 4 or 16 bytes."""
-        return _made(cls, _BYTE[version] + packed + _BYTE[length])
+        """The network of an address of 4 or 16 bytes, as the kernel and databases store it."""
+        return _new_bytes(cls, _BYTE[version] + packed + _BYTE[length])
 
     @classmethod
     def parse(cls, text: str) -> Network:
-        """Read `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; strict, so `999.1.1.1` and host bits are
-        ValueError. An IPv4-mapped IPv6 address is the IPv4 address."""
+        """Parse `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`. An IPv4-mapped IPv6 address becomes the
+        IPv4 address. Raises ValueError for anything else, also for `999.1.1.1` and for host bits."""
         return _parse(text)
 
     @classmethod
     def around(cls, text: str) -> Network:
-        """As `parse`, but `127.0.0.1/8` and `10.1.2.3/255.0.0.0` are the network around the address, as
-        everybody writes it."""
-        if quick := _quickly(text):
+        """As `parse`, but host bits are cleared and IPv4 netmasks accepted: `127.0.0.1/8`,
+        `10.1.2.3/255.0.0.0`."""
+        if quick := _parse_address(text):
             return quick
         address, slash, length = text.strip().strip("[]").partition("/")
         parsed = _parse(address)
         return parsed.supernet(_length(length, parsed)) if slash else parsed
 
     def unit(self, ipv4_prefix: int = 32, ipv6_prefix: int = 64) -> Network:
-        """The network that is banned for this attacking address: the address itself, or an IPv6 prefix."""
+        """The network to ban for this attacking address: the address itself, or its IPv6 prefix."""
         if self[0] == 4:
             return self if self[-1] <= ipv4_prefix else self.supernet(ipv4_prefix)
-        # Behind a translator each address is one IPv4 client of its own.
-        return self if self[-1] <= ipv6_prefix or _TRANSLATED.covers(self) else self.supernet(ipv6_prefix)
+        # With NAT64 each IPv6 address is a separate IPv4 client.
+        return self if self[-1] <= ipv6_prefix or _NAT64.covers(self) else self.supernet(ipv6_prefix)
 
     def supernet(self, length: int) -> Network:
-        """The network of this shorter `length` around this one."""
+        """The network of the shorter prefix `length` that contains this one."""
         whole, rest = divmod(length, 8)
         kept = self[: 1 + whole]
         if rest:
             kept += bytes((self[1 + whole] & 0xFF00 >> rest & 0xFF,))
-        return _made(Network, kept.ljust(len(self) - 1, b"\0") + _BYTE[length])
+        return _new_bytes(Network, kept.ljust(len(self) - 1, b"\0") + _BYTE[length])
 
     def covers(self, other: Network) -> bool:
         """Whether every address of `other` lies in this network."""
@@ -79,7 +79,7 @@ class Network(bytes):
         return not rest or (self[1 + whole] ^ other[1 + whole]) >> (8 - rest) == 0
 
     def those_inside(self, networks: Iterable[Network]) -> list[Network]:
-        """Those of these that lie inside this network."""
+        """The members of `networks` that lie inside this network."""
         beginning = self[: 1 + self[-1] // 8]
         return [one for one in networks if one.startswith(beginning) and self.covers(one)]
 
@@ -105,12 +105,12 @@ class Network(bytes):
 
     @property
     def addresses(self) -> int:
-        """How many addresses it holds."""
+        """The number of addresses."""
         return int(1 << (BITS[self[0]] - self[-1]))
 
     @property
     def single(self) -> bool:
-        """Whether it is one address."""
+        """Whether this is a single address."""
         return self[-1] == BITS[self[0]]
 
     @property
@@ -127,13 +127,13 @@ class Network(bytes):
         return f"Network({self})"
 
 
-_TRANSLATED = Network(6, 0x64FF9B << 96, 96)
+_NAT64 = Network(6, 0x64FF9B << 96, 96)
 
 
-def _quickly(text: str) -> Network | None:
-    """An address in plain form, as on every line of an attack; None for anything else."""
+def _parse_address(text: str) -> Network | None:
+    """Fast path: a plain address without prefix length; None for anything else."""
     try:
-        return _made(Network, _V4 + inet_pton(AF_INET, text) + _FULL4)
+        return _new_bytes(Network, _V4 + inet_pton(AF_INET, text) + _FULL4)
     except (OSError, ValueError):
         pass
     try:
@@ -141,12 +141,12 @@ def _quickly(text: str) -> Network | None:
     except (OSError, ValueError):
         return None
     if packed.startswith(_MAPPED):
-        return _made(Network, _V4 + packed[12:] + _FULL4)
-    return _made(Network, _V6 + packed + _FULL6)
+        return _new_bytes(Network, _V4 + packed[12:] + _FULL4)
+    return _new_bytes(Network, _V6 + packed + _FULL6)
 
 
 def _parse(text: str) -> Network:
-    if quick := _quickly(text):
+    if quick := _parse_address(text):
         return quick
     parsed = ipaddress.ip_network(text.strip().strip("[]"))
     if isinstance(parsed, ipaddress.IPv6Network):
@@ -158,24 +158,24 @@ def _parse(text: str) -> Network:
 
 
 def _length(text: str, address: Network) -> int:
-    """A prefix length, or for IPv4 a netmask."""
+    """The prefix length given as a number or, for IPv4, as a netmask."""
     if "." in text and address.version == 4:
         mask = _parse(text).value
         length = mask.bit_count()
         if mask != Network(4, 2**32 - 1, 32).supernet(length).value:
-            raise ValueError(f"{text} is no netmask")
+            raise ValueError(f"{text} is not a netmask")
         return length
     if not (text.isascii() and text.isdecimal()) or int(text) > address.length:
-        raise ValueError(f"/{text} is no prefix length")
+        raise ValueError(f"/{text} is not a prefix length")
     return int(text)
 
 
 class PrefixSet:
-    """Networks of any length; a question costs one lookup per length that occurs, however many there are."""
+    """A set of networks of any length. A lookup costs one dict access per prefix length that occurs."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._networks = frozenset(networks)
-        # For each version the lengths that occur, longest first, each with its members by their first bits.
+        # Per version: (length, shift, members by their prefix bits), longest prefix first.
         self._lengths: dict[int, list[tuple[int, int, dict[int, Network]]]] = {4: [], 6: []}
         for version, length in sorted({(n.version, n.length) for n in self._networks}, reverse=True):
             shift = BITS[version] - length
@@ -192,12 +192,12 @@ class PrefixSet:
         return None
 
     def inside(self, network: Network) -> list[Network]:
-        """The members that lie inside `network` (itself included), in no order."""
+        """The members that lie inside `network` (itself included), in no particular order."""
         return network.those_inside(self._networks)
 
     def those_covered(self, networks: Iterable[Network]) -> list[Network]:
-        """Those of these that a member covers."""
-        # One call sorts out nearly all of a million, by the whole bytes of each member.
+        """Those of `networks` that are covered by a member."""
+        # Comparing whole bytes first excludes nearly all of a million networks in one call each.
         beginnings = tuple({member[: 1 + member[-1] // 8] for member in self._networks})
         return [one for one in networks if one.startswith(beginnings) and self.covering(one) is not None]
 
@@ -212,21 +212,21 @@ class PrefixSet:
 
 
 class Ranges:
-    """All addresses of many networks, for the one question whether a network has any of them."""
+    """The addresses of many networks as disjoint ranges, to test whether a network overlaps any of them."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        # For each version disjoint ranges in order: their first and their last addresses.
+        # Per version: sorted first and last addresses of the disjoint ranges.
         self._ranges: dict[int, tuple[list[int], list[int]]] = {4: ([], []), 6: ([], [])}
         for network in sorted(networks):
             firsts, lasts = self._ranges[network.version]
-            # A network lies inside the one before, or behind it.
+            # In sorted order a network lies either inside the previous range or after it.
             first = network.value
             if not lasts or first > lasts[-1]:
                 firsts.append(first)
                 lasts.append(first + network.addresses - 1)
 
     def touch(self, network: Network) -> bool:
-        """Whether any address of `network` is among these."""
+        """Whether any address of `network` is in one of the ranges."""
         first = network.value
         firsts, lasts = self._ranges[network.version]
         before = bisect_right(firsts, first + network.addresses - 1)
@@ -238,22 +238,22 @@ _LIKE_6 = re.compile(
     r"(?<![0-9a-f:])([0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7})(?:/(\d{1,3})(?!\w))?", re.I | re.ASCII
 )
 _RANGE = re.compile(r"(?<![\d.])(\d+(?:\.\d+){3})-(\d+(?:\.\d+){3}|\d+)(?![\w.])", re.ASCII)
-# No guess is wider.
+# The shortest prefixes that `meant` guesses.
 _WIDEST = {4: 16, 6: 32}
 
 
 def meant(text: str) -> list[Network]:
-    """The networks that a text which is none may have been meant for, such as `10.1.2.300`, `10.1.2` or
-    `10.1.2.3/33`: each as wide as its whole numbers leave it, or as its prefix length says."""
+    """The networks that an invalid text probably means, such as `10.1.2.300`, `10.1.2` or `10.1.2.3/33`: as
+    wide as its valid leading numbers allow, or as its prefix length says."""
     text = unicodedata.normalize("NFKC", text)
-    found: list[Network | None] = [n for match in _RANGE.findall(text) for n in _between(*match)]
-    found += [_around(4, 10, *match) for match in _LIKE_4.findall(text)]
-    found += [_around(6, 16, *match) for match in _LIKE_6.findall(text)]
+    found: list[Network | None] = [n for match in _RANGE.findall(text) for n in _range(*match)]
+    found += [_guess(4, 10, *match) for match in _LIKE_4.findall(text)]
+    found += [_guess(6, 16, *match) for match in _LIKE_6.findall(text)]
     return list(dict.fromkeys(network for network in found if network is not None))
 
 
-def _between(first: str, last: str) -> list[Network]:
-    """The networks from one address to another, or to one that ends so."""
+def _range(first: str, last: str) -> list[Network]:
+    """The networks from `first` to `last`, which is an address or only its last octet."""
     try:
         low = ipaddress.IPv4Address(first)
         high = ipaddress.IPv4Address(last if "." in last else f"{first.rpartition('.')[0]}.{last}")
@@ -264,7 +264,7 @@ def _between(first: str, last: str) -> list[Network]:
     return []
 
 
-def _around(version: int, base: int, address: str, length: str) -> Network | None:
+def _guess(version: int, base: int, address: str, length: str) -> Network | None:
     bits, each = BITS[version], 8 if version == 4 else 16
     parts = address.split("." if version == 4 else ":")
     whole = [int(p, base) for p in takewhile(lambda p: p and int(p, base) < 1 << each, parts)]
@@ -275,6 +275,6 @@ def _around(version: int, base: int, address: str, length: str) -> Network | Non
     if length and int(length) <= bits and (known == bits or int(length) <= known):
         return Network(version, value, bits).supernet(int(length))
     if known == bits:
-        # A whole address that ends in zeros is rather a network.
+        # A complete address that ends in zeros is probably meant as a network.
         known -= each * len(list(takewhile(lambda part: not part, reversed(whole))))
     return Network(version, value, bits).supernet(max(known, _WIDEST[version]))

@@ -1,4 +1,4 @@
-"""Networks, the one value that everything else is about."""
+"""Networks: parsing, ban units, sets and ranges."""
 
 import ipaddress
 
@@ -12,7 +12,7 @@ from sidecar.network import BITS, Network, Ranges
 @pytest.mark.parametrize(
     "text", ["999.1.1.1", "01.2.3.4", "203.0.113.7/24", "host", "", "1.2.3", "fe80::1%eth0/64"]
 )
-def test_what_is_no_network_is_refused(text: str) -> None:
+def test_an_invalid_network_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         Network.parse(text)
 
@@ -27,12 +27,12 @@ def test_an_ipv6_attacker_is_banned_by_64_and_an_ipv4_attacker_alone() -> None:
     assert str(Network.parse("203.0.113.7").unit()) == "203.0.113.7/32"
 
 
-def test_behind_a_translator_each_address_is_a_client_of_its_own() -> None:
+def test_with_nat64_each_address_is_a_separate_client() -> None:
     assert str(Network.parse("64:ff9b::c633:6401").unit()) == "64:ff9b::c633:6401/128"
 
 
 @given(st.ip_addresses(), st.integers(0, 32))
-def test_a_network_reads_as_it_is_written(
+def test_parsing_the_text_of_a_network_gives_the_same_network(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int
 ) -> None:
     network = Network.parse(str(address)).supernet(length)
@@ -45,11 +45,11 @@ _PIECES = st.sampled_from([*"0123456789afFx:.%/ []", "::", "::ffff:", "1.2.3.4",
 
 
 @given(st.lists(_PIECES, max_size=9).map("".join))
-def test_an_address_in_a_log_is_what_the_standard_library_takes_for_one(text: str) -> None:
+def test_an_address_is_accepted_exactly_if_the_standard_library_accepts_it(text: str) -> None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        # What it has more: a length, blanks or brackets around.
+        # Extensions: a prefix length, spaces or brackets around the address.
         if set(text).isdisjoint("/ []"):
             with pytest.raises(ValueError):
                 Network.parse(text)
@@ -70,6 +70,8 @@ _NETWORKS = st.builds(
 
 
 @given(st.sets(_NETWORKS, max_size=12), _NETWORKS)
-def test_ranges_touch_what_covers_a_member_or_lies_inside_one(members: set[Network], asked: Network) -> None:
+def test_ranges_touch_a_network_that_covers_or_is_inside_a_member(
+    members: set[Network], asked: Network
+) -> None:
     meet = any(member.covers(asked) or asked.covers(member) for member in members)
     assert Ranges(members).touch(asked) == meet

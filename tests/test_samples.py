@@ -34,7 +34,7 @@ def samples(name: str) -> list[dict[str, Any]]:
 
 
 def told(name: str, sample: dict[str, Any]) -> list[Match | Refused]:
-    """What the whole way up to the verdict says of one sample, in its log or in one of no telling name."""
+    """The result of scan and decision for one sample, in its own log or in a log without a known name."""
     _, given = split_name(f"{name}[{sample.get('options', '')}]" if "options" in sample else name)
     spec, faults = filters.load(FILES, name, given, None)
     assert faults == []
@@ -67,7 +67,7 @@ def test_a_shipped_filter_finds_what_it_should_and_blames_nobody_else(
 
 
 def dateless(line: str) -> str:
-    """Without its date, as a regex sees it: at the beginning, or in the brackets of an access log."""
+    """The line without its date, as a regex sees it: at the beginning, or in the brackets of an access log."""
     return re.sub(
         r"^(\w+ +\d+ [\d:]+|[\d-]+[ T][\d:,.+]+|[\d/]+ [\d:]+)|(?<=\[)\d\d/\w+/[^\]]*(?=\])", "", line
     )
@@ -94,7 +94,7 @@ def test_every_regex_of_a_shipped_filter_is_anchored_and_has_a_literal(name: str
         assert pattern.regex.pattern.startswith("^")
         requirement = required(pattern.regex)
         assert requirement is not None
-        # What is looked for in a URL is short, and in no URL of Zimbra's; a backtick is in no address.
+        # Literals for URLs may be short, since no URL of Zimbra contains them; no address contains a backtick.
         least = 1 if name == "zimbra-inject" else 4 if spec.grammar == "log" else 8
         assert min(len(literal.text) for literal in requirement) >= least
 
@@ -108,7 +108,7 @@ def test_the_shipped_jails_have_the_figures_of_the_practice() -> None:
     }
     assert figures == {
         "zimbra-smtp": (2, 86400, 360000000),
-        # Three logins, which leave the five lines of the practice and one more.
+        # Three logins cause six lines; the practice counts five lines.
         "zimbra-mail": (3, 86400, 360000000),
         "zimbra-nginx": (1, 86400, 360000000),
     }

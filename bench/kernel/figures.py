@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.scan.generate import cache
-from sidecar.kernel.routes import RouteKind
+from sidecar.kernel.backend import Entry
 from sidecar.network import Network
 
 Say = Callable[[str], None]
@@ -68,13 +68,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def addresses(size: int) -> dict[Network, RouteKind]:
+def addresses(size: int) -> dict[Network, Entry]:
     """`size` random IPv4 addresses below the loopback network, all to be refused; the same every time."""
     values = random.Random(_SEED).sample(range(0x0B000000, 0x7F000000), size)
-    return {Network(4, value, 32): RouteKind.BLACKHOLE for value in values}
+    return {Network(4, value, 32): Entry.BAN for value in values}
 
 
-def prefixes(size: int) -> dict[Network, RouteKind]:
+def prefixes(size: int) -> dict[Network, Entry]:
     """`size` random IPv6 /64s of the documentation prefix, all to be refused."""
     values = random.Random(_SEED).sample(range(1 << 32), size)
-    return {Network(6, (0x20010DB8 << 96) + (value << 64), 64): RouteKind.BLACKHOLE for value in values}
+    return {Network(6, (0x20010DB8 << 96) + (value << 64), 64): Entry.BAN for value in values}

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.kernel.figures import Figures, Say, addresses, seconds
 from bench.scan.generate import cache
 from bench.service import memory
-from sidecar.kernel.routes import RoutingTable
+from sidecar.kernel.route.routing_table import RoutingTable
 from sidecar.model import Ban
 from sidecar.network import Network
 from sidecar.store.database import Database
@@ -93,10 +93,10 @@ def _life(
 
 
 def _compared(running: Running) -> None:
-    """Start it, and wait until it says that all bans stand: it has compared each with the kernel's route."""
-    before = running.said().count("bans stand; 0 routes written")
+    """Start it, and wait until it has compared each active ban with its route in the kernel."""
+    before = running.said().count("active bans; 0 routes written")
     running.launch()
-    while running.said().count("bans stand; 0 routes written") == before:
+    while running.said().count("active bans; 0 routes written") == before:
         time.sleep(0.001)
 
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from bench.kernel.figures import Figures, Say, addresses, prefixes
-from sidecar.kernel.routes import RoutingTable
+from sidecar.kernel.route.routing_table import RoutingTable
 from tests.kernel.conftest import FAR4, LINK6, PORT, SERVER4, SERVER6, Street
+from tests.kernel.entries import put
 from tests.netns import Namespace
 
 _FAMILIES = {4: (socket.AF_INET, SERVER4, FAR4), 6: (socket.AF_INET6, SERVER6, LINK6)}
@@ -30,10 +31,10 @@ def measure(figures: Figures, sizes: Sequence[int], rounds: int, seconds: float,
                 with _echo(version):
                     for _ in range(rounds):
                         for size in (0, *(size for size in sizes if size <= most)):
-                            table.reconcile(dict(list(everybody.items())[:size]))
+                            put(table, dict(list(everybody.items())[:size]))
                             rate = _round_trips(street, version, seconds)
                             figures.add(f"packets/{size}/IPv{version}", rate)
-                        table.reconcile({})
+                        put(table, {})
                 say(f"packets: IPv{version} done")
             street.close()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import subprocess
 import tempfile
@@ -12,11 +13,16 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.kernel.figures import Figures, Say, addresses, prefixes, seconds
-from sidecar.kernel.routes import RouteKind, RoutingTable
+from sidecar.app.enforce.reconciler import Reconciler
+from sidecar.bans.table import BanTable
+from sidecar.kernel import registry
+from sidecar.kernel.backend import Entry
+from sidecar.model import Ban
 from sidecar.network import Network
+from sidecar.settings import KernelSettings
 from tests.netns import Namespace, program, run
 
-_EXTRA = Network.parse("203.0.113.255")
+_EXTRA = Network.parse("203.0.113.7")
 _ONE_BY_ONE = 2_000
 _CHUNK = 1_000
 
@@ -37,22 +43,24 @@ class Writer(Protocol):
 
 
 class Ours:
-    """The routing table as the service writes it."""
+    """The backend as the service uses it: a reconcile of the ban table, one ban, a flush."""
 
     name = "zmban"
 
-    def __init__(self, wanted: dict[Network, RouteKind], _: Path) -> None:
-        self._wanted, self._table = wanted, RoutingTable()
+    def __init__(self, wanted: dict[Network, Entry], _: Path) -> None:
+        bans = BanTable(Ban(network, "smtp", 1.0, None, "log") for network in wanted)
+        self._backend = registry.make(KernelSettings())
+        self._reconciler = Reconciler(self._backend, bans)
 
     def add(self) -> None:
-        self._table.reconcile(self._wanted)
+        asyncio.run(self._reconciler.make_good())
 
     def one(self) -> None:
-        self._table.add(_EXTRA)
+        self._reconciler.ban(_EXTRA)
 
     def clear(self) -> None:
-        with contextlib.closing(self._table) as table:
-            table.flush()
+        with contextlib.closing(self._backend) as backend:
+            backend.flush(everywhere=False)
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class _Words:
 class Told:
     """A program that reads a file of its own commands."""
 
-    def __init__(self, words: _Words, wanted: dict[Network, RouteKind], folder: Path) -> None:
+    def __init__(self, words: _Words, wanted: dict[Network, Entry], folder: Path) -> None:
         self.name, self._words = words.name, words
         self._path, self._file = program(words.program, words.package), folder / "all"
         with self._file.open("w", encoding="utf-8") as file:

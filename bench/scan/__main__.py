@@ -22,7 +22,7 @@ _PROGRAMS = ("zmban", "fail2ban-regex", "sshguard", "ripgrep", "wc -l")
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """What is measured, and how much."""
 
     lines: int
     rounds: int
@@ -35,14 +35,22 @@ class Plan:
 
 def _plan() -> Plan:
     options = argparse.ArgumentParser(prog="bench-scan", description=__doc__)
-    options.add_argument("--lines", type=int, help="lines of the longest log (10,000,000; quick: 200,000)")
-    options.add_argument("--rounds", type=int, help="how often each is measured (3; quick: 1)")
-    options.add_argument("--quick", action="store_true", help="a minute, for trying; writes no page")
-    options.add_argument("--only", choices=_SECTIONS, action="append", help="this section; repeat it")
     options.add_argument(
-        "--huge", action="store_true", help="also memory over 10 GB, made in the cache and removed"
+        "--lines", type=int, help="lines of the longest log (default: 10,000,000; quick: 200,000)"
     )
-    options.add_argument("--docs", type=Path, help="where the page goes (docs/; with --quick nowhere)")
+    options.add_argument("--rounds", type=int, help="number of runs of each program (default: 3; quick: 1)")
+    options.add_argument("--quick", action="store_true", help="a short run of a minute; writes no page")
+    options.add_argument(
+        "--only", choices=_SECTIONS, action="append", help="measure only this section; repeatable"
+    )
+    options.add_argument(
+        "--huge",
+        action="store_true",
+        help="also measure memory with a log of 10 GB, created in the cache and removed",
+    )
+    options.add_argument(
+        "--docs", type=Path, help="directory of the page (default: docs/; with --quick: none)"
+    )
     given = options.parse_args()
     usual = _SECTIONS if given.huge else _SECTIONS[:3]
     return Plan(
@@ -57,7 +65,7 @@ def _plan() -> Plan:
 
 
 def say(text: str) -> None:
-    """Progress, so that minutes do not look like a standstill."""
+    """Print progress to standard error."""
     sys.stderr.write(f"{text}\n")
 
 
@@ -76,7 +84,7 @@ def _measure(plan: Plan, section: str, found: Results) -> None:
 
 
 def figures(found: Results) -> dict[str, object]:
-    """What the plots show."""
+    """The data of the plots."""
     logs: dict[str, dict[str, float]] = {}
     for kind in speed.KINDS:
         rates = {name: runs.rate for name in _PROGRAMS if (runs := found.program(kind.name, name))}
@@ -103,7 +111,7 @@ def _write(found: Results, docs: Path) -> None:
 
 
 def main() -> None:
-    """Measure, keep, print, write."""
+    """Measure, save, print and write the page."""
     plan = _plan()
     found = results.load(quick=plan.quick)
     for section in plan.sections:
@@ -111,7 +119,7 @@ def main() -> None:
         try:
             _measure(plan, section, found)
         except (PermissionError, RuntimeError) as error:
-            # One section that cannot be had must not cost the others.
+            # A section that fails must not prevent the others.
             say(f"section {section} was left out: {error}")
             continue
         results.save(found, quick=plan.quick)

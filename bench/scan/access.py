@@ -1,4 +1,4 @@
-"""The lines of nginx.access.log, and a small filter of the benchmark's own for them: no shipped jail reads this log."""
+"""Lines of nginx.access.log, and a filter of the benchmark for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from bench.scan.generate import DATE, Kind
 from bench.scan.words import client
 
-# nginx writes address and port in front, and the date is cut out before matching.
+# nginx begins a line with address and port; the date is removed before matching.
 FILTER = r"""[Definition]
 failregex = ^<HOST>:\d+ - \S+ \[\]  "(?:GET|POST) https://[^/\s"]+/(?:wp-login\.php|xmlrpc\.php|phpmyadmin/index\.php)\S* HTTP/[\d.]+" 404
 ignoreregex =
@@ -39,7 +39,7 @@ def _line(c: random.Random, who: str, request: str, status: int) -> str:
 
 
 def quiet(chance: random.Random) -> str:
-    """A request that nobody is to blame for."""
+    """A legitimate request."""
     path = chance.choice(_PATHS).format(n=chance.getrandbits(24))
     status = chance.choices((200, 304, 404, 401), (80, 15, 3, 2))[0]
     return _line(
@@ -48,13 +48,13 @@ def quiet(chance: random.Random) -> str:
 
 
 def hostile(chance: random.Random, attacker: str) -> str:
-    """A request for what only scanners look for."""
+    """A request of a scanner."""
     path = chance.choice(_SCANNED).format(n=chance.getrandbits(24))
     return _line(chance, attacker, f"{chance.choice(('GET', 'POST'))} https://mail.example.com/{path}", 404)
 
 
 def stamp(at: datetime) -> str:
-    """The date as nginx writes it."""
+    """The date in nginx's format."""
     return f"{at:%d/%b/%Y:%H:%M:%S} +0000"
 
 

@@ -1,7 +1,7 @@
-"""Writes the logs of the benchmark: the same for the same seed, kept in the cache, with a known number of hits.
+"""Generates the logs of the benchmark, with a known number of hits; the same for the same seed. Cached.
 
-A log is made of records drawn from a pool that is rendered once, so that ten million lines take seconds; lines that
-count against somebody are rendered each for itself, because their addresses matter.
+Records are drawn from a pool that is rendered once, so that ten million lines take seconds. Hits are rendered one by
+one, because their addresses differ.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-# Written into the names of cached logs: raise it with every change of what is written.
+# Part of the names of cached logs: increase it with every change of their content.
 VERSION = 1
 BEGIN = datetime(2026, 11, 20, tzinfo=UTC)
-# What programs are told the time is: later than every line of every log.
+# The current time for the programs: later than every line of every log.
 NOW = (BEGIN + timedelta(days=3)).timestamp()
 POOL = 40_000
-# Where the date stands in a record, if not in front of it.
+# Marks the place of the date in a record, if it is not at its beginning.
 DATE = "@DATE@"
 _ADDRESSES = 1 << 22
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of log. `stamp` is what a record begins with; `rate` records share one, and the next is `step` later."""
+    """A kind of log. `stamp`: the date of a record; `rate` records share one, and the next is `step` later."""
 
     name: str
-    file: str  # its name tells zmban the grammar of the log
+    file: str  # zmban chooses the grammar by this name
     stamp: Callable[[datetime], str]
     quiet: Callable[[random.Random], str]
     hostile: Callable[[random.Random, str], str]
-    share: float  # how many of its lines are hits
+    share: float  # share of hits among its lines
     rate: int = 200
     step: timedelta = timedelta(seconds=1)
     attackers: int = 5_000
@@ -43,7 +43,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Log:
-    """A log that was written: where, how long, and how many of its lines each program has to find."""
+    """A generated log: path, length, and the number of lines that each program must find."""
 
     kind: str
     path: Path
@@ -53,8 +53,8 @@ class Log:
 
 
 def address(number: int) -> str:
-    """The address of one attacker: a shared-space (RFC 6598) one, every sixteenth a documentation IPv6 one. The
-    numbers are spread, so that neighbours in number are none in the network."""
+    """The address of an attacker: in shared space (RFC 6598), every sixteenth a documentation IPv6 address.
+    Consecutive numbers give distant addresses."""
     spread = number * 2_654_435_761 % _ADDRESSES
     if number % 16 == 15:
         return f"2001:db8:{spread >> 12:x}:{spread & 0xFFF:x}::7"
@@ -64,13 +64,13 @@ def address(number: int) -> str:
 def chunks(
     kind: Kind, lines: int, seed: int = 1, attackers: int | None = None
 ) -> Iterator[tuple[bytes, int]]:
-    """The text of the log, piece by piece, each with its number of hits. A shorter log is the longer one's begin,
-    but for its last second.
+    """The text of the log in pieces, each with its number of hits. A shorter log is the beginning of a longer
+    one, except for its last second.
 
-    With `attackers`, hits go round so many addresses in turn; else they are drawn from the kind's own number.
+    With `attackers`, hits use that many addresses in turn; else random ones of the kind's number.
     """
     chance = random.Random(f"{kind.name} {seed}")
-    # A log of hits alone draws nothing from the pool.
+    # A log of hits only uses nothing from the pool.
     pool = [kind.quiet(chance) for _ in range(POOL if kind.share < 1 else 1)]
     length = sum(text.count("\n") + 1 for text in pool) / len(pool)
     gap = 1 / (kind.share * length) if kind.share < 1 else 0.0
@@ -100,14 +100,14 @@ def chunks(
 
 
 def _stamped(records: list[str], stamp: str) -> str:
-    """Records with their date: in front, or in the place that is marked for it."""
+    """Records with their date, at the beginning or at the marked place."""
     if DATE in records[0]:
         return ("\n".join(records) + "\n").replace(DATE, stamp)
     return stamp + ("\n" + stamp).join(records) + "\n"
 
 
 def _fitting(records: list[str], left: int) -> list[int]:
-    """Which records fit into the last lines of a log, in their order."""
+    """The records that fit into the remaining lines of a log, in order."""
     fits = []
     for index, record in enumerate(records):
         size = record.count("\n") + 1
@@ -134,7 +134,7 @@ def write(kind: Kind, path: Path, lines: int, seed: int = 1, attackers: int | No
 
 
 def cache() -> Path:
-    """Where logs and results are kept."""
+    """The directory of logs and results."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     place = Path(home) / "zmban" / "bench"
     place.mkdir(parents=True, exist_ok=True)
@@ -142,14 +142,14 @@ def cache() -> Path:
 
 
 def cached(kind: Kind, lines: int, seed: int = 1, attackers: int | None = None) -> Log:
-    """The log from the cache, written if it is not there."""
+    """The log from the cache; generated if it is missing."""
     parts = (kind.name, f"v{VERSION}", f"s{seed}", lines, *([f"a{attackers}"] if attackers else []))
     place = cache() / "logs" / "-".join(map(str, parts))
     path, notes = place / kind.file, place / "log.json"
     if not notes.is_file():
         place.mkdir(parents=True, exist_ok=True)
         log = write(kind, path, lines, seed, attackers)
-        # The notes come last: a log without them is half written.
+        # Written last: a log without notes is incomplete.
         notes.write_text(json.dumps(asdict(log) | {"path": path.name}), encoding="utf-8")
     found = json.loads(notes.read_text(encoding="utf-8"))
     return Log(**(found | {"path": path}))

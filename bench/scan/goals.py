@@ -1,4 +1,4 @@
-"""The bars that the scan is held to, and what was reached."""
+"""The performance goals of scanning, and the measured values."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from bench.scan.programs import EVERYTHING
 from bench.scan.results import Results
 
 _MIB = 1 << 20
-# A shorter log says nothing of a long one.
+# The goal for memory needs a log of this size.
 _HUGE = 10_000_000_000
 
 
 def goals(results: Results) -> list[Goal]:
-    """All bars."""
+    """All goals."""
     return [
         _times(results, "zimbra-quiet", "fail2ban-regex", 100),
         _times(results, "zimbra-quiet", "sshguard", 10),
@@ -64,7 +64,7 @@ def _huge(results: Results) -> Goal:
 
 
 def per_attacker(results: Results) -> dict[int, float]:
-    """Bytes of memory for each attacker in the window, by their number; of few it would be noise."""
+    """Bytes of memory per attacker in the window, by number of attackers (at least 1,000, because of noise)."""
     curve = results.curve("attackers")
     if 1 not in curve:
         return {}

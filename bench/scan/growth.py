@@ -16,14 +16,14 @@ from bench.scan.measure import Program, Runs, once
 Say = Callable[[str], None]
 JAILS = (1, 2, 4, 8, 16, 32, 64)
 LOGS = (1, 2, 4, 8, 16, 32)
-# All of an attacker's failures stay in the window: nobody is banned.
+# Failures stay in the window and no client is banned.
 _PATIENT = 100
 _HUGE_COPIES = 7
 _SYLLABLES = "ba do fe gi ku lan mor nis pel rat sol tun ver wix yor zam".split()
 
 
 def measure(lines: int, rounds: int, say: Say) -> list[Runs]:
-    """Every point of every curve, `rounds` times, turn by turn."""
+    """Measure every point of every curve, `rounds` times, in turn."""
     with tempfile.TemporaryDirectory(prefix="growth-", dir=cache()) as folder:
         place = Path(folder)
         points = [
@@ -34,7 +34,7 @@ def measure(lines: int, rounds: int, say: Say) -> list[Runs]:
         ]
         for turn in range(rounds):
             for runs, program, log in points:
-                # A million attackers are measured for their memory, which does not vary.
+                # A million attackers are for memory only, which does not vary: one round.
                 if turn and runs.program == "attackers":
                     continue
                 runs.add(once(program, log.path))
@@ -55,12 +55,12 @@ def _point(series: str, x: int, program: Program, log: Log) -> _Point:
 
 
 def _tens(least: int, most: int) -> list[int]:
-    """Powers of ten from one to the other."""
+    """The powers of ten in this range."""
     return [10**n for n in range(12) if least <= 10**n <= most]
 
 
 def _jails(place: Path, lines: int) -> Iterator[_Point]:
-    """One jail that hits, then more that look for words of their own in the same log."""
+    """One jail with hits, then further jails on the same log with other literals."""
     log = cached(zimbra.QUIET, lines)
     texts = [_own_filter(number) for number in range(max(JAILS) - 1)]
     for count in JAILS:
@@ -72,7 +72,7 @@ def _jails(place: Path, lines: int) -> Iterator[_Point]:
 
 
 def _own_filter(number: int) -> str:
-    """A filter with literals that no other has, of the shape that filters for Postfix have."""
+    """A filter in the style of those for Postfix, with unique literals."""
     chance = random.Random(f"filter {number}")
     word = ["".join(chance.choices(_SYLLABLES, k=4)) for _ in range(3)]
     return (
@@ -86,13 +86,13 @@ def _own_filter(number: int) -> str:
 
 
 def _logs(place: Path, lines: int) -> Iterator[_Point]:
-    """The same lines in more and more logs, dealt out in turn."""
+    """The same lines, distributed over more and more logs."""
     log = cached(zimbra.QUIET, lines)
     config = places.configuration(place / "logs", [("zimbra-smtp", "zimbra-smtp", 2)])
     for count in LOGS:
         parts = [place / f"logs-{count}-{number}" / "zimbra.log" for number in range(count)]
         _deal(log.path, parts)
-        # The first part is the log that is measured, the rest is given beside it.
+        # The first part is the measured log, the others are added to it.
         program = programs.zmban(
             config, {"zimbra-smtp": None}, extra=[f"--log=zimbra-smtp={p}" for p in parts[1:]]
         )
@@ -114,7 +114,7 @@ def _deal(log: Path, parts: list[Path]) -> None:
 
 
 def _lines(place: Path, lines: int) -> Iterator[_Point]:
-    """The shipped jails over ever longer logs."""
+    """The shipped jails with longer and longer logs."""
     empty = place / "empty.log"
     empty.touch()
     for count in _tens(10_000, lines):
@@ -122,20 +122,20 @@ def _lines(place: Path, lines: int) -> Iterator[_Point]:
 
 
 def _attackers(place: Path, lines: int) -> Iterator[_Point]:
-    """Ever more attackers, one failure each."""
+    """More and more attackers, with one failure each."""
     config = places.configuration(place / "attackers", [("zimbra-smtp", "zimbra-smtp", _PATIENT)])
     for count in _tens(1, min(1_000_000, lines)):
         yield _point("attackers", count, programs.zmban(config, {"zimbra-smtp": None}), attackers(count))
 
 
 def attackers(count: int) -> Log:
-    """A log of so many attackers, with one line each."""
+    """A log with this number of attackers, one line each."""
     return cached(zimbra.ATTACK, count, attackers=count)
 
 
 def huge(lines: int, say: Say) -> Runs:
-    """Memory over a log of 10 GB: the long log several times over, taken away afterwards. Its dates begin again with
-    each copy, which costs nothing and finds all the same."""
+    """Memory with a log of 10 GB: several copies of the long log, removed afterwards. The dates start again with
+    each copy, which does not affect the result."""
     log = cached(zimbra.QUIET, lines)
     need = log.bytes * _HUGE_COPIES
     free = shutil.disk_usage(cache()).free

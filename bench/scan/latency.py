@@ -1,4 +1,4 @@
-"""The section `latency`: from a line in a log to the route in the kernel, whole service."""
+"""The section `latency`: the time from a line in a log to the route in the kernel, with the whole service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.app.running import until
 Say = Callable[[str], None]
 RATE = 10_000
 IDLE_LOGS = 10
-# A backlog is over too soon for all samples; so often it is put there again.
+# Number of times that the backlog is repeated, to get enough samples.
 _BACKLOGS = 8
 _BACKLOG = (
     "[backlog]\nenabled = true\nfilter = zimbra-smtp\nmaxretry = 2\nfindtime = 1000d\nbantime = -1\n"
@@ -27,20 +27,20 @@ _BACKLOG = (
 
 @dataclass
 class Latency:
-    """Milliseconds from the write of a line to the news of its route, one of each attacker."""
+    """Milliseconds from the write of a line to the kernel's notification of its route, one per attacker."""
 
     name: str
     samples: list[float] = field(default_factory=list)
 
     def at(self, share: float) -> float:
-        """The sample that this share of all does not exceed."""
+        """The quantile `share` of the samples."""
         ordered = sorted(self.samples)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 @dataclass(frozen=True)
 class Idle:
-    """A service with nothing to do: its share of one core in percent, and its memory."""
+    """An idle service: its share of one core in percent, and its memory."""
 
     logs: int
     seconds: float
@@ -49,7 +49,7 @@ class Idle:
 
 
 def measure(samples: int, lines: int, seconds: float, say: Say) -> tuple[list[Latency], Idle]:
-    """All of it. PermissionError where this process may not make namespaces."""
+    """Run all latency measurements. PermissionError if this process may not create namespaces."""
     if os.geteuid():
         raise PermissionError("the section latency needs root: it makes network namespaces")
     found = [_quiet(samples), _busy(samples)]
@@ -80,8 +80,8 @@ def _busy(samples: int) -> Latency:
 
 
 def _behind(samples: int, lines: int, say: Say) -> Latency:
-    """While a long log is read from its beginning, as after a downtime. Only samples that began while there was
-    something left to read count."""
+    """Measure while a long log is read from its beginning, as after a downtime. Only samples that begin before
+    the end of the backlog count."""
     backlog = cached(zimbra.QUIET, lines)
     found = Latency(f"a backlog of {backlog.bytes / 1e9:.1f} GB is being read")
     for _ in range(_BACKLOGS):
@@ -111,7 +111,7 @@ def _while_reading(backlog: Log, most: int) -> list[float]:
 
 
 def idle(seconds: float, say: Say) -> Idle:
-    """What a service costs whose logs are quiet."""
+    """Measure an idle service."""
     jails = "".join(
         f"[quiet-{n}]\nenabled = true\nfilter = zimbra-smtp\nlogpath = {{logs}}/quiet-{n}.log\n"
         for n in range(IDLE_LOGS - 2)
@@ -121,7 +121,7 @@ def idle(seconds: float, say: Say) -> Idle:
             (running.root / "logs" / f"quiet-{number}.log").touch()
         attacker.sample(0)
         assert running.process is not None
-        # What a start leaves to do is not idling.
+        # Wait until the work of the start is done.
         time.sleep(min(10.0, seconds))
         before, begun = processor(running.process.pid), time.monotonic()
         time.sleep(seconds)

@@ -1,7 +1,7 @@
-"""Runs one program and writes down what it took: `python -I -S launch.py NOTES PROGRAM ARGUMENT...`.
+"""Runs one program and records its time and memory: `python -I -S launch.py NOTES PROGRAM ARGUMENT...`.
 
-A process of its own, and a small one: the kernel counts the memory of whoever starts a program into the program's
-peak, so what needs less than this interpreter (10 MB) shows as that much.
+This is a small separate process, because the kernel includes the memory of the starting process in the peak of the
+program: programs below the size of this interpreter (10 MB) are reported with that size.
 """
 
 import json

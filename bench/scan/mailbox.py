@@ -1,4 +1,4 @@
-"""The lines of mailbox.log: log4j's, with Java's stack traces between them, and failed logins."""
+"""Lines of mailbox.log: log4j records, some with Java stack traces, and failed logins."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _lmtp(c: random.Random) -> str:
 
 
 def _trace(c: random.Random) -> str:
-    """An error with the stack trace that Java writes below it, without dates."""
+    """An error with its Java stack trace, whose lines have no dates."""
     trouble = c.choice(_TROUBLES).format(n=c.randint(1, 9999), u=user(c))
     lines = [f"INFO  {_thread(c)} {_context(c, client(c))} SoapEngine - handler exception", trouble]
     lines += [f"\tat {c.choice(_CLASSES).format(n=c.randint(20, 900))}" for _ in range(c.randint(6, 30))]
@@ -67,7 +67,7 @@ def _trace(c: random.Random) -> str:
 
 
 def quiet(chance: random.Random) -> str:
-    """A record that nobody is to blame for; one in twenty has a stack trace."""
+    """A legitimate record; one in twenty has a stack trace."""
     writer = chance.choices((_request, _imap, _lmtp, _trace), (50, 30, 15, 5))[0]
     return writer(chance)
 
@@ -76,7 +76,7 @@ _REASONS = ("invalid password", "account not found")
 
 
 def hostile(chance: random.Random, attacker: str) -> str:
-    """One of the two lines that a failed login leaves."""
+    """One of the two lines of a failed login."""
     what = f"authentication failed for [{user(chance)}]"
     if chance.random() < 0.5:
         said = f"SoapEngine - handler exception: {what}, {chance.choice(_REASONS)}"
@@ -86,7 +86,7 @@ def hostile(chance: random.Random, attacker: str) -> str:
 
 
 def stamp(at: datetime) -> str:
-    """The date as log4j writes it."""
+    """The date in log4j's format."""
     return f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03} "
 
 

@@ -1,4 +1,4 @@
-"""Runs whole programs and keeps what each run took: wall and processor seconds, peak memory, lines found."""
+"""Runs programs and records wall and CPU seconds, peak memory and the number of lines found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LAUNCH = Path(__file__).with_name("launch.py")
 
 @dataclass(frozen=True)
 class Once:
-    """One run: seconds, processor seconds, peak bytes, and the lines that the program says it found."""
+    """One run: seconds, CPU seconds, peak bytes, and the number of lines found according to the program."""
 
     wall: float
     cpu: float
@@ -27,21 +27,21 @@ class Once:
 
 @dataclass
 class Runs:
-    """All runs of one program over one log, or of one point of a curve. `note` says what is special about it."""
+    """All runs of one program with one log, or of one point of a curve. `note`: remarks for the table."""
 
     program: str
     log: str
     lines: int
     bytes: int
     note: str = ""
-    start: float = 0.0  # seconds over an empty log
+    start: float = 0.0  # seconds with an empty log
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     rss: list[int] = field(default_factory=list)
     found: int = 0
 
     def add(self, once: Once) -> None:
-        """One more run."""
+        """Add a run."""
         self.wall.append(once.wall)
         self.cpu.append(once.cpu)
         self.rss.append(once.rss)
@@ -49,18 +49,18 @@ class Runs:
 
     @property
     def seconds(self) -> float:
-        """The median of the wall seconds."""
+        """The median of the wall clock seconds."""
         return statistics.median(self.wall)
 
     @property
     def rate(self) -> float:
-        """Lines a second, by the median."""
+        """Lines per second, by the median."""
         return self.lines / self.seconds
 
 
 @dataclass(frozen=True)
 class Program:
-    """How a program is run over a log. `found` reads the number of lines that it found from its output."""
+    """The command of a program for a log. `found` reads the number of lines found from its output."""
 
     name: str
     command: Callable[[Path], list[str]]
@@ -71,7 +71,7 @@ class Program:
 
 
 def once(program: Program, log: Path) -> Once:
-    """Run it over a log. RuntimeError with its own words where it fails."""
+    """Run it with a log. RuntimeError with its output if it fails."""
     with tempfile.TemporaryDirectory(prefix="zmban-bench-") as place:
         notes, output, errors = (Path(place) / name for name in ("notes", "output", "errors"))
         launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(notes), *program.command(log)]

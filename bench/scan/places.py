@@ -1,4 +1,4 @@
-"""Where things lie: the shipped configuration, the fetched programs, and configurations that the benchmark makes."""
+"""Paths of the shipped configuration and fetched programs, and configurations for the benchmark."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bench.scan import access
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
 _TOOLS = ROOT / "scripts" / "bench-tools.sh"
-# The practice's figures for zimbra-smtp.
+# maxretry and times of the shipped zimbra-smtp.
 _JAIL = "enabled = true\nfindtime = 86400\nbantime = 360000000\nusedns = no\naction = route\n"
 _NAMED = r"\[(?:[A-Za-z]\w*=(?:[^;]|;;)*;)*oip=<HOST>;(?:[A-Za-z]\w*=(?:[^;]|;;)*;)*\]"
 _ANY = r"\[(?:[A-Za-z]\w*=(?:[^;]|;;)*;)*\]"
@@ -20,8 +20,8 @@ _ANY = r"\[(?:[A-Za-z]\w*=(?:[^;]|;;)*;)*\]"
 
 @cache
 def tool(name: str) -> Path:
-    """`ripgrep`, `sshguard` or `plot` (a Python with matplotlib), fetched if need be. RuntimeError where it is not
-    to be had: nothing is left out in silence."""
+    """The path of `ripgrep`, `sshguard` or `plot` (a Python with matplotlib); fetched if missing. RuntimeError if
+    it is not available."""
     done = subprocess.run(["sh", str(_TOOLS), name], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"no {name}: {done.stderr.strip()}")
@@ -37,7 +37,7 @@ def package_version(name: str) -> str:
 def configuration(
     place: Path, jails: Sequence[tuple[str, str, int]], filters: dict[str, str] | None = None
 ) -> Path:
-    """A configuration directory of jails (name, filter, maxretry), the shipped filters and these beside them."""
+    """A configuration directory with these jails (name, filter, maxretry), the shipped filters and these filters."""
     (place / "filter.d").mkdir(parents=True)
     (place / "jail.d").mkdir()
     for shipped in (CONFIG / "filter.d").glob("*.conf"):
@@ -53,12 +53,12 @@ def configuration(
 
 
 def for_access(place: Path) -> Path:
-    """A configuration with the one jail for nginx.access.log."""
+    """A configuration with one jail for nginx.access.log."""
     return configuration(place, [("bench-access", "bench-access", 2)], {"bench-access": access.FILTER})
 
 
 def mailbox_filter(place: Path) -> Path:
-    """zimbra-mail for programs that know no log grammar: the client's address captured where it stands most often."""
+    """zimbra-mail for programs without log grammars: captures the client's address at its most frequent place."""
     text = (CONFIG / "filter.d" / "zimbra-mail.conf").read_text(encoding="utf-8")
     if _ANY not in text:
         raise RuntimeError("zimbra-mail.conf has another head now: mend places.py")
@@ -68,6 +68,6 @@ def mailbox_filter(place: Path) -> Path:
 
 
 def failregex_file(path: Path, regexes: Sequence[str]) -> Path:
-    """A file of regexes, one a line, as ripgrep reads it."""
+    """A file of regexes for ripgrep, one per line."""
     path.write_text("".join(f"{regex}\n" for regex in regexes), encoding="utf-8")
     return path

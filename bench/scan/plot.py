@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl  # type: ignore[import-not-found]  # it has a venv of its own
+import matplotlib as mpl  # type: ignore[import-not-found]  # installed in a separate venv
 from matplotlib.figure import Figure  # type: ignore[import-not-found]
 
 _COLOURS = {
@@ -17,12 +17,12 @@ _COLOURS = {
     "ripgrep": "#3b6ea5",
     "wc -l": "#b8c4ce",
 }
-# Nothing in the files depends on when or where they were drawn.
+# The files must not depend on time or host.
 _STABLE = {"svg.hashsalt": "zmban", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9}
 
 
 def main() -> None:
-    """Both plots."""
+    """Draw both plots."""
     figures = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(sys.argv[2])
     with mpl.rc_context(_STABLE):
@@ -37,7 +37,7 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def _speed(logs: dict[str, dict[str, float]]) -> Any:
-    """A panel for each log, a bar for each program; tenfold at each line."""
+    """A panel per log, a bar per program, on a logarithmic scale."""
     figure = Figure(figsize=(9, 1.4 + 0.9 * len(logs)), layout="constrained")
     panels = figure.subplots((len(logs) + 1) // 2, 2, sharex=True, squeeze=False).flat
     for panel, (log, rates) in zip(panels, logs.items(), strict=False):
@@ -52,7 +52,7 @@ def _speed(logs: dict[str, dict[str, float]]) -> Any:
 
 
 def _growth(curves: dict[str, list[list[float]]]) -> Any:
-    """A panel for each curve."""
+    """A panel per curve."""
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     for panel, (name, points) in zip(figure.subplots(2, 2).flat, curves.items(), strict=False):
         x, y = zip(*points, strict=True)

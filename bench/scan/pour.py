@@ -1,5 +1,4 @@
-"""Appends lines to a log at a steady rate, as a busy server does: `python -m bench.scan.pour LOG RATE`, until
-it is told to stop."""
+"""Appends lines to a log at a constant rate until it is stopped: `python -m bench.scan.pour LOG RATE`."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ _POOL = 20_000
 
 
 def main() -> None:
-    """A few lines each five milliseconds; two in a thousand count against somebody new."""
+    """Write a few lines every 5 ms; two in a thousand are hits of a new attacker."""
     path, rate = Path(sys.argv[1]), int(sys.argv[2])
     chance = random.Random(7)
     pool = [zimbra.quiet(chance) for _ in range(_POOL)]

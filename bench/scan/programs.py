@@ -1,4 +1,4 @@
-"""The programs that are compared, each as one runs it over one log, and how each says how many lines it found."""
+"""The compared programs: the command of each for one log, and how to read the number of lines found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVERYTHING = "every shipped jail of zmban"
 
 
 def summary(output: Path) -> dict[str, float]:
-    """The figures of `zmban replay --jsonl`, its last line."""
+    """The summary of `zmban replay --jsonl`, its last line."""
     with output.open("rb") as file:
         file.seek(max(0, output.stat().st_size - 4096))
         last = file.read().splitlines()[-1]
@@ -32,7 +32,7 @@ def _matches(output: Path) -> int:
 
 
 def zmban(config: Path, logs: dict[str, Path | None], extra: Sequence[str] = ()) -> Program:
-    """zmban with all jails of a configuration. A jail of `logs` that has no path reads the log that is measured."""
+    """zmban with all jails of a configuration. A jail of `logs` without a path reads the measured log."""
 
     def command(log: Path) -> list[str]:
         given = [f"--log={jail}={path or log}" for jail, path in logs.items()]
@@ -43,20 +43,20 @@ def zmban(config: Path, logs: dict[str, Path | None], extra: Sequence[str] = ())
 
 
 def shipped(jail: str, empty: Path) -> Program:
-    """zmban as shipped: all jails run, and those that do not read this log have an empty one."""
+    """zmban as shipped: all jails run; those for other logs read an empty log."""
     jails = ("zimbra-smtp", "zimbra-mail", "zimbra-nginx")
     return zmban(CONFIG, {name: None if name == jail else empty for name in jails})
 
 
 def everything(file: str, empty: Path) -> Program:
-    """zmban with every jail that is shipped and enabled: those of a log of this name read it."""
+    """zmban with every shipped and enabled jail; those for a log of this name read it."""
     known = loading.load([str(CONFIG)]).jails.jails.values()
     reading = {j.name: None if any(p.glob.endswith(f"/{file}") for p in j.logpath) else empty for j in known}
     return replace(zmban(CONFIG, reading), name=EVERYTHING)
 
 
 def fail2ban(filter_: Path) -> Program:
-    """Debian's fail2ban-regex with one filter; it tells of no missed line, which saves it work."""
+    """Debian's fail2ban-regex with one filter, without printing missed lines, which makes it faster."""
 
     def command(log: Path) -> list[str]:
         script = str(package.program("fail2ban-regex"))
@@ -75,13 +75,13 @@ def fail2ban(filter_: Path) -> Program:
 
 
 def sshguard() -> Program:
-    """sshguard's parser with its own grammar: what it finds is its own affair."""
+    """sshguard's parser with its own grammar; its number of lines found is not checked."""
     return Program("sshguard (sshg-parser)", lambda _: [str(tool("sshguard"))], _lines, stdin=True)
 
 
 def ripgrep(place: Path, regexes: dict[str, list[str]]) -> list[Program]:
-    """ripgrep counting the lines that any of these regexes finds: `pcre` and `rust` are the two forms. Its own engine
-    with and without Unicode, which it need not know here; the fastest of the three is the yardstick."""
+    """ripgrep counts the lines that match any of these regexes, in the forms `pcre` and `rust`; the latter with
+    and without Unicode. The fastest of the three is compared."""
     files = {form: failregex_file(place / f"{form}.regex", texts) for form, texts in regexes.items()}
     base = [str(tool("ripgrep")), "--no-config", "--count", "--include-zero"]
     ways = {
@@ -93,12 +93,12 @@ def ripgrep(place: Path, regexes: dict[str, list[str]]) -> list[Program]:
 
 
 def _ripgrep(name: str, options: list[str]) -> Program:
-    # It ends with 1 where it finds nothing.
+    # Exit code 1 means no match.
     return Program(name, lambda log: [*options, str(log)], _number, codes=(0, 1))
 
 
 def wc() -> Program:
-    """`wc -l`: what it costs to look at each byte."""
+    """`wc -l`: the time to read each byte."""
     return Program("wc -l", lambda log: ["/usr/bin/wc", "-l", str(log)], _number)
 
 

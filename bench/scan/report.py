@@ -27,7 +27,7 @@ _CURVES = {
 
 
 def tables(results: Results) -> Iterator[Table]:
-    """Everything that was measured."""
+    """The tables of all measurements."""
     yield goals_table(goals(results))
     yield from (_speed(results, kind.name) for kind in speed.KINDS if results.program(kind.name, "zmban"))
     yield from (_curve(results, series) for series in _CURVES if results.curve(series))
@@ -117,18 +117,18 @@ def _idle(results: Results) -> Table:
 
 def show(results: Results, *, quick: bool) -> None:
     """Print all tables."""
-    warning = "A quick run mostly measures how programs start: its goals say little."
+    warning = "A quick run mostly measures the start of the programs: its goals are not meaningful."
     page.show(tables(results), warning if quick else "")
 
 
 _INTRODUCTION = """
-`make bench-scan` writes this part: logs from a seed, whole programs turn by turn, medians, least and most. Lines/s are
-of the whole process, its start included; what an empty log takes stands beside. fail2ban-regex gets the begin of the
-same log, for all of it would take minutes; zmban reads it with all shipped jails. Each found number is checked
-against what was planted, but sshguard's, whose grammar is its own; it has no place at mailbox.log, where it asks the
-name server for each Java class. ripgrep has the filter's own regexes with the
-date put in; its fastest way is the yardstick. It maps the log into memory, which counts as its peak. Peaks under 10
-MiB are the launcher's. *zmban is* says how many times as many lines/s zmban reads.
+`make bench-scan` writes this part. The logs are generated from a seed. All programs run in turn; the tables show median,
+minimum and maximum. Lines/s are those of the whole process, including its start; the time for an empty log is in its own
+column. fail2ban-regex gets only the beginning of the log, because the whole log would take minutes. zmban runs all shipped
+jails. The number of lines found is checked, except for sshguard, which has its own grammar; sshguard is not run on
+mailbox.log, because it resolves each Java class name. ripgrep gets the regexes of the filter, with the date inserted; its
+fastest variant counts. It maps the log into memory, which is part of its peak. Peaks below 10 MiB are those of the
+launcher. *zmban is* is the ratio of zmban's lines/s to those of the program.
 """
 
 

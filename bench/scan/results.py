@@ -1,4 +1,4 @@
-"""What the sections have measured, kept in the cache, so that one section can be measured anew by itself."""
+"""The results of all sections, saved in the cache, so that a single section can be measured again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conformance import package
 
 @dataclass
 class Results:
-    """All of it. A section that was never measured is empty. `told` is how each section was measured."""
+    """All results. A section that was never measured is empty. `told`: the conditions of each section."""
 
     told: dict[str, dict[str, str]] = field(default_factory=dict)
     speed: list[Runs] = field(default_factory=list)
@@ -27,12 +27,12 @@ class Results:
     idle: Idle | None = None
 
     def program(self, log: str, name: str) -> Runs | None:
-        """A program's runs over a log. Of ripgrep's ways `ripgrep` is the fastest."""
+        """The runs of a program with a log. `ripgrep` is the fastest of its variants."""
         found = [runs for runs in self.speed if runs.log == log and runs.program.startswith(name)]
         return max(found, key=lambda runs: runs.rate, default=None)
 
     def curve(self, series: str) -> dict[int, Runs]:
-        """The points of a curve by what it grows with."""
+        """The points of a curve, by their x value."""
         return {int(runs.log): runs for runs in self.growth if runs.program == series}
 
 
@@ -41,7 +41,7 @@ def _path(*, quick: bool) -> Path:
 
 
 def load(*, quick: bool) -> Results:
-    """What was measured before."""
+    """Read the saved results."""
     path = _path(quick=quick)
     if not path.is_file():
         return Results()
@@ -57,7 +57,7 @@ def load(*, quick: bool) -> Results:
 
 
 def save(results: Results, *, quick: bool) -> None:
-    """Keep it for later."""
+    """Save the results."""
     path = _path(quick=quick)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(asdict(results)), encoding="utf-8")
@@ -65,7 +65,7 @@ def save(results: Results, *, quick: bool) -> None:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the programs that are compared."""
+    """The versions of the compared programs."""
     wc = subprocess.run(["/usr/bin/wc", "--version"], capture_output=True, text=True, check=False).stdout
     return {
         "fail2ban-regex": package.version(),

@@ -1,4 +1,4 @@
-"""A filter's failregexes in the syntax of ripgrep, for PCRE2 and for its own engine, which knows no lookarounds."""
+"""Translates a filter's failregexes to ripgrep's syntax, for PCRE2 and for its own engine without lookarounds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sidecar.fail2ban.syntax.files import ConfigFiles
 
 
 class Date(NamedTuple):
-    """A log's date as ripgrep sees it: the filters match the line without it. `hole` is what the date leaves behind
-    in a filter where it stands inside the line."""
+    """The date of a log as regex for ripgrep; filters match the line without the date. `hole`: the text that
+    remains in the filter if the date is inside the line."""
 
     regex: str
     hole: str = ""
@@ -22,12 +22,12 @@ SYSLOG = Date(r"[A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2}")
 LOG4J = Date(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d{3}")
 NGINX = Date(r"\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}", r" \[\] ")
 _LOOKS = ("(?=", "(?!", "(?<=", "(?<!")
-# What can never match is left out: ripgrep shall not look for it, and zmban does not either.
+# Leave out regexes that can never match, as zmban does.
 _NEVER = "(?!)"
 
 
 def failregexes(directory: Path, name: str) -> list[str]:
-    """The failregexes of a filter as Python's, with `<HOST>` and all other tags in their places."""
+    """The failregexes of a filter as Python regexes, with `<HOST>` and all other tags replaced."""
     spec, faults = filters.load(ConfigFiles([directory]), name, {"usedns": "no"})
     errors = [fault for fault in faults if not fault.warning]
     if errors:
@@ -36,7 +36,7 @@ def failregexes(directory: Path, name: str) -> list[str]:
 
 
 def pcre(regex: str, date: Date) -> str:
-    """The same regex for a line that has its date."""
+    """The same regex for a line with its date."""
     hole = date.hole or "^"
     if regex.count(hole) < 1 or (hole == "^" and not regex.startswith("^")):
         raise ValueError(f"{regex!r}: where would the date stand?")
@@ -45,17 +45,17 @@ def pcre(regex: str, date: Date) -> str:
 
 
 def rust(regex: str, date: Date) -> str:
-    """The same without lookarounds, which finds what the regex finds and perhaps more."""
+    """The same without lookarounds: matches at least what the regex matches."""
     return without_looks(pcre(regex, date))
 
 
 def _anonymous(regex: str) -> str:
-    """Names of groups are not needed for counting, and cost."""
+    """Remove the names of groups, which counting does not need."""
     return re.sub(r"\(\?P<\w+>", "(?:", regex)
 
 
 def without_looks(regex: str) -> str:
-    """Every lookahead and lookbehind taken out."""
+    """Remove all lookaheads and lookbehinds."""
     kept, at = "", 0
     while at < len(regex):
         if regex.startswith(_LOOKS, at):
@@ -68,12 +68,12 @@ def without_looks(regex: str) -> str:
 
 
 def _atom(regex: str, at: int) -> int:
-    """Behind the escape, the class or the one character that stands here."""
+    """The index behind the escape, class or character at this index."""
     if regex[at] == "\\":
         return at + 2
     if regex[at] != "[":
         return at + 1
-    # A bracket that stands first in a class is meant as it stands.
+    # A closing bracket at the start of a class is a literal.
     at += 2 if regex[at + 1] == "^" else 1
     at += regex[at] == "]"
     while regex[at] != "]":
@@ -82,7 +82,7 @@ def _atom(regex: str, at: int) -> int:
 
 
 def _behind(regex: str, at: int) -> int:
-    """Behind the group that opens here."""
+    """The index behind the group that opens at this index."""
     depth = 0
     while True:
         depth += {"(": 1, ")": -1}.get(regex[at], 0)

@@ -1,4 +1,4 @@
-"""The section `speed`: all programs over the same logs, turn by turn, so that a slow minute hits all alike."""
+"""The section `speed`: all programs with the same logs, in turn, so that load on the host affects all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured. `prefix` lines are what fail2ban-regex gets, for all would take it minutes."""
+    """How much is measured. `prefix`: number of lines for fail2ban-regex, which would take minutes for all."""
 
     lines: int
     prefix: int
@@ -24,7 +24,7 @@ class Size:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One program over one log, and how many lines it has to find: None where its grammar is its own."""
+    """One program with one log, and the number of lines it must find (None if it has its own grammar)."""
 
     program: Program
     log: Log
@@ -34,7 +34,7 @@ class _Entry:
 
 
 def sizes(lines: int) -> dict[str, Size]:
-    """Each log's share of the work: a log of hits alone costs every program most."""
+    """The length of each log; shorter for a log of hits only, which is slow for every program."""
     fifth, twentieth = max(2_000, lines // 5), max(2_000, lines // 20)
     return {
         zimbra.QUIET.name: Size(lines, min(500_000, twentieth)),
@@ -45,7 +45,7 @@ def sizes(lines: int) -> dict[str, Size]:
 
 
 def measure(lines: int, rounds: int, say: Say) -> list[Runs]:
-    """Every program over every log, `rounds` times. AssertionError where one does not find what was planted."""
+    """Run every program with every log, `rounds` times. AssertionError if the number of lines found is wrong."""
     with tempfile.TemporaryDirectory(prefix="zmban-bench-") as folder:
         place = Path(folder)
         entries = [entry for kind in KINDS for entry in _entries(kind, sizes(lines)[kind.name], place, say)]
@@ -72,7 +72,7 @@ _DATES = {"zimbra.log": rust.SYSLOG, "mailbox.log": rust.LOG4J, "nginx.access.lo
 
 
 def _check(entry: _Entry, found: int) -> None:
-    """Speed counts only where the answer is right."""
+    """AssertionError if the number of lines found is wrong."""
     if entry.hits is not None:
         right = found >= entry.hits if entry.superset else found == entry.hits
         assert right, f"{entry.program.name} finds {found} lines in {entry.log.kind}, not {entry.hits}"
@@ -85,12 +85,12 @@ def _entries(kind: Kind, size: Size, place: Path, say: Say) -> Iterator[_Entry]:
         ours(kind, place), log, log.hits, "the benchmark's own filter" if kind is access.ACCESS else ""
     )
     yield _Entry(programs.everything(kind.file, empty(place)), log, None, "what else is in it counts too")
-    # The same seed: this is the begin of the long log, with its own number of hits.
+    # The same seed: this is the beginning of the long log, with its own number of hits.
     part = cached(kind, min(size.prefix, size.lines))
     filter_, note = _filter(kind, place)
     short = "" if part.lines == log.lines else f"the first {part.lines:,} lines"
     yield _Entry(programs.fail2ban(filter_), part, part.hits, "; ".join(filter(None, (short, note))))
-    # In mailbox.log it takes names of Java classes for hosts, and asks the name server for each.
+    # In mailbox.log it takes names of Java classes for host names, and resolves each.
     if kind is not mailbox.MAILBOX:
         yield _Entry(programs.sshguard(), log, None, "its own grammar, not the jail's")
     regexes = translated(kind, place)
@@ -102,7 +102,7 @@ def _entries(kind: Kind, size: Size, place: Path, say: Say) -> Iterator[_Entry]:
 
 
 def ours(kind: Kind, place: Path) -> Program:
-    """zmban for this kind of log: the shipped jails, or the benchmark's own where none is shipped."""
+    """zmban for this kind of log: with the shipped jails, or with the benchmark's own if none is shipped."""
     if kind is access.ACCESS:
         config = place / "access"
         return programs.zmban(
@@ -122,18 +122,18 @@ def translated(kind: Kind, place: Path) -> dict[str, list[str]]:
 
 
 def _filter(kind: Kind, place: Path) -> tuple[Path, str]:
-    """The file of the filter that fail2ban-regex is given, and what is to be said of it."""
+    """The filter file for fail2ban-regex, and the note for the table."""
     if kind is access.ACCESS:
         return place / "access" / "filter.d" / "bench-access.conf", "the benchmark's own filter"
     if kind is mailbox.MAILBOX:
         return places.mailbox_filter(
             place
-        ), "zimbra-mail with `oip=<HOST>` in its head, for it knows no log grammar"
+        ), "zimbra-mail with `oip=<HOST>` added, because it has no log grammar"
     return places.CONFIG / "filter.d" / "zimbra-smtp.conf", ""
 
 
 def empty(place: Path) -> Path:
-    """A log without a line."""
+    """An empty log."""
     path = place / "empty.log"
     path.touch()
     return path

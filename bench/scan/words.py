@@ -1,4 +1,4 @@
-"""Small random things that log lines are made of: names, hosts, queue numbers, addresses that attack nobody."""
+"""Random parts of log lines: names, hosts, queue ids, addresses of legitimate clients."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def queue(chance: random.Random) -> str:
 
 
 def user(chance: random.Random) -> str:
-    """An address of a mailbox."""
+    """A mail address."""
     return f"{chance.choice(_FIRST)}{chance.randint(1, 400)}@{chance.choice(_DOMAINS)}"
 
 
 def host(chance: random.Random) -> str:
-    """A host's name with its address in brackets, as Postfix writes clients; one in ten has no name."""
+    """A host name with its address in brackets, as Postfix logs clients; one in ten is unknown."""
     at = f"198.{chance.randint(18, 19)}.{chance.randint(0, 255)}.{chance.randint(1, 254)}"
     if chance.random() < 0.1:
         return f"unknown[{at}]"

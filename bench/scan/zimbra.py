@@ -1,4 +1,4 @@
-"""The lines of /var/log/zimbra.log: what Postfix and Zimbra's own services write, in peace and under attack."""
+"""Lines of /var/log/zimbra.log: Postfix and Zimbra's services, in normal operation and under attack."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _lost(c: random.Random) -> str:
     return f"postfix/smtpd[{pid(c)}]: warning: hostname {c.choice('abc')}.example.net does not resolve to address {client(c)}"
 
 
-# How often each stands in a log of a working day, out of a thousand. The rare ones look nearly like a hit.
+# Frequency of each in the log of a working day, per thousand lines. The rare ones are similar to a hit.
 _QUIET: tuple[tuple[_Writer, int], ...] = (
     (_connect, 110),
     (_disconnect, 110),
@@ -160,7 +160,7 @@ _WRITERS, _WEIGHTS = zip(*_QUIET, strict=True)
 
 
 def quiet(chance: random.Random) -> str:
-    """A line that nobody is to blame for, with the host's name in front."""
+    """A legitimate line, beginning with the host's name."""
     writer: _Writer = chance.choices(_WRITERS, _WEIGHTS)[0]
     return "mail " + writer(chance)
 
@@ -186,7 +186,7 @@ _COMMANDS = (
 
 
 def hostile(chance: random.Random, attacker: str) -> str:
-    """A line that counts against `attacker`: mostly passwords guessed."""
+    """A line that counts against `attacker`: mostly password guessing."""
     who = ("unknown", "dsl.example.net", "host7.example.net")[chance.randrange(3)]
     dice = chance.random()
     if dice < 0.8:
@@ -206,7 +206,7 @@ def hostile(chance: random.Random, attacker: str) -> str:
 
 
 def stamp(at: datetime) -> str:
-    """The date as syslog writes it, without a year."""
+    """The date in syslog's format, without a year."""
     return f"{at:%b} {at.day:2} {at:%H:%M:%S} "
 
 

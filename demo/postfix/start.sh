@@ -1,14 +1,14 @@
 #!/bin/sh
-# Starts the demonstration's Postfix with its syslog and SASL daemons, and ends them together.
+# Runs the demonstration's Postfix with rsyslog and saslauthd, and stops them together.
 #
 # DEMO_ADDRESS, DEMO_ADDRESS6 (may be empty): where to listen; DEMO_SMTP_PORT, DEMO_SMTPS_PORT, DEMO_SUBMISSION_PORT;
-# ZIMBRA_SYSLOG: the log file. Runs as root in a container or a chroot of its own.
+# ZIMBRA_SYSLOG: the log file. Runs as root in a container or a chroot.
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 DEMO=${HERE%/*}
 LOG=${ZIMBRA_SYSLOG:-/var/log/zimbra.log}
 SOCKET=${DEMO_SYSLOG_SOCKET:-/dev/log}
-ADDRESS=${DEMO_ADDRESS:?where to listen}
+ADDRESS=${DEMO_ADDRESS:?address to listen on}
 ADDRESS6=${DEMO_ADDRESS6:-}
 
 configure() {
@@ -28,7 +28,7 @@ configure() {
         sed '1,/^@ONCE@/d' "$HERE/master.cf"
     } | sed "s/@SMTP@/${DEMO_SMTP_PORT:-25}/; s/@SMTPS@/${DEMO_SMTPS_PORT:-465}/
         s/@SUBMISSION@/${DEMO_SUBMISSION_PORT:-587}/" >/etc/postfix/master.cf
-    # Names come from the file alone: no resolver decides who has a PTR.
+    # Resolve names by /etc/hosts only, so that PTR results do not depend on a name server.
     echo 'hosts: files' >/etc/nsswitch.conf
     grep -q 'users\.example\.net' /etc/hosts || cat "$DEMO/hosts" >>/etc/hosts
     sed "s|@SOCKET@|$SOCKET|; s|@LOG@|$LOG|" "$HERE/rsyslog.conf" >/etc/rsyslog-demo.conf

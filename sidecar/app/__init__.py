@@ -1,1 +1,1 @@
-"""The only place that builds, connects and supervises the rooms, and that reads the clock."""
+"""Builds, connects and runs the components of the service. The only room that reads the clock."""

@@ -1,28 +1,47 @@
-"""Start-up in order: who else runs here, routes first, then the logs, then those who ask."""
+"""Startup, main loop and shutdown of the service."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import logging
-import os
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sidecar.app.options import RuntimeOptions
-from sidecar.app.reload import Reload
-from sidecar.app.service import Service
-from sidecar.configuration import watch as config_watch
+from sidecar.app.bans.adoption import adopt
+from sidecar.app.bootstrap import Components, build
+from sidecar.app.config_reload import configured
+from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.configuration.loading import Loaded
-from sidecar.host import table_lock
-from sidecar.kernel.netlink import NoNetAdmin
-from sidecar.model import ConfigError, ZmbanError
-from sidecar.offline.check import host
+from sidecar.configuration.watch import ConfigWatch
+from sidecar.host import regex_budget, table_lock
+from sidecar.kernel import registry
+from sidecar.kernel.backend import NoNetAdmin
+from sidecar.model import ZmbanError
+from sidecar.offline.check import host_check
+from sidecar.serve import control
+from sidecar.store.state_lock import claimed
 
 _log = logging.getLogger("zmban")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _never(_reload: Callable[[], None]) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Callbacks of the process: `begun` is called when a shutdown in order becomes necessary, `on_hangup`
+    with the function that reloads the configuration."""
+
+    begun: Callable[[], None] = _nothing
+    on_hangup: Callable[[Callable[[], None]], None] = _never
 
 
 async def serve(
@@ -33,95 +52,115 @@ async def serve(
     dry_run: bool,
     listen: str | None,
     watch: bool = False,
-    begun: Callable[[], None] = lambda: None,
-    on_hangup: Callable[[Callable[[], None]], None] = lambda _: None,
+    hooks: Hooks = Hooks(),
 ) -> None:
-    """Run until cancelled; `begun` is called when there is something to end in order, `on_hangup` with what
-    reads the configuration anew. With `watch` that happens whenever its files change. NoNetAdmin, ConfigError
-    and StoreError end it with one sentence."""
-    from sidecar.serve import control
-
+    """Run until cancelled. With `watch` the configuration is reloaded when its files change. NoNetAdmin,
+    ConfigError and StoreError end the service with one sentence."""
     control.claim(socket)
     with claimed(state), contextlib.ExitStack() as owned:
-        doubts = await table_lock.take(owned, loaded.settings.kernel, state, dry_run=dry_run)
-        service = Service(loaded, RuntimeOptions(state, dry_run, doubts))
-        if not service.enforcer.can_write():
+        dry_run = dry_run or loaded.settings.kernel.backend == registry.DRY_RUN
+        doubts = await table_lock.acquire(owned, loaded.settings.kernel, state, dry_run=dry_run)
+        parts = build(loaded, RuntimeOptions(state, dry_run, doubts))
+        if not parts.enforcer.can_write():
             raise NoNetAdmin
-        for fault in host.surroundings(loaded):
+        for fault in host_check.surroundings(loaded):
             _log.warning("%s", fault)
-        if service.enforcer.suspended:
-            _log.warning("suspended by flush: nobody is refused until zmban resume")
-        if service.settings.kernel.on_stop == "flush":
-            begun()
-        # Routes stand before the heavy imports of those who ask.
-        # What is made now stands as long as the process: to look for circles in it takes time and finds none.
-        gc.disable()
+        on_stop = parts.active.settings.kernel.on_stop
+        if on_stop == "flush":
+            hooks.begun()
         try:
-            await service.start()
+            await _without_collector(parts)
         except asyncio.CancelledError:
-            service.enforcer.close(flush=service.settings.kernel.on_stop == "flush")
+            parts.enforcer.close(flush=on_stop == "flush")
             raise
-        gc.freeze()
-        gc.enable()
-        begun()
-        reload = Reload(service)
-        on_hangup(reload.soon)
-        beside = [reload.run(), *([config_watch.watch(loaded.given, reload.soon)] if watch else ())]
-        await _serve(service, socket, listen or service.settings.serve.listen, beside)
+        hooks.begun()
+        hooks.on_hangup(parts.reload.soon)
+        if watch:
+            changes = ConfigWatch(loaded.given, parts.reload.soon)
+            parts.periodic.every(2.0, "configuration files", changes.look, at_once=True)
+        await _main_loop(parts, socket, listen)
 
 
-async def _serve(
-    service: Service, socket: Path, listen: str, beside: Iterable[Coroutine[Any, Any, None]]
-) -> None:
-    """With `beside` it until the stop begins."""
-    from sidecar.app.commands.dispatcher import ControlCommands
-    from sidecar.app.pages import Pages
-    from sidecar.serve import http
-    from sidecar.serve.control import Control
-
-    serving = service.settings.serve
-    with contextlib.ExitStack() as doors:
-        doors.callback(Control(socket, ControlCommands(service).handle).close)
-        answers = http.Answers(service.metrics.text, service.ready)
-        service.pages = Pages(answers, [one for one in (listen, serving.metrics) if one], serving.names)
-        doors.enter_context(service.pages.open())
-        for work in beside:
-            doors.callback(asyncio.get_running_loop().create_task(work).cancel)
-        try:
-            await service.run(doors.close)
-        except* ZmbanError as group:
-            raise group.exceptions[0] from None
-
-
-@contextlib.contextmanager
-def claimed(state: Path) -> Iterator[None]:
-    """The state directory for this process alone. ConfigError where another zmban holds it.
-
-    The directory itself is locked, which works where nothing can be written too; and a file in it, by which
-    earlier versions know each other. Where there is no directory, and none can be made, nothing is shared.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            state.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            _log.error("%s cannot be made: %s", state, error.strerror)
-        for path, flags in ((state, os.O_RDONLY | os.O_DIRECTORY), (state / "lock", os.O_RDWR | os.O_CREAT)):
-            with contextlib.suppress(OSError):
-                descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
-                stack.callback(os.close, descriptor)
-                if not _locked(descriptor):
-                    raise ConfigError(
-                        f"{state}: another zmban works with this state; stop it, or use --state"
-                    )
-        yield
-
-
-def _locked(descriptor: int) -> bool:
-    """Lock a file; False where somebody else holds it. A disk that knows no such locks keeps nobody away."""
+async def _without_collector(parts: Components) -> None:
+    """Exclude objects created at the start from garbage collection: they live as long as the process."""
+    gc.disable()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        _log.warning("a lock on the state cannot be had (%s): no second zmban may use it", error.strerror)
-    return True
+        await startup(parts)
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
+async def startup(parts: Components) -> None:
+    """Write the bans of the database into the kernel, before a line is read or the libraries of the HTTP
+    server are imported."""
+    if parts.enforcer.suspended:
+        _log.warning("suspended by zmban flush: no ban is enforced until zmban resume")
+    memory = parts.memory
+    await parts.protection.begin()
+    parts.bus.publish(memory.register.expire(parts.started))
+    if memory.store.lost:
+        await adopt(
+            memory.store.lost, parts.active, memory.register, parts.protection, parts.enforcer, parts.bus
+        )
+    applied = await parts.enforcer.reconcile(keep_unknown=True)
+    _log.info("%d active bans; %d routes written", len(memory.register.table), applied)
+    configured(parts.active, parts.metrics)
+
+
+async def _main_loop(parts: Components, socket: Path, listen: str | None) -> None:
+    from sidecar.app import doors
+
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(doors.opened(parts, socket, listen))
+        try:
+            await run(parts, opened.close)
+        except* ZmbanError as group:
+            raise _first(group) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def run(parts: Components, at_stop: Callable[[], None] = _nothing) -> None:
+    """Run until cancelled; `at_stop` is called when the cancellation arrives. If a component fails, the
+    service ends and is restarted as a whole."""
+    try:
+        with regex_budget.limited():
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(parts.logs.run(), name="logs")
+                parts.periodic.start(tasks)
+                tasks.create_task(parts.drift.run(), name="drift")
+                tasks.create_task(parts.reload.run(), name="reload")
+                tasks.create_task(_caught_up(parts), name="caught up")
+                tasks.create_task(_until_cancelled(at_stop), name="doors")
+    finally:
+        await shutdown(parts)
+
+
+async def _caught_up(parts: Components) -> None:
+    """Remove unknown blackhole routes once every backlog is read."""
+    await parts.logs.caught_up.wait()
+    parts.enforcer.forget_unknown()
+    await parts.enforcer.reconcile()
+
+
+async def _until_cancelled(then: Callable[[], None]) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        then()
+
+
+async def shutdown(parts: Components) -> None:
+    """Finish running work, commit everything, and keep or remove the routes."""
+    parts.salvage.stop()
+    await parts.background.settled()
+    await parts.commit_queue.commit()
+    parts.commit_queue.database.close()
+    parts.resolver.close()
+    on_stop = parts.active.settings.kernel.on_stop
+    parts.enforcer.close(flush=on_stop == "flush" and not parts.enforcer.suspended)

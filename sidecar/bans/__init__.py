@@ -1,1 +1,1 @@
-"""Who is banned until when, and who never may be: pure values, no kernel and no clock."""
+"""Active bans with their ends, and networks that must never be banned. Pure: no kernel, no clock."""

@@ -1,4 +1,4 @@
-"""When to look at a network because a ban of it may be over: by the hour, within it to the second."""
+"""Schedules the ends of bans: bucketed by hour, and exact to the second within the current hour."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _HOUR: Seconds = 3600.0
 
 
 class Deadlines:
-    """Most bans end in years: until its hour comes, a deadline is one reference in a list.
+    """The networks to check for expired bans, by time.
 
-    `dues` gives the deadlines of a network as they are when its hour has come.
+    Most bans end in years, so until its hour comes a deadline costs one list entry. `dues` returns the
+    current deadlines of a network; it is called when their hour has come.
     """
 
     def __init__(self, dues: Callable[[Network], Iterable[Instant]]) -> None:
@@ -24,7 +25,7 @@ class Deadlines:
         self._reached = 0
 
     def add(self, due: Instant, network: Network) -> None:
-        """Look at this network then."""
+        """Schedule a check of this network."""
         hour = int(due // _HOUR)
         if hour <= self._reached:
             heapq.heappush(self._soon, (due, network))
@@ -34,14 +35,14 @@ class Deadlines:
             self._hours[hour] = [network]
 
     def over(self, now: Instant) -> Iterator[Network]:
-        """Those to look at by now, once for each deadline."""
+        """The networks whose deadline has passed, once per deadline."""
         hour = int(now // _HOUR)
         if hour > self._reached:
             self._reached = hour
-            for come in [each for each in self._hours if each <= hour]:
-                for network in self._hours.pop(come):
+            for passed in [each for each in self._hours if each <= hour]:
+                for network in self._hours.pop(passed):
                     for due in self._dues(network):
-                        # A later one has an entry of its own.
+                        # A later deadline has its own entry.
                         if due < (hour + 1) * _HOUR:
                             heapq.heappush(self._soon, (due, network))
         while self._soon and self._soon[0][0] <= now:

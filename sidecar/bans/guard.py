@@ -1,4 +1,4 @@
-"""Whom no ban may touch: own addresses, gateways, what the administrator trusts, and what is no host."""
+"""Networks that must never be banned: own addresses, gateways, trusted networks, reserved ranges."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from sidecar.network import Network, PrefixSet, Ranges
 
-# Never a client that a route could refuse, or refusing it would break the host's own network.
+# Never a client that a route could block, or blocking them would break the host's own network.
 _RESERVED = PrefixSet(
     Network.parse(text)
     for text in (
@@ -21,13 +21,13 @@ _RESERVED = PrefixSet(
         "ff00::/8",
     )
 )
-# The shortest prefixes that may be banned, by version, unless somebody says so on purpose.
+# The shortest prefixes that may be banned by default, by version.
 WIDEST = {4: 16, 6: 32}
 
 
 class Guard:
-    """Answers for one network: may it be banned? `protected` maps a reason to the networks under it,
-    `widest` a version to the shortest prefix."""
+    """Decides whether a network may be banned. `protected` maps a reason to its networks, `widest` a version
+    to the shortest prefix that may be banned."""
 
     def __init__(
         self, protected: Mapping[str, Iterable[Network]], widest: Mapping[int, int] = WIDEST
@@ -37,10 +37,10 @@ class Guard:
         self._all = PrefixSet(n for networks in self._protected.values() for n in networks)
 
     def refuse(self, network: Network, ignored: PrefixSet | None = None) -> str | None:
-        """The reason (a word of `refused_total`) why this network must not be banned, or None.
+        """The reason (a label of `refused_total`) why this network must not be banned, or None.
 
-        A network inside a protected one is refused; so is one wider than the limit. A wider network
-        that merely *contains* a protected one may be banned: throw routes keep that one reachable.
+        A network inside a protected one is refused, and one wider than the limit. A network that *contains* a
+        protected one may be banned: a throw route keeps the protected one reachable.
         """
         if _RESERVED.covering(network) is not None:
             return "reserved"
@@ -53,7 +53,7 @@ class Guard:
         return None
 
     def matters(self, ignored: Iterable[Network]) -> Ranges:
-        """All of whom `refuse` or `touches` could say anything; of others only the width matters."""
+        """All ranges for which `refuse` or `touches` may give a result; for others only the width matters."""
         return Ranges({*_RESERVED, *self._all, *ignored})
 
     def covers(self, network: Network) -> bool:
@@ -65,5 +65,5 @@ class Guard:
         return bool(self._all.inside(network))
 
     def throws(self) -> set[Network]:
-        """What must stay reachable under any ban, for the kernel."""
+        """The networks that must stay reachable under any ban (throw routes)."""
         return set(self._all)

@@ -1,4 +1,4 @@
-"""How often a network was banned before: what growing ban times and faster counting go by."""
+"""The number of earlier bans of a network, used for growing ban times and weighted failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.network import Network
 
 
 class Earlier(NamedTuple):
-    """How many bans of a network there were in a jail (or in all), and when the last one began."""
+    """The number of earlier bans of a network in a jail (or in all), and the start of the last one."""
 
     times: int = 0
     at: Instant = 0.0
@@ -20,7 +20,7 @@ NEVER = Earlier()
 
 
 class History:
-    """The number of bans for each network and jail. Kept only where a jail's ban time grows."""
+    """The number of bans per network and jail. Only kept for jails with growing ban times."""
 
     def __init__(self, known: Iterable[tuple[Network, str, int, Instant]] = ()) -> None:
         self._known: dict[Network, dict[str, Earlier]] = {}
@@ -35,11 +35,11 @@ class History:
         return Earlier(sum(e.times for e in jails.values()), max((e.at for e in jails.values()), default=0.0))
 
     def add(self, network: Network, jail: str, count: int, at: Instant) -> None:
-        """A ban began; with it there were `count`."""
+        """Record a new ban; `count` includes it."""
         self._known.setdefault(network, {})[jail] = Earlier(count, at)
 
     def forget(self, network: Network, jail: str) -> None:
-        """A person lifted a ban: it was none."""
+        """Drop the bans of a network in a jail, after an administrator lifted them."""
         jails = self._known.get(network, {})
         jails.pop(jail, None)
         if not jails:

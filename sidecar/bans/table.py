@@ -1,4 +1,4 @@
-"""Who is banned: reasons per network; a network is refused as long as one reason stands."""
+"""The ban table: the active bans of each network, one per jail. A network is blocked while it has any."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from sidecar.bans.deadlines import Deadlines
-from sidecar.bans.packed import Packing, Standing
+from sidecar.bans.packing import Packing, Standing
 from sidecar.model import Ban, Extended, Instant, Seconds, Unban
 from sidecar.network import Network
 
 
 class BanTable:
-    """The bans, each keyed by (network, jail). Changes return the events that tell of them.
+    """The bans, keyed by (network, jail). Changes return the resulting events.
 
-    A million stand for years: each is 28 bytes here, and its lines of evidence are not kept (the database
-    does). A ban that rests stands, and is not enforced for now. `active` counts the bans of each jail that do
-    not rest, `resting` those that do; `dry` the dry ones, which are in neither.
+    Built for a million bans that last for years: each takes 28 bytes, and evidence is only kept in the
+    database. A resting ban stays in the table but is not enforced. `active` counts the bans per jail that do
+    not rest, `resting` those that do; `dry` the dry-run bans, which are in neither.
     """
 
     def __init__(self, bans: Iterable[Ban] = ()) -> None:
         self._packing = Packing()
-        # For each network its reasons, one packed behind the other.
+        # Per network, its packed bans concatenated.
         self._bans: dict[Network, bytes] = {}
-        # Version and length of every network that ever had a ban here: few.
+        # Version and prefix length of all networks that ever had a ban; there are few.
         self._lengths: set[tuple[int, int]] = set()
         self._deadlines = Deadlines(self._dues)
-        # Of each network the jails whose bans rest: few, but where a wide network is allowed.
+        # Per network, the jails whose bans rest. Few, unless a wide network is allowed.
         self._rests: dict[Network, frozenset[str]] = {}
         self.active: Counter[str] = Counter()
         self.resting: Counter[str] = Counter()
@@ -54,14 +54,14 @@ class BanTable:
             self._deadlines.add(ban.until, network)
 
     def _tally(self, network: Network, jail: str, *, dry: bool) -> Counter[str]:
-        """The count that a ban is in."""
+        """The counter that includes a ban."""
         if dry:
             return self.dry
         return self.resting if self._rests and self.rests(network, jail) else self.active
 
     def ban(self, ban: Ban) -> Ban | Extended | None:
-        """Add a reason. A standing one of the same jail is extended, or None if it already lasts longer; one
-        that was only taken back from the kernel is replaced."""
+        """Add a ban, or extend that of the same jail; None if it already lasts longer. A ban restored from a
+        kernel route alone is replaced."""
         standing = self._standing(ban.network, ban.jail)
         adopted = standing is not None and standing.ban(ban.network).adopted and not ban.adopted
         if standing is None or adopted or (standing.dry and not ban.dry):
@@ -78,7 +78,7 @@ class BanTable:
         return Extended(longer)
 
     def _read(self, network: Network) -> list[Standing]:
-        """The reasons that stand for exactly this network."""
+        """The bans of exactly this network."""
         return self._packing.read(self._bans.get(network, b""))
 
     def _standing(self, network: Network, jail: str) -> Standing | None:
@@ -102,16 +102,18 @@ class BanTable:
         return [Unban(network, name, now, reason, dry) for name, dry in lifted.items()]
 
     def give_way(self, network: Network, now: Instant) -> list[Unban]:
-        """End the bans of exactly this network that were only taken back from the kernel: another one says
-        what they stood in for."""
+        """End the bans of exactly this network that were restored from a kernel route alone: another ban
+        replaces them."""
+        if not self._packing.any_adopted:
+            return []
         adopted = [ban.jail for ban in self.all_of(network) if ban.adopted]
         return [unban for jail in adopted for unban in self.lift(network, now, "replaced", jail)]
 
     def expire(self, now: Instant) -> list[Unban]:
-        """End every ban whose time is over, in order of their ends."""
+        """End all expired bans, in order of their ends."""
         ended: list[Unban] = []
         for network in self._deadlines.over(now):
-            # Extended or lifted since: another deadline, or none, speaks for it.
+            # A ban that was extended or lifted meanwhile is not due here.
             for one in self._read(network):
                 if one.due is not None and one.due <= now:
                     ended += self.lift(network, one.due, "expired", one.jail)
@@ -123,7 +125,7 @@ class BanTable:
                 yield one.due
 
     def shift(self, jump: Seconds) -> None:
-        """The clock was set forward, or (negative) back: the bans that stand last as long as before."""
+        """Correct all ends after the clock was set forward, or (negative) back, so that bans last as long."""
         self._packing.shift(jump)
         self._deadlines = Deadlines(self._dues)
         for network in self._bans:
@@ -131,15 +133,15 @@ class BanTable:
                 self._deadlines.add(due, network)
 
     def rest(self, bans: Iterable[tuple[Network, str]]) -> set[Network]:
-        """Of all bans exactly these (network, jail) rest from now on. Returns the networks that the kernel
-        should refuse by that, or no more."""
+        """Set the resting bans to exactly these (network, jail). Returns the networks whose enforcement
+        changes."""
         rests: dict[Network, frozenset[str]] = {}
-        alike: dict[frozenset[str], frozenset[str]] = {}
+        interned: dict[frozenset[str], frozenset[str]] = {}
         for network, jail in bans:
             jails = rests.get(network, frozenset()) | {jail}
-            rests[network] = alike.setdefault(jails, jails)
-        before, concerned = self._rests, self._rests.keys() | rests.keys()
-        changed = [n for n in concerned if before.get(n) != rests.get(n)]
+            rests[network] = interned.setdefault(jails, jails)
+        before, affected = self._rests, self._rests.keys() | rests.keys()
+        changed = [n for n in affected if before.get(n) != rests.get(n)]
         stood = [self.stands(network) for network in changed]
         for each, sign in ((before, 1), (rests, -1)):
             counted = Counter(j for n, jails in each.items() for j in jails if not self._is_dry(n, j))
@@ -154,11 +156,11 @@ class BanTable:
         return standing is not None and standing.dry
 
     def rests(self, network: Network, jail: str) -> bool:
-        """Whether this ban is not enforced for now."""
+        """Whether this ban is currently not enforced."""
         return jail in self._rests.get(network, ())
 
     def refused(self) -> Iterable[Network]:
-        """Every network that the kernel should refuse: those with a reason that is awake and no dry run."""
+        """The networks that the kernel should block: those with a ban that neither rests nor is dry."""
         if self._packing.any_dry:
             return (network for network in self._bans if self.stands(network))
         if self._rests:
@@ -166,17 +168,17 @@ class BanTable:
         return self._bans.keys()
 
     def newest(self, count: int) -> list[Network]:
-        """Of the networks that have bans, those that had none last."""
+        """The `count` banned networks that were added last, newest first."""
         return list(islice(reversed(self._bans), count))
 
     def stands(self, network: Network) -> bool:
-        """Whether exactly this network should be refused by the kernel."""
+        """Whether the kernel should block exactly this network."""
         if self._packing.any_dry or network in self._rests:
             return self.reasons(network) > 0
         return network in self._bans
 
     def reasons(self, network: Network) -> int:
-        """How many reasons stand for exactly this network to be refused by the kernel."""
+        """The number of bans for which the kernel should block exactly this network."""
         return sum(1 for _ in self._refusing(network))
 
     def _refusing(self, network: Network) -> Iterator[Standing]:
@@ -184,12 +186,12 @@ class BanTable:
         return (one for one in self._read(network) if not one.dry and one.jail not in resting)
 
     def refused_since(self, network: Network) -> Instant | None:
-        """When the first ban began that refuses all of this network, by itself or by a wider one."""
+        """The start of the earliest enforced ban of this network or of a wider one; None if there is none."""
         reasons = (one for n in self._around(network) for one in self._refusing(n))
         return min((one.at for one in reasons), default=None)
 
     def _around(self, network: Network) -> list[Network]:
-        """Those that may have a ban which covers this network, the most specific first."""
+        """The networks that cover this one and may have a ban, the most specific first."""
         lengths = (length for version, length in self._lengths if version == network[0])
         return [network.supernet(length) for length in sorted(lengths, reverse=True) if length <= network[-1]]
 
@@ -213,7 +215,7 @@ class BanTable:
         return network.those_inside(self._bans)
 
     def networks(self) -> Iterable[Network]:
-        """Every network that has a ban, those of a dry run too."""
+        """All networks that have a ban, including dry-run bans."""
         return self._bans.keys()
 
     def __iter__(self) -> Iterator[Ban]:

@@ -1,4 +1,4 @@
-"""Commands of `zmban`: read the command line, call the app, print for people or for programs."""
+"""Commands of `zmban`: parse the command line, call the application, print text or JSON."""
 
 from __future__ import annotations
 
@@ -13,79 +13,87 @@ import click
 from sidecar import __version__
 from sidecar.model import ConfigError, KernelError, SourceError, StoreError, ZmbanError
 
-# sysexits.h: what a shell script can tell apart.
+# Exit codes of sysexits.h.
 USAGE, DATA, UNAVAILABLE, NO_PERMISSION, CONFIG = 64, 65, 69, 77, 78
 
-# Each command lives in one file and is imported only when it is called: start-up stays short.
-_COMMANDS = {
-    "run": "sidecar.cli.run",
-    "check": "sidecar.cli.offline.check",
-    "regex": "sidecar.cli.offline.regex",
-    "replay": "sidecar.cli.offline.replay",
-    "explain": "sidecar.cli.offline.explain",
-    "ban": "sidecar.cli.online.ban",
-    "unban": "sidecar.cli.online.ban",
-    "allow": "sidecar.cli.online.ban",
-    "disallow": "sidecar.cli.online.ban",
-    "status": "sidecar.cli.online.status",
-    "reload": "sidecar.cli.online.reload",
-    "bans": "sidecar.cli.online.bans",
-    "import": "sidecar.cli.online.import_",
-    "flush": "sidecar.cli.online.flush",
-    "resume": "sidecar.cli.online.flush",
-    "discover": "sidecar.cli.offline.discover",
+# Module and attribute of each command, which is imported only when it is called, for a fast start.
+COMMANDS = {
+    "run": "sidecar.cli.run:run",
+    "check": "sidecar.cli.offline.check:check",
+    "regex": "sidecar.cli.offline.regex:regex",
+    "replay": "sidecar.cli.offline.replay:replay",
+    "explain": "sidecar.cli.offline.explain:explain",
+    "ban": "sidecar.cli.online.ban:ban",
+    "unban": "sidecar.cli.online.ban:unban",
+    "allow": "sidecar.cli.online.ban:allow",
+    "disallow": "sidecar.cli.online.ban:disallow",
+    "status": "sidecar.cli.online.status:status",
+    "reload": "sidecar.cli.online.reload:reload",
+    "bans": "sidecar.cli.online.bans:bans",
+    "import": "sidecar.cli.online.import_:import_",
+    "flush": "sidecar.cli.online.flush:flush",
+    "resume": "sidecar.cli.online.flush:resume",
+    "discover": "sidecar.cli.offline.discover:discover",
 }
 
 
 class UnavailableError(ZmbanError):
-    """No service answers, and this command needs one."""
+    """The command needs a running service, and none answers."""
 
 
-def _add(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> None:
-    """Directories that stand behind the command lie over those before it."""
+def load_command(name: str) -> click.Command:
+    """Import a command of `COMMANDS`."""
+    module, _, attribute = COMMANDS[name].partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
+
+
+def _add_directories(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> None:
+    """Directories behind the command override those in front of it."""
     ctx.obj = (*(ctx.obj or ()), *given)
 
 
-_directories = click.option(
+_config_option = click.option(
     "--config",
     "-c",
     multiple=True,
     metavar="DIR",
     expose_value=False,
-    callback=_add,
-    help="Configuration directory; repeat it, a later one overrides. "
-    "Default: /usr/share/zmban, /etc/fail2ban, /etc/zmban, those that exist.",
+    callback=_add_directories,
+    help="Configuration directory. Repeatable; a later directory overrides an earlier one. "
+    "Default: those of /usr/share/zmban, /etc/fail2ban, /etc/zmban that exist.",
 )
 
 
-class Lazy(click.Group):
-    """A group whose commands are imported when they are called; each takes `--config`, as the group does."""
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, and adds `--config` to each."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
-        if module is None:
+        if cmd_name not in COMMANDS:
             return None
-        command: click.Command = copy.copy(getattr(importlib.import_module(module), cmd_name))
+        command = copy.copy(load_command(cmd_name))
         command.params = list(command.params)
-        return _directories(command)
+        return _config_option(command)
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@_directories
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@_config_option
 @click.version_option(__version__, prog_name="zmban")
 def zmban() -> None:
-    """Reads Zimbra's logs, works out who attacks, and makes the host's routing table refuse them."""
+    """Reads Zimbra's logs, finds attackers, and bans them with blackhole routes on the host."""
 
 
 def exit_code(error: ZmbanError) -> int:
-    """The code of sysexits.h that tells a script who must act."""
+    """The exit code of sysexits.h for this class of error."""
     if isinstance(error, ConfigError):
         return CONFIG
     if isinstance(error, KernelError):
-        from sidecar.kernel.netlink import NoNetAdmin
+        from sidecar.kernel.backend import NoNetAdmin
 
         return NO_PERMISSION if isinstance(error, NoNetAdmin) else UNAVAILABLE
     if isinstance(error, SourceError | StoreError):
@@ -93,30 +101,30 @@ def exit_code(error: ZmbanError) -> int:
     return getattr(error, "exit_code", UNAVAILABLE)
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     from sidecar.cli.output.printing import say
 
     say(text, err=True)
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The entry point; exits with a code of sysexits.h."""
-    # A text that the terminal's encoding has no sign for is no reason to end.
+    """The entry point. Exits with a code of sysexits.h."""
+    # Escape characters that the terminal's encoding lacks, instead of raising UnicodeEncodeError.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        # Without standalone mode, an exit code that a command asked for is returned.
+        # Without standalone mode, click returns the exit code of a command instead of exiting.
         sys.exit(zmban.main(args=arguments, prog_name="zmban", standalone_mode=False) or 0)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
         for line in shown.getvalue().rstrip().split("\n"):
-            _complain(line)
+            _print_error(line)
         sys.exit(USAGE if isinstance(error, click.UsageError) else DATA)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except ZmbanError as error:
-        _complain(f"zmban: {error}")
+        _print_error(f"zmban: {error}")
         sys.exit(exit_code(error))
     except BrokenPipeError:
         sys.stderr.close()

@@ -1,4 +1,4 @@
-"""`python -m sidecar.cli` is `zmban`."""
+"""`python -m sidecar.cli` runs `zmban`."""
 
 from sidecar.cli import main
 

@@ -1,4 +1,4 @@
-"""How the service's log looks: one line a record, whatever text from outside is in it."""
+"""Log format of the service: one line per record, untrusted text escaped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Raised: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | N
 
 
 def begin(*, verbose: bool) -> None:
-    """Log to standard error from now on."""
+    """Configure logging to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainFormatter(_FORMAT))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
@@ -22,8 +22,8 @@ def begin(*, verbose: bool) -> None:
 
 
 class PlainFormatter(logging.Formatter):
-    """Escapes what could drive a terminal or begin a line of its own: no caller can forget it. A traceback
-    keeps its lines, and each of them is escaped."""
+    """Escapes control codes and line breaks in every message, so that no caller has to. A traceback keeps its
+    line breaks; each of its lines is escaped."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
         record.message = printable(record.message)

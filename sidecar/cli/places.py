@@ -1,4 +1,4 @@
-"""The places that a command works on: state directory and control socket, as options and variables."""
+"""The options `--state` and `--socket`, their environment variables, and requests to the service."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sidecar.serve import control
 Command: TypeAlias = Callable[..., Any]
 
 
-def _place(name: str, default: str, text: str, *, directory: bool) -> Callable[[Command], Command]:
-    """An option that names a place on disk, and a variable ZMBAN_NAME for it."""
+def _path_option(name: str, default: str, text: str, *, directory: bool) -> Callable[[Command], Command]:
+    """An option for a path, also read from the environment variable ZMBAN_NAME."""
     return click.option(
         f"--{name}",
-        # What may not be read is no reason not to start: bans go on, and the service says so.
+        # Do not require read permission: the service starts without its state, and reports that.
         type=click.Path(path_type=Path, file_okay=not directory, dir_okay=directory, readable=False),
         envvar=f"ZMBAN_{name.upper()}",
         default=Path(default),
@@ -30,21 +30,23 @@ def _place(name: str, default: str, text: str, *, directory: bool) -> Callable[[
     )
 
 
-state_option = _place("state", "/var/lib/zmban", "Directory of the database.", directory=True)
-socket_option = _place("socket", "/run/zmban/control.sock", "Control socket of the service.", directory=False)
+state_option = _path_option("state", "/var/lib/zmban", "Directory of the database.", directory=True)
+socket_option = _path_option(
+    "socket", "/run/zmban/control.sock", "Control socket of the service.", directory=False
+)
 
 
 def ask(socket: Path, command: str, **arguments: Any) -> Any:
-    """Ask the service; UnavailableError (69) where none runs."""
+    """Send a command to the service and return its answer. UnavailableError (69) if no service runs."""
     answer = control.ask(socket, command, **arguments)
     if answer is None:
-        raise UnavailableError(control.nobody(socket))
+        raise UnavailableError(control.why_no_service(socket))
     return answer
 
 
 def until(duration: str | None) -> Instant | None:
-    """The end of `--for DURATION`, from now on; None is for ever."""
-    # Fail2Ban's word for ever is -1.
+    """The end of `--for DURATION`, counted from now; None means permanent."""
+    # -1 means permanent in Fail2Ban.
     if duration is None or duration.strip() == "-1":
         return None
     try:

@@ -1,4 +1,4 @@
-"""`zmban run`: the service, until it is told to stop."""
+"""`zmban run`: runs the service until it receives a stop signal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +21,16 @@ if TYPE_CHECKING:
     from sidecar.configuration.loading import Loaded
 
 _log = logging.getLogger("zmban")
-# For a stop: Docker gives ten seconds. To take the routes out of the kernel takes longer than to leave them.
-_PATIENCE = {"keep": 2.5, "flush": 8.0}
+# Limit for a stop, by `on_stop`. Docker kills after 10 s; removing all routes takes longer than keeping them.
+_STOP_SECONDS = {"keep": 2.5, "flush": 8.0}
 
 
 @click.command()
 @state_option
 @socket_option
-@click.option("--dry-run", is_flag=True, help="Decide and record, and leave the kernel alone.")
-@click.option("--listen", metavar="HOST:PORT", help="Where metrics and health are answered.")
-@click.option("--watch", is_flag=True, help="Read the configuration anew whenever its files change.")
+@click.option("--dry-run", is_flag=True, help="Decide and record bans, but write no routes.")
+@click.option("--listen", metavar="HOST:PORT", help="Address of the HTTP server (metrics, health).")
+@click.option("--watch", is_flag=True, help="Reload the configuration when its files change.")
 @click.option("--verbose", "-v", is_flag=True, help="Log every failure, not only bans.")
 @click.pass_obj
 def run(
@@ -43,33 +42,33 @@ def run(
     watch: bool,
     verbose: bool,
 ) -> None:
-    """Read the logs, and make the kernel refuse who attacks."""
+    """Run the service: follow the logs and ban attackers with blackhole routes."""
     log_format.begin(verbose=verbose)
     signals = Signals()
-    # Only now, for it takes its time.
+    # Imported after the signal thread started, because the imports are slow.
     import uvloop
 
     from sidecar.configuration import loading
     from sidecar.settings import ServeSettings
 
-    loaded = loading.safely(config)
+    loaded = loading.load_or_empty(config)
     try:
         ServeSettings(listen=listen or loaded.settings.serve.listen)
     except ValueError as error:
         raise click.UsageError(f"--listen {listen}: write HOST:PORT") from error
-    # Idle clients of the metrics page must not use up the descriptors that logs and kernel need.
+    # Use the whole hard limit: HTTP clients must not exhaust the descriptors that logs and netlink need.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for told in loaded.told:
         logging.getLogger("zmban.config").warning("%s", told)
-    with _left():
+    with _exiting():
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         runner.run(_serve(signals, loaded, state, socket, dry_run=dry_run, listen=listen, watch=watch))
 
 
 @contextmanager
-def _left() -> Iterator[None]:
-    """Whatever ends the service ends the process, with its code: no thread is waited for."""
+def _exiting() -> Iterator[None]:
+    """End the process when the block ends, with the exit code of its error, without joining threads."""
     code = 0
     try:
         yield
@@ -77,7 +76,7 @@ def _left() -> Iterator[None]:
         click.echo(f"zmban: {printable(str(error))}", err=True)
         code = exit_code(error)
     except Exception:
-        _log.exception("zmban ends by a fault of its own")
+        _log.exception("internal error; zmban exits with code 1")
         code = 1
     finally:
         leave(code)
@@ -90,26 +89,25 @@ async def _serve(
     socket: Path,
     **options: Any,
 ) -> None:
-    from sidecar.app.daemon import serve
+    from sidecar.app.daemon import Hooks, serve
 
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a coroutine that runs is a task
+    assert task is not None  # noqa: S101 - asyncio.Runner runs the coroutine as a task
     loop, on_stop = asyncio.get_running_loop(), loaded.settings.kernel.on_stop
 
     def stop() -> None:
         loop.call_soon_threadsafe(task.cancel)
 
     def begun() -> None:
-        signals.in_order(stop, _PATIENCE[on_stop], socket)
+        signals.on_stop(stop, _STOP_SECONDS[on_stop], socket)
 
     def on_hangup(reload: Callable[[], None]) -> None:
-        signals.on_hangup(partial(_soon, loop, reload))
+        def reload_soon() -> None:
+            loop.call_soon_threadsafe(reload)
+
+        signals.on_hangup(reload_soon)
 
     try:
-        await serve(loaded, state, socket, **options, begun=begun, on_hangup=on_hangup)
+        await serve(loaded, state, socket, **options, hooks=Hooks(begun, on_hangup))
     except asyncio.CancelledError:
-        _log.info("stopped; the routes %s", "are gone" if on_stop == "flush" else "stay")
-
-
-def _soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    loop.call_soon_threadsafe(work)
+        _log.info("stopped; routes %s", "removed" if on_stop == "flush" else "kept")

@@ -1,4 +1,4 @@
-"""The signals of the service, from its first moment to its last: a thread of their own waits for them."""
+"""Signal handling of the service, in a dedicated thread, so that a busy event loop never delays a stop."""
 
 from __future__ import annotations
 
@@ -17,78 +17,79 @@ from sidecar.model import Seconds
 
 _log = logging.getLogger("zmban")
 _STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
-_NOTHING = {
-    signal.SIGHUP: "zmban is still starting, and reads the configuration as it is now",
-    signal.SIGUSR1: "nothing is done: zmban writes its log to standard error, and opens no file anew",
-    signal.SIGUSR2: "nothing is done",
+# Signals without effect, with the text for the log; SIGHUP only until `on_hangup`.
+_IGNORED = {
+    signal.SIGHUP: "ignored while starting; the current configuration is being read",
+    signal.SIGUSR1: "ignored; zmban logs to standard error and has no log file to reopen",
+    signal.SIGUSR2: "ignored",
 }
 
 
 class Signals:
-    """Blocks them in all other threads, so that no busy loop and no library at work keeps a stop waiting.
+    """Blocks the signals in all other threads and waits for them in its own.
 
-    TERM, INT and QUIT stop the service, the first of them alone. Until there is something to end in order the
-    process just ends: a kill at any moment loses nothing, so that this does not either. HUP reads the
-    configuration anew. The others are told in the log, and do nothing.
+    The first TERM, INT or QUIT stops the service; later ones are ignored. Before `on_stop` is called, a stop
+    signal ends the process at once; this is as safe as a kill. HUP reloads the configuration. Other signals
+    are logged and ignored.
     """
 
     def __init__(self) -> None:
-        self._order: Callable[[], None] | None = None
-        self._hangup: Callable[[], None] | None = None
-        self._patience: Seconds = 0.0
+        self._stop: Callable[[], None] | None = None
+        self._reload: Callable[[], None] | None = None
+        self._stop_seconds: Seconds = 0.0
         self._socket: Path | None = None
         self._stopping = False
-        numbers = {*_STOP, *_NOTHING}
+        numbers = {*_STOP, *_IGNORED}
         signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         threading.Thread(target=self._wait, args=(numbers,), name="signals", daemon=True).start()
 
-    def in_order(self, stop: Callable[[], None], patience: Seconds, socket: Path) -> None:
-        """From now on `stop` is called, from this thread. Where that takes longer than `patience` the process
-        ends all the same, and its control socket is removed."""
-        self._patience, self._socket, self._order = patience, socket, stop
+    def on_stop(self, stop: Callable[[], None], within: Seconds, socket: Path) -> None:
+        """Call `stop` in the signal thread when a stop signal arrives. If the process still runs after
+        `within`, remove its control socket and end the process."""
+        self._stop_seconds, self._socket, self._stop = within, socket, stop
 
     def on_hangup(self, reload: Callable[[], None]) -> None:
-        """From now on SIGHUP calls this, from this thread."""
-        self._hangup = reload
+        """Call `reload` in the signal thread when SIGHUP arrives."""
+        self._reload = reload
 
     def _wait(self, numbers: set[signal.Signals]) -> None:
         while True:
             number = signal.Signals(signal.sigwait(numbers))
             if number in _STOP:
-                self._stop(number)
-            elif number == signal.SIGHUP and self._hangup is not None:
+                self._begin_stop(number)
+            elif number == signal.SIGHUP and self._reload is not None:
                 with contextlib.suppress(RuntimeError):
-                    self._hangup()
+                    self._reload()
             else:
-                _log.warning("%s: %s", number.name, _NOTHING[number])
+                _log.warning("%s: %s", number.name, _IGNORED[number])
 
-    def _stop(self, number: signal.Signals) -> None:
+    def _begin_stop(self, number: signal.Signals) -> None:
         if self._stopping:
             return
         self._stopping = True
-        order = self._order
-        if order is None:
-            _log.info("%s while starting: stopped; what is done so far stays", number.name)
+        stop = self._stop
+        if stop is None:
+            _log.info("%s while starting: stopped; routes written so far are kept", number.name)
             leave(0)
-        threading.Thread(target=self._end, name="end", daemon=True).start()
-        # Who has ended meanwhile needs no order.
+        threading.Thread(target=self._enforce_limit, name="stop limit", daemon=True).start()
+        # RuntimeError: the event loop is closed already.
         with contextlib.suppress(RuntimeError):
-            order()
+            stop()
 
-    def _end(self) -> None:
-        time.sleep(self._patience)
+    def _enforce_limit(self) -> None:
+        time.sleep(self._stop_seconds)
         if self._socket is not None:
             self._socket.unlink(missing_ok=True)
         _log.warning(
-            "the stop took more than %g s and was broken off; as after a kill, nothing is lost",
-            self._patience,
+            "stop aborted after %g s; nothing is lost: uncommitted work is read again from the logs",
+            self._stop_seconds,
         )
         leave(0)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now. No thread that still reads something is waited for, and a million bans are not
-    freed one by one; all that must outlive the process is written by then."""
+    """End the process at once with os._exit, without joining threads or freeing memory. The caller must have
+    committed all state."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

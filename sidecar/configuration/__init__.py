@@ -1,1 +1,1 @@
-"""Configuration: read from its directories, compared, watched."""
+"""Loads the configuration from its directories, and watches them for changes."""

@@ -1,4 +1,4 @@
-"""Reads everything an administrator wrote: directories in order, settings, jails; and the host's zone."""
+"""Loads the configuration: directories in order, settings, jails; and the time zone of the host."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidecar import settings
-from sidecar.decide.jail_state import doubts
-from sidecar.detect.grammar import GRAMMARS, Trust
+from sidecar.decide.jail_state import needs_confirmation
+from sidecar.detect.grammar import GRAMMARS, LOGS, Trust
 from sidecar.detect.prefilter.multipattern import ScanError
 from sidecar.detect.prefilter.prefilter import Prefilter
 from sidecar.fail2ban import jails
@@ -30,9 +30,9 @@ _IN_CHECKOUT = Path(__file__).resolve().parents[2] / "config"
 
 @dataclass(frozen=True)
 class Loaded:
-    """One reading of the whole configuration, and everything that is wrong in it, each fault once.
+    """A loaded configuration with its faults, each once.
 
-    `given` are the directories that were named for it, none for the usual ones.
+    `given`: the directories of --config, empty for the default ones.
     """
 
     files: ConfigFiles
@@ -43,18 +43,18 @@ class Loaded:
 
     @property
     def told(self) -> list[str]:
-        """All of it as it is told: what is said of several jails, such as of an option of [DEFAULT], once."""
+        """The texts of the faults. A fault of several jails, such as in [DEFAULT], appears once."""
         return list(dict.fromkeys(map(str, self.faults)))
 
     @property
     def errors(self) -> int:
-        """How many of them are no mere warnings."""
+        """Number of faults that are not warnings."""
         return len({str(fault) for fault in self.faults if not fault.warning})
 
 
 def directories(given: Sequence[str]) -> list[Path]:
-    """The layers of configuration, lowest first: those given, else the shipped, Fail2Ban's, our own.
-    ConfigError where one that is given is not there."""
+    """The configuration directories, lowest priority first: those given, else the shipped one, /etc/fail2ban
+    and /etc/zmban. ConfigError if a given one does not exist."""
     for name in given:
         if fault := _missing(name):
             raise ConfigError(f"{fault.file}: {fault.message}")
@@ -63,37 +63,37 @@ def directories(given: Sequence[str]) -> list[Path]:
 
 def _missing(name: str) -> Fault | None:
     there = os.access(name, os.R_OK | os.X_OK)
-    return None if there else Fault(name, 1, "no such configuration directory, or it may not be read")
+    return None if there else Fault(name, 1, "no such configuration directory, or no permission to read it")
 
 
 def layers(given: Sequence[str]) -> list[Path]:
-    """Where a configuration is looked for, whether it is there or not."""
+    """As `directories`, without a check whether the given ones exist."""
     if given:
         return [Path(name) for name in given]
     shipped = SHIPPED if SHIPPED.is_dir() else _IN_CHECKOUT
     return [d for d in (shipped, Path("/etc/fail2ban"), Path("/etc/zmban")) if d.is_dir()]
 
 
-def safely(given: Sequence[str]) -> Loaded:
-    """As `load`, and never raises: what breaks the reading is a fault, and nothing of the files counts."""
+def load_or_empty(given: Sequence[str]) -> Loaded:
+    """As `load`, but never raises: an unexpected error becomes a fault, with an empty configuration."""
     try:
         return load(given, tolerant=True)
     except Exception as error:
-        _log.exception("the configuration cannot be read")
-        text = f"the configuration cannot be read ({type(error).__name__}: {printable(str(error))[:200]})"
+        _log.exception("cannot load the configuration")
+        text = f"cannot load the configuration ({type(error).__name__}: {printable(str(error))[:200]})"
         fault = Fault(", ".join(given) or "configuration", 1, text)
         return Loaded(ConfigFiles([]), Settings(), jails.Configuration(), (fault,), tuple(given))
 
 
 def load(given: Sequence[str], *, tolerant: bool = False) -> Loaded:
-    """Read it. What is wrong is in `faults`; a directory that is not there is a ConfigError, or if `tolerant`
-    a fault as well."""
+    """Load the configuration, with its faults in `faults`. A missing directory is a ConfigError; a fault if
+    `tolerant`."""
     places = layers(given) if tolerant else directories(given)
     missing = [fault for name in given if (fault := _missing(name))]
     files = ConfigFiles([layer for layer in places if not _missing(str(layer))])
     found = jails.load(files)
     every = list(found.jails.values())
-    # To compile literals takes longer than all the rest: jail by jail only where something is wrong.
+    # Compiling literals takes most of the time, so single jails are tried only if all together fail.
     scanned = _scanned(every) is None
     for jail in every:
         for message in _unusable(jail, scanned=scanned):
@@ -107,8 +107,8 @@ def load(given: Sequence[str], *, tolerant: bool = False) -> Loaded:
 
 
 def _drop_confirming(found: jails.Configuration) -> None:
-    """Jails that only confirm what other logs say are read where some jail doubts, and nowhere else."""
-    if any(doubts(jail) for jail in found.jails.values()):
+    """Remove the jails with `zmban.confirms` unless some jail needs confirmation by another log."""
+    if any(needs_confirmation(jail) for jail in found.jails.values()):
         return
     for name in [jail.name for jail in found.jails.values() if jail.confirms]:
         del found.jails[name]
@@ -116,7 +116,7 @@ def _drop_confirming(found: jails.Configuration) -> None:
 
 
 def _scanned(specs: Sequence[jails.JailSpec]) -> str | None:
-    """Why these filters cannot be scanned for; None if they can."""
+    """Why no prefilter can be built for these jails; None if it can."""
     try:
         Prefilter.of(specs)
     except ScanError as error:
@@ -125,16 +125,18 @@ def _scanned(specs: Sequence[jails.JailSpec]) -> str | None:
 
 
 def _unusable(jail: jails.JailSpec, *, scanned: bool) -> Iterator[str]:
-    """What only the rooms that run a filter can tell of it."""
+    """Faults that only show when the filter is used: unknown grammar, no prefilter."""
+    if jail.log and jail.log not in LOGS:
+        yield f"zmban.log: {jail.log[:100]!r} is no log of Zimbra; there are: {', '.join(LOGS)}"
     grammar = jail.filter.grammar
     if grammar is not None and grammar not in (*GRAMMARS, "log"):
         yield f"zmban.grammar = {grammar!r} is not known; there are: {', '.join(GRAMMARS)}, log"
     if not scanned and (reason := _scanned([jail])):
-        yield f"filter {jail.filter.name} cannot be scanned for: {reason}"
+        yield f"filter {jail.filter.name} cannot be used: {reason}"
 
 
 def host_zone() -> tzinfo:
-    """The zone of this host: TZ (an IANA name or a POSIX string's file), else /etc/localtime, else UTC."""
+    """The time zone of the host: TZ (IANA name or POSIX TZ string), else /etc/localtime, else UTC."""
     name = os.environ.get("TZ", "").lstrip(":")
     if name:
         return zone(name)
@@ -146,12 +148,12 @@ def host_zone() -> tzinfo:
 
 
 def zone(name: str) -> tzinfo:
-    """A zone by its IANA name, or as a POSIX TZ string. ConfigError for anything else."""
+    """A time zone by IANA name or POSIX TZ string. ConfigError for anything else."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass
-    # A POSIX TZ string is the footer of a zone file without any transition of its own.
+    # A zone file without transitions takes its rules from the POSIX TZ string in its footer.
     block = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 1) + bytes(7)
     try:
         return ZoneInfo.from_file(io.BytesIO(block + block + b"\n" + name.encode("ascii") + b"\n"), key=name)
@@ -161,13 +163,13 @@ def zone(name: str) -> tzinfo:
 
 
 def trust(settings: Settings) -> Trust:
-    """The proxies that the configuration names, and the networks that it says are ours."""
+    """The configured proxies and own networks."""
     named = settings.trust
     return Trust(named.proxies, (*named.own, *named.gateways, *named.networks))
 
 
 def protected(settings: Settings) -> dict[str, tuple[Network, ...]]:
-    """What the configuration alone protects, by the reason that a refusal gives."""
+    """Networks that are protected by the configuration alone, by reason label."""
     trust = settings.trust
     return {
         "own-address": trust.own,

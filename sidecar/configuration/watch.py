@@ -1,36 +1,41 @@
-"""Looks whether the files of the configuration changed, a ConfigMap's exchanged link included."""
+"""Whether the files of the configuration changed, the exchanged link of a ConfigMap included."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sidecar.app.background import run_detached
 from sidecar.configuration import loading
-from sidecar.model import Seconds
+from sidecar.threads import run_detached
 
-_LOOK_SECONDS: Seconds = 2.0
 _FOLDERS = (".", "jail.d", "filter.d", "action.d")
+# Name, inode, time of modification in nanoseconds, and size of each file.
+_Fingerprint = frozenset[tuple[str, int, int, int]]
 
 
-async def watch(given: Sequence[str], changed: Callable[[], None]) -> None:
-    """Call `changed` when files changed and stay so for one look more, for a copy may be half done. Until
-    cancelled."""
-    known = seen = await run_detached(fingerprint, given)
-    while True:
-        await asyncio.sleep(_LOOK_SECONDS)
-        now = await run_detached(fingerprint, given)
-        if now == seen != known:
-            known = now
-            changed()
-        seen = now
+class ConfigWatch:
+    """Calls `changed` when files changed and stayed so for one look more: a copy may be half done."""
+
+    def __init__(self, given: Sequence[str], changed: Callable[[], None]) -> None:
+        self._given, self._changed = given, changed
+        self._known: _Fingerprint | None = None
+        self._seen: _Fingerprint = frozenset()
+
+    async def look(self) -> None:
+        """Look once; the first look only remembers."""
+        now = await run_detached(fingerprint, self._given)
+        if self._known is None:
+            self._known = now
+        elif now == self._seen != self._known:
+            self._known = now
+            self._changed()
+        self._seen = now
 
 
-def fingerprint(given: Sequence[str]) -> frozenset[tuple[str, int, int, int]]:
-    """All files that may belong to the configuration: name, inode, time and size of each."""
+def fingerprint(given: Sequence[str]) -> _Fingerprint:
+    """All files that may belong to the configuration."""
     found: set[tuple[str, int, int, int]] = set()
     for layer in loading.layers(given):
         for folder in _FOLDERS:

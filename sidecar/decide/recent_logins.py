@@ -1,4 +1,4 @@
-"""Whose clients have logged in lately: known-good addresses with their accounts; and whom we deal with."""
+"""Networks with recent logins, or with mail delivered to them, and their accounts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from sidecar.model import Instant, Seconds
 from sidecar.network import Network
 
-# How often what is known is written down again.
+# How often an account that keeps logging in is saved again.
 _WRITE_AGAIN: Seconds = 6 * 3600.0
 _MOST = 200_000
-# Behind one address many accounts may log in; so many are remembered.
+# Maximum number of accounts remembered per network.
 _MOST_ACCOUNTS = 200
 
 
@@ -25,7 +25,7 @@ class RecentLogins:
         self._spoilt: dict[Network, Instant] = {}
 
     def login(self, network: Network, account: str, at: Instant) -> bool:
-        """Somebody logged in. Whether that is worth writing down."""
+        """Record a login. Returns whether it must be saved."""
         account = account.casefold()
         accounts = self._logins.pop(network, {})
         before = accounts.get(account)
@@ -39,7 +39,8 @@ class RecentLogins:
         return before is None or at // _WRITE_AGAIN > before // _WRITE_AGAIN
 
     def _moved(self, account: str, network: Network) -> None:
-        """When all accounts of an address have gone to this one, the old one is somebody else's now."""
+        """Drop the previous network of an account if all its accounts log in from this one now: its address
+        was probably assigned to another client."""
         before = self._where.get(account)
         self._where[account] = network
         if before is None or before == network:
@@ -48,30 +49,31 @@ class RecentLogins:
         if len(left) > 1 and all(self._where.get(other) == network for other in left):
             del self._logins[before]
 
-    def good(self, network: Network, now: Instant) -> bool:
-        """Whether somebody logged in from here lately, and nobody here has tried others' accounts since."""
+    def is_known(self, network: Network, now: Instant) -> bool:
+        """Whether an account logged in from this network recently, and the network was not marked by `spoil`
+        since."""
         accounts = self._logins.get(network)
         if not accounts or self._spoilt.get(network, 0.0) > now:
             return False
         return max(accounts.values()) > now - self.lasts
 
     def owns(self, network: Network, account: str, now: Instant) -> bool:
-        """Whether this account logged in from here lately."""
+        """Whether this account logged in from this network recently."""
         at = self._logins.get(network, {}).get(account.casefold())
         return at is not None and at > now - self.lasts
 
     def spoil(self, network: Network, until: Instant) -> None:
-        """Nothing here is known to be good until then."""
+        """The network is not known-good until then: it tried accounts of others, or was banned."""
         if len(self._spoilt) > _MOST:
             self._spoilt.clear()
         self._spoilt[network] = until
 
     def inside(self, network: Network, now: Instant) -> int:
-        """How many known-good networks lie inside this one."""
-        return sum(self.good(one, now) for one in network.those_inside(self._logins))
+        """The number of known-good networks inside this one."""
+        return sum(self.is_known(one, now) for one in network.those_inside(self._logins))
 
     def all(self) -> Iterator[tuple[Network, str, Instant]]:
-        """Each network with each of its accounts, and when it logged in last."""
+        """Each network with each of its accounts and the time of the last login."""
         for network, accounts in self._logins.items():
             yield from ((network, account, at) for account, at in accounts.items())
 

@@ -1,4 +1,5 @@
-"""Suspected proxies: peers on networks of ours that speak for others though nobody named them as proxies."""
+"""Suspected proxies: peers on our networks that forward for other clients but are not configured as
+proxies."""
 
 from __future__ import annotations
 
@@ -8,22 +9,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.decide.known_good import Note
 from sidecar.detect.grammar import Trust
 from sidecar.detect.grammar.addresses import address
-from sidecar.host.environment import HostEnvironment
-from sidecar.model import Event, Instant, Match, Refused, Seconds
+from sidecar.detect.login_notes import Note
+from sidecar.model import Batch, Instant, Refused, Seconds
 from sidecar.network import Network, PrefixSet
 from sidecar.settings import TrustSettings
 
 REASON = "untrusted-proxy"
 _MOST, _MOST_REMEMBERED, _MOST_SHOWN = 1000, 100, 3
-# So many clients named in logins that succeeded are no telephone that says of itself where it is.
+# A peer that names this many clients in successful logins is no phone that reports its own location.
 _CLIENTS = 2
-# So many accounts that log in from one address within so long are behind it, though no line names a client:
-# mailboxd writes none for a proxy that it does not believe.
+# A peer from which this many accounts log in within so many seconds is a proxy, although no line names a
+# client: mailboxd logs none for a proxy that it does not trust.
 _ACCOUNTS, _TOGETHER = 5, 3600.0
-# How often it is noted again that one is still a proxy.
+# How often a suspect that is still seen is saved again.
 _NOTE_AGAIN: Seconds = 6 * 3600.0
 _VARIABLE = "ZMBAN_TRUST_PROXIES"
 
@@ -34,20 +34,20 @@ class _Seen:
 
     lines: int = 0
     logins: int = 0
-    # In order of their first times; of accounts, when each logged in last.
+    # Clients in the order in which they were first seen; for accounts, the time of the last login.
     clients: dict[str, None] = field(default_factory=dict)
     accounts: dict[str, Instant] = field(default_factory=dict)
-    # When it was noted last, None while it is not suspected.
+    # When the suspicion was last saved, None if the peer is not suspected.
     noted: Instant | None = None
 
     def suspected(self, at: Instant) -> bool:
-        """Whether it is a proxy by what was seen until `at`."""
+        """Whether the lines and logins seen until `at` show that it is a proxy."""
         together = sum(abs(at - one) <= _TOGETHER for one in self.accounts.values())
         return self.lines > 0 or len(self.clients) >= _CLIENTS or together >= _ACCOUNTS
 
 
 class SuspectedProxies:
-    """Hears of refused lines and of logins. No log bans a suspect."""
+    """Finds suspected proxies in refused lines and logins. No suspect is banned because of a log."""
 
     def __init__(self, trust: Trust, named: TrustSettings) -> None:
         self.trust, self._named = trust, named
@@ -56,24 +56,30 @@ class SuspectedProxies:
         self._found: Callable[[Network, bool], None] = lambda _network, _new: None
 
     def on_found(self, found: Callable[[Network, bool], None]) -> None:
-        """Call this with each suspect and whether it is a new one, from time to time while it is seen."""
+        """Set the function to call with each suspect, and whether it is new; repeated while it is seen."""
         self._found = found
 
-    def know(self, named: TrustSettings, around: HostEnvironment, believed: Iterable[Network]) -> None:
-        """Who is named and who else is believed, and which networks are ours; who is trusted now is suspected
-        no more."""
-        self._named, self._gateways = named, around.gateways
+    def know(
+        self,
+        named: TrustSettings,
+        proxies: Iterable[Network],
+        inside: Iterable[Network],
+        gateways: Collection[Network],
+    ) -> None:
+        """Set the configured proxies, the other trusted ones, our networks, and the gateways of container
+        networks. A proxy that is trusted now is no longer suspected."""
+        self._named, self._gateways = named, gateways
         self.trust.named = named.proxies
-        self.trust.believe([*around.near, *believed], around.inside)
+        self.trust.trust_also(proxies, inside)
 
-    def hear(self, events: Iterable[Event | Match]) -> None:
-        """Lines that count against nobody since a suspect wrote them."""
-        for event in events:
+    def handle(self, batch: Batch) -> None:
+        """Record lines that were refused because a suspected proxy wrote them. A subscriber of the bus."""
+        for event in batch.events:
             if isinstance(event, Refused) and event.reason == REASON:
                 self.relayed(event.host, event.client or "", event.at)
 
     def relayed(self, proxy: str, client: str, at: Instant | None) -> None:
-        """A line came from this peer, of a client that it names, or of nobody knows whom ("")."""
+        """Record a line of a peer that names a client, "" if it names none."""
         network = address(proxy)
         if network is not None and (seen := self._of(network)) is not None:
             seen.lines += 1
@@ -82,14 +88,14 @@ class SuspectedProxies:
             self._judge(network, seen, at or 0.0)
 
     def login(self, note: Note) -> None:
-        """Somebody logged in, or a suspect told of a client."""
+        """Record a note from a log: a login, or a client named by a suspect."""
         if note.through and not note.account:
             self.relayed(note.through, note.client, note.at)
             return
         network = address(note.through or note.client)
         if network is None or not note.account or not self.trust.inside(network):
             return
-        if not self.trust.believes(network) and (seen := self._of(network)) is not None:
+        if not self.trust.trusts(network) and (seen := self._of(network)) is not None:
             seen.logins += 1
             _remember(seen.accounts, note.account.casefold(), note.at)
             if note.through and note.client:
@@ -97,22 +103,22 @@ class SuspectedProxies:
             self._judge(network, seen, note.at)
 
     def restore(self, network: Network, at: Instant) -> None:
-        """An earlier run found this one."""
+        """Restore a suspect from the database."""
         if (seen := self._of(network)) is not None:
             seen.noted = at
 
     def noted(self) -> Iterator[tuple[Network, Instant]]:
-        """All suspects, and when each was noted last."""
+        """All suspects, and when each was last saved."""
         for network, seen in self._seen.items():
-            if seen.noted is not None and not self.trust.believes(network):
+            if seen.noted is not None and not self.trust.trusts(network):
                 yield network, seen.noted
 
     def networks(self) -> PrefixSet:
-        """Whom no log bans."""
+        """The suspects: no log leads to a ban of them."""
         return PrefixSet(network for network, _ in self.noted())
 
     def told(self) -> list[dict[str, Any]]:
-        """Each suspect with what was seen of it and the cure, those that hide most first."""
+        """Each suspect with its figures and the cure, those that hide most clients first."""
         found = [(network, self._seen[network]) for network, _ in self.noted()]
         found.sort(key=lambda one: (-one[1].lines, -one[1].logins, one[0]))
         return [
@@ -130,40 +136,40 @@ class SuspectedProxies:
         ]
 
     def line(self) -> str:
-        """The line for `[trust]` in zmban.toml, of all that are named and all that are suspected."""
-        everybody = dict.fromkeys((*self._named.proxies, *(network for network, _ in self.noted())))
-        texts = [network.address if network.single else str(network) for network in everybody]
+        """The line for `[trust]` in zmban.toml, with all configured and all suspected proxies."""
+        proxies = dict.fromkeys((*self._named.proxies, *(network for network, _ in self.noted())))
+        texts = [network.address if network.single else str(network) for network in proxies]
         if os.environ.get(_VARIABLE):
-            # It wins over the file.
+            # The environment variable overrides the file.
             return f"{_VARIABLE}={','.join(texts)}"
         return f"proxies = {json.dumps(texts)}"
 
     def sentence(self, network: Network) -> str:
-        """What a person should know of a suspect, and do."""
+        """The problem and the cure, for the administrator."""
         seen = self._seen[network]
         some = ", ".join(list(seen.clients)[:_MOST_SHOWN])
         many = len(seen.accounts) >= _ACCOUNTS and not seen.clients
         if many:
             what = f"{len(seen.accounts)} accounts logged in from {network.address}, which names no client"
         else:
-            what = f"{network.address} speaks for other clients{f' ({some})' if some else ''}"
+            what = f"{network.address} forwards for other clients{f' ({some})' if some else ''}"
         place = "in the environment" if os.environ.get(_VARIABLE) else "under [trust] in zmban.toml"
-        told = [
-            f"{what} and is not a trusted proxy: nobody is banned for its lines",
-            f"If it is a proxy of yours, set {place}: {self.line()}; and run as zimbra: {_zmprov(network)}, "
+        sentences = [
+            f"{what} and is not a trusted proxy: its lines lead to no bans",
+            f"If it is your proxy, set {place}: {self.line()}; and run as zimbra: {_zmprov(network)}, "
             "then zmmailboxdctl restart",
         ]
         if network in self._gateways:
-            told.append(
+            sentences.append(
                 "It is the gateway of a container network: first set userland-proxy: false in Docker's "
-                "daemon.json, or clients that it hides are believed in what they say of themselves"
+                "daemon.json, or clients behind it can claim any address"
             )
         if many:
-            told.append(f"If it is an office or a webmail: ignoreip = {network.address}")
-        return ". ".join(told)
+            sentences.append(f"If it is an office or a webmail: ignoreip = {network.address}")
+        return ". ".join(sentences)
 
     def _of(self, network: Network) -> _Seen | None:
-        """What was seen of a peer until now; None for one too many."""
+        """The record of a peer; None if there are too many."""
         seen = self._seen.get(network)
         if seen is None:
             if len(self._seen) >= _MOST:

@@ -1,1 +1,1 @@
-"""From a block of bytes to a failure: prefilter, exact match, who did it, how often."""
+"""From a block of bytes to a failure: prefilter, exact match, grammar, counting."""

@@ -1,4 +1,4 @@
-"""Where in a log a time begins, found by bisection: what is older is not read at all."""
+"""Finds the start of a backlog in a log by bisection, so that older lines are not read."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import IO
 
 from sidecar.model import Instant
 
-# A stretch without any date of this length, as a stack trace, ends the search: what is before it is read too.
+# A part of this length without any date (a stack trace) ends the search; everything before it is read too.
 _UNDATED = 1 << 20
 _NEAR = 1 << 16
 
 
 def first_since(file: IO[bytes], since: Instant, when: Callable[[bytes], Instant | None]) -> int:
-    """The offset of a line before which everything is older than `since`; 0 where dates do not tell.
+    """The offset of a line before which all lines are older than `since`; 0 if there are no dates.
 
-    `when` dates one line without its newline, None if it has no date. Lines are taken to be in order of time.
+    `when` returns the time of a line (without its newline), None if it has no date. Lines are assumed to be
+    in order of time.
     """
     low, high = 0, file.seek(0, os.SEEK_END)
     while high - low > _NEAR:

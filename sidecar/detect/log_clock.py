@@ -1,4 +1,4 @@
-"""The zone of a log whose dates name none: learnt from live lines, which were written just now."""
+"""Learns the time zone of a log whose dates name none from live lines, which were written just now."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from sidecar.fail2ban.dates.detector import DateDetector
 from sidecar.model import Instant, Seconds
 
 _QUARTER: Seconds = 900.0
-# A line is read so soon after it is written; and no place on earth is further from Greenwich.
+# A live line is read at most _LATE seconds after it was written, and its clock is at most _FAST seconds
+# ahead. No zone is further from UTC than _FURTHEST.
 _LATE: Seconds = 30.0
 _FAST: Seconds = 2.0
 _FURTHEST: Seconds = 14 * 3600.0
-# So many lines of different seconds must agree before a zone is believed.
+# The number of lines of different seconds that must agree on a zone.
 _AGREEING = 3
 
 
 def offset(wall: Instant, now: Instant, late: Seconds = _LATE) -> Seconds | None:
-    """The quarter hours by which a clock on a wall, read as if it were UTC's, is ahead of now; None where
-    it is none that a zone could have."""
+    """The offset from UTC, in whole quarter hours, of a local time `wall` (read as UTC) at the time `now`.
+    None if no zone has such an offset."""
     ahead = wall - now
     quarters = round((ahead + late / 2) / _QUARTER) * _QUARTER
     # A line is stamped a little before it is read, and its clock may go a little fast.
@@ -27,9 +28,9 @@ def offset(wall: Instant, now: Instant, late: Seconds = _LATE) -> Seconds | None
 
 
 class LogClock:
-    """What zone the dates of one log are in: the host's, until the log itself says something else.
+    """The zone of the dates of one log: the host's, until the log's lines show another one.
 
-    `learnt` is the offset from UTC in seconds that an earlier run found.
+    `learnt` is the offset from UTC in seconds found by an earlier run.
     """
 
     def __init__(self, host: tzinfo, patterns: list[str], learnt: Seconds | None = None) -> None:
@@ -44,43 +45,44 @@ class LogClock:
         return self._host if self.learnt is None else timezone(timedelta(seconds=self.learnt))
 
     def see(self, line: str, now: Instant) -> bool:
-        """Look at a line that was written just now; whether the zone is another one since."""
+        """Learn from a line that was written just now. Returns whether the zone changed."""
         wall = self._wall(line, now)
         found = None if wall is None else offset(wall, now)
         if found is None:
             return False
         self._seen = [(second, o) for second, o in self._seen if o == found and second != int(now)]
         self._seen = [*self._seen, (int(now), found)][-_AGREEING:]
-        return len(self._seen) == _AGREEING and self._believe(found, now)
+        return len(self._seen) == _AGREEING and self._set(found, now)
 
     def guess(self, line: str, written: Instant) -> bool:
-        """Look at the last line of a log that was last written to at `written`, before anything is read:
-        better than nothing, so only if nothing was learnt yet; whether the zone is another one since."""
+        """Guess the zone from the last line of a log modified at `written`, before anything is read and only
+        if nothing was learnt yet. Returns whether the zone changed."""
         wall = self._wall(line, written)
         found = None if wall is None or self.learnt is not None else offset(wall, written, 5.0)
-        return found is not None and self._believe(found, written)
+        return found is not None and self._set(found, written)
 
-    def _believe(self, found: Seconds, now: Instant) -> bool:
+    def _set(self, found: Seconds, now: Instant) -> bool:
         here = datetime.fromtimestamp(now, self._host).utcoffset()
-        # The host's own zone also knows when its clocks change.
+        # If equal, prefer the host's zone, which includes daylight saving changes.
         learnt = None if here is not None and here.total_seconds() == found else found
         changed = learnt != self.learnt
         self.learnt = learnt
         return changed
 
     def _wall(self, line: str, now: Instant) -> Instant | None:
-        """What the clock on the wall said, as if it were UTC's; None where the date names its zone."""
-        # Far ahead of UTC a date without a year may be a day ahead of now.
+        """The local time in a line, read as UTC; None if the date names its zone."""
+        # In zones ahead of UTC a date without a year may be a day ahead of now.
         at, _ = self._dates.cut(line, now + _FURTHEST)
         return None if self._dates.zoned else at
 
 
-# While following live, a stamp further off than this is a wrong zone or a late line: it happens now.
+# In a live log, a time further from now than this is due to a wrong zone or a delayed line.
 _LIVE_TOLERANCE: Seconds = 60.0
 
 
 def effective_time(at: Instant | None, now: Instant, *, live: bool) -> Instant:
-    """The time a line counts at: its own; now if it has none, lies ahead, or is far off while live."""
+    """The time at which a line counts: its own, or now if it has none, is in the future, or is live and more
+    than a minute old."""
     if at is None or at > now or (live and now - at > _LIVE_TOLERANCE):
         return now
     return at

@@ -1,4 +1,4 @@
-"""One log, read for all jails that watch it: blocks in, matches with the one who may be blamed out."""
+"""Scans the blocks of one log for all its jails: returns matches with the client to blame."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sidecar.network import Network
 
 @dataclass(slots=True)
 class Tally:
-    """What one scan has read: whole lines, bytes, and candidates that the prefilter let through."""
+    """Totals of a scan: lines, bytes, and candidate lines of the prefilter."""
 
     lines: int = 0
     bytes: int = 0
@@ -34,14 +34,16 @@ class _Reader:
     encoding: str
     matcher: Matcher
     blame: Grammar | None
+    log: str
 
 
 class Scanner:
-    """All jails of one log. Keeps no failure: it says what each line is, and of whom.
+    """Matches the lines of one log against all its jails. Does not count failures.
 
-    `zone` is the host's, for logs whose jail names no `logtimezone` and whose dates carry none. `prefilter`
-    is that of another log of the same jails: to make one takes longer than all the rest. `before` read the
-    log until now: jails whose filter did not change go on with their sessions.
+    `zone` is the host's, for dates without a zone in jails without `logtimezone`. `prefilter` may be that of
+    another log of the same jails, since building one is slow. `before` is the previous scanner of this log:
+    jails with an unchanged filter keep their sessions. `log` is the file name that
+    selects the grammar where neither filter nor jail names one, "" for that of `path`.
     """
 
     def __init__(
@@ -52,13 +54,14 @@ class Scanner:
         trust: Trust,
         prefilter: Prefilter | None = None,
         before: Scanner | None = None,
+        log: str = "",
     ) -> None:
         self.path = path
         self.tally: Tally = before.tally if before else Tally()
         self._trust = trust
         self.jails = tuple(jail.name for jail in jails)
         self.prefilter = prefilter or Prefilter.of(jails)
-        # Jails that find dates in the same way share them: a line is dated once.
+        # Shared by jails with the same zone and date patterns, so that a line is dated once.
         self._dates: dict[tuple[tzinfo | None, tuple[str, ...]], LineDates] = {}
         dates = self._dates
         dates |= before._dates if before else {}
@@ -68,37 +71,39 @@ class Scanner:
             key = (jail.logtimezone, jail.filter.datepattern)
             found = dates.setdefault(key, LineDates(jail.logtimezone or zone, jail.filter.datepattern))
             old = known.get(jail.name)
-            goes_on = old is not None and _read_alike(old.jail, jail)
-            matcher = old.matcher if old and goes_on else Matcher(jail.filter, zone, found)
-            blame = chosen(jail.filter.grammar, path)
-            self._readers.append(_Reader(jail, jail.name, jail.logencoding, matcher, blame))
-        # A jail that names a zone for the log knows better than what could be learnt.
-        self._untold = [found for (told, _), found in dates.items() if told is None]
-        self._first_untold = next((jail for jail in jails if jail.logtimezone is None), None)
+            unchanged = old is not None and _match_alike(old.jail, jail)
+            matcher = old.matcher if old and unchanged else Matcher(jail.filter, zone, found)
+            name = jail.log or log or path
+            blame = chosen(jail.filter.grammar, name)
+            self._readers.append(_Reader(jail, jail.name, jail.logencoding, matcher, blame, name))
+        self.log = next((jail.log for jail in jails if jail.log), log or path)
+        # Only these use a learnt zone; a configured logtimezone takes precedence.
+        self._unzoned = [found for (named, _), found in dates.items() if named is None]
+        self._first_unzoned = next((jail for jail in jails if jail.logtimezone is None), None)
 
     @property
     def datepattern(self) -> list[str] | None:
-        """How dates of this log are found whose zone nobody told; None if every jail tells it."""
-        return list(self._first_untold.filter.datepattern) if self._first_untold else None
+        """The date patterns of the first jail without `logtimezone`; None if all jails have one."""
+        return list(self._first_unzoned.filter.datepattern) if self._first_unzoned else None
 
     def at_zone(self, zone: tzinfo) -> None:
-        """From now on, dates that name no zone are read in this one, where no jail says otherwise."""
-        for dates in self._untold:
+        """Set the zone of dates that name none, for jails without `logtimezone`."""
+        for dates in self._unzoned:
             dates.detector.zone = zone
 
     def when(self, raw: bytes, now: Instant) -> Instant | None:
-        """When a line happened, None if it has no date."""
+        """The time in a line, None if it has no date."""
         if not self._readers:
             return None
         line = self.decode(raw)
         return self._readers[0].matcher.when(line, now)
 
     def decode(self, raw: bytes) -> str:
-        """A line as text, as the first jail reads it."""
+        """A line as text, in the encoding of the first jail."""
         return _decoded(raw, self._readers[0].encoding if self._readers else "utf-8")
 
     def quarantined(self, now: Instant) -> list[Slow]:
-        """The regexes that are left out now, and until when."""
+        """The regexes in quarantine."""
         return [
             Slow(reader.name, regex, until)
             for reader in self._readers
@@ -107,21 +112,21 @@ class Scanner:
         ]
 
     def scan(self, data: bytes, now: Instant) -> list[Match | Refused | Slow]:
-        """Every match in a block of whole lines, in order; refusals are matches nobody can be blamed for.
+        """All matches in a block of whole lines, in order. A match without a client to blame is a Refused.
 
-        `now` resolves dates that name no year.
+        `now` resolves dates without a year.
         """
         return self.match(self.prefilter.sift(data), now)
 
     def match(self, sifted: Sifted, now: Instant) -> list[Match | Refused | Slow]:
-        """As `scan`, for a block that was sifted by this scanner's `prefilter`."""
+        """As `scan`, for a block already filtered by this scanner's `prefilter`."""
         self.tally.lines += sifted.lines
         self.tally.bytes += sifted.bytes
         self.tally.candidates += len(sifted.candidates)
-        told: list[Match | Refused | Slow] = []
+        events: list[Match | Refused | Slow] = []
         for raw, wanted in sifted.candidates:
             if len(raw) > LONGEST_LINE:
-                told.append(Refused("", self._readers[wanted[0][0]].name, None, "line-too-long"))
+                events.append(Refused("", self._readers[wanted[0][0]].name, None, "line-too-long"))
                 continue
             encoding, line = "", ""
             for place, indexes in wanted:
@@ -131,8 +136,8 @@ class Scanner:
                     line = _decoded(raw, encoding)
                 found = self._one(reader, line, now, indexes)
                 if found is not None:
-                    told.append(found)
-        return told
+                    events.append(found)
+        return events
 
     def _one(
         self, reader: _Reader, line: str, now: Instant, indexes: tuple[int, ...]
@@ -152,25 +157,25 @@ class Scanner:
             host, at, text = found
             evidence = line
         evidence = without_secrets(evidence)
-        said = reader.blame(text, self._trust) if reader.blame is not None else None
-        if said is None or reader.jail.report_only:
-            return Match(name, said.client if said else host, at, evidence, self.path, said)
-        if refusal := refused(said, host):
-            named = said.client or said.masked or said.named or None
-            return Refused(said.relay or host or "", name, at, refusal, named, evidence)
-        return Match(name, said.client, at, evidence, self.path, said)
+        facts = reader.blame(text, self._trust) if reader.blame is not None else None
+        if facts is None or reader.jail.report_only:
+            return Match(name, facts.client if facts else host, at, evidence, reader.log, facts)
+        if refusal := refused(facts, host):
+            named = facts.client or facts.masked or facts.named or None
+            return Refused(facts.relay or host or "", name, at, refusal, named, evidence)
+        return Match(name, facts.client, at, evidence, reader.log, facts)
 
     @staticmethod
     def _slow(name: str, matcher: Matcher, at: Instant | None, line: str, now: Instant) -> Refused | Slow:
-        """A line that a regex worked on for too long, or that one in quarantine should have looked at."""
+        """The event for a line on which a regex exceeded its time budget, or was in quarantine."""
         regex = matcher.slow or ""
         if matcher.overran:
             return Slow(name, regex, matcher.quarantine.overran(regex, now), line)
         return Refused("", name, at, "slow-regex", None, line)
 
 
-def _read_alike(one: JailSpec, other: JailSpec) -> bool:
-    """Whether two jails find the same in a line."""
+def _match_alike(one: JailSpec, other: JailSpec) -> bool:
+    """Whether two jails match the same lines in the same way."""
     return (one.filter.meaning, one.logencoding, one.logtimezone) == (
         other.filter.meaning, other.logencoding, other.logtimezone,
     )  # fmt: skip
@@ -180,12 +185,12 @@ def _decoded(raw: bytes, encoding: str) -> str:
     return raw.rstrip(b"\r").decode(encoding, "replace")
 
 
-def refused(said: LineFacts, host: str | None) -> str | None:
-    """Why a line of this grammar does not count against the host that a regex finds in it, as a word of
-    `refused_total`; None if it counts against the grammar's client."""
-    if said.client is None:
-        return "untrusted-proxy" if said.relay else "masked" if said.masked else "no-client"
-    return "framed" if host is not None and not _same(host, said.client) else None
+def refused(facts: LineFacts, host: str | None) -> str | None:
+    """The reason (a label of `refused_total`) why a line does not count against the host that a regex found;
+    None if it counts against the client found by the grammar."""
+    if facts.client is None:
+        return "untrusted-proxy" if facts.relay else "masked" if facts.masked else "no-client"
+    return "framed" if host is not None and not _same(host, facts.client) else None
 
 
 def _same(host: str, client: str) -> bool:

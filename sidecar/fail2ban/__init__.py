@@ -1,1 +1,1 @@
-"""Fail2Ban's files: text in, JailSpec and FilterSpec out."""
+"""Reads Fail2Ban's configuration files into JailSpec and FilterSpec."""

@@ -1,4 +1,4 @@
-"""What becomes of the actions that a jail names: bans become routes, no message is sent, no command run."""
+"""Checks the `action` of a jail: blocking actions become routes; notifications and commands are not run."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass, field
 from sidecar.fail2ban.syntax.ini import Ini
 from sidecar.fail2ban.syntax.naming import split_names
 
-# Fail2Ban's own actions that refuse an address on this host, by the beginning of their names.
+# Fail2Ban's actions that block an address on this host, by the prefix of their names.
 _BANS = (
     "apf", "blackhole", "bsd-ipfw", "firewallcmd-", "hostsdeny", "ipfilter", "ipfw", "iptables", "nftables",
     "nginx-block-map", "npf", "osx-", "pf", "route", "shorewall", "symbiosis-blacklist", "ufw", "dummy",
 )  # fmt: skip
-# Its own actions that write to somebody, or tell another place on the net.
-_TELLS = (
+# Fail2Ban's actions that send a notification.
+_NOTIFIES = (
     "abuseipdb", "apprise", "blocklist_de", "complain", "dshield", "ipthreat", "mail", "mynetwatchman",
     "sendmail", "smtp.py", "xarf-login-attack",
 )  # fmt: skip
-# What a "ban" does in a jail that opens a door for those who knock.
-_LETS_IN = ("return", "accept", "allow")
+# Block types of jails that admit an address on a "ban" (port knocking).
+_ADMITTING = ("return", "accept", "allow")
 _ELSEWHERE = ("cloudflare", "mikrotik", "netscaler", "nsupdate")
 
 
 @dataclass(slots=True)
 class Actions:
-    """`bans`: whether any of them refuses the address on this host. `missing` (such as no file has), `errors`
-    and `warnings` are sentences."""
+    """The result of a check. `bans`: at least one action blocks the address on this host. `missing` (actions
+    without a file), `errors` and `warnings` are messages."""
 
     bans: bool = False
     missing: list[str] = field(default_factory=list)
@@ -35,39 +35,41 @@ class Actions:
 
 
 def judge(text: str, files: Callable[[str], Ini | None]) -> Actions:
-    """Read the value of `action`; `files` gives action.d/NAME of the configuration. ConfigError where the
-    text is none."""
+    """Check the value of `action`; `files` returns action.d/NAME of the configuration. Raises ConfigError if
+    the value cannot be parsed."""
     found = Actions()
     for name, options in split_names(text):
         own = files(name)
         if _custom(name, own):
             found.errors.append(
-                f"action {name} runs a command of its own, and zmban runs none for a ban: action = route "
-                "refuses the address, and metrics and the service's log tell others of it"
+                f"action {name} runs a custom command, and zmban runs no commands; write action = route to "
+                "block the address, and use metrics or the service's log for notifications"
             )
         elif name.startswith(_BANS):
             found.bans = True
             blocktype = options.get("blocktype", "").lower()
-            if blocktype in _LETS_IN:
+            if blocktype in _ADMITTING:
                 found.errors.append(
-                    f"action {name} with blocktype={blocktype.upper()} lets somebody in instead of refusing "
-                    "him; a route cannot do that"
+                    f"action {name} with blocktype={blocktype.upper()} admits the address instead of "
+                    "blocking it; a route cannot do that"
                 )
-        elif name.startswith(_TELLS):
-            found.warnings.append(f"action {name} is not done: metrics and the service's log tell of bans")
+        elif name.startswith(_NOTIFIES):
+            found.warnings.append(
+                f"action {name} is not run: bans are reported in the metrics and in the service's log"
+            )
         elif name.startswith(_ELSEWHERE):
-            found.warnings.append(f"action {name} is not done: nobody is banned at another place from here")
+            found.warnings.append(f"action {name} is not run: zmban bans on this host only")
         else:
-            missing = "is not there" if own is None else "has no actionban"
+            missing = "not found" if own is None else "has no actionban"
             found.missing.append(f"action {name} {missing}; write action = route")
     return found
 
 
 def _custom(name: str, own: Ini | None) -> bool:
-    """Whether a file of the administrator's own says what to run; Fail2Ban's own files may be there too."""
+    """Whether the administrator's own file defines the command; Fail2Ban's stock files do not count."""
     if own is None:
         return False
-    known = name.startswith((*_BANS, *_TELLS, *_ELSEWHERE))
+    known = name.startswith((*_BANS, *_NOTIFIES, *_ELSEWHERE))
     command = own.sections.get("Definition", {}).get("actionban")
     if command is None:
         return False

@@ -1,4 +1,4 @@
-"""One filter of `filter.d`, resolved: its regexes compiled, each with the file and line it came from."""
+"""Resolves a filter of `filter.d`: compiles its regexes, each with the file and line it came from."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from sidecar.fail2ban.syntax.tags import HOST_GROUPS, to_regex
 from sidecar.model import ConfigError, Fault
 
 _MOST_LINES = 1000
-# To compile so many takes a second; more would hold up the start of the service.
+# Compiling this many takes a second; more would delay the start of the service.
 _MOST_REGEXES = 2000
-# A jail may write these itself; they replace the filter's.
+# Options that a jail may set itself, overriding the filter's.
 OVERRIDES = ("prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "usedns", "journalmatch")
 
 
-# The groups of a regex that say whom it blames, or whose session it is.
+# Groups that capture the host, or the session it belongs to.
 _NAMING = {*HOST_GROUPS, "mlfid"}
-# Without one of these that cannot be read a filter would find more than was meant.
+# Without one of these options a filter matches more than intended, so a fault in it stops the jail.
 _NARROWING = ("prefregex", "ignoreregex")
-# Handed to the filter in brackets or in its [Init], these win over the jail's own; those come before them.
+# Set in the filter's brackets or in [Init], these override the jail's own options ...
 _FILTER_FIRST = ("prefregex", "maxlines", "usedns")
+# ... and these are added in front of them.
 _BOTH = ("failregex", "ignoreregex", "journalmatch")
 
-# Makes the options of a jail from what its filter has: for `%(known/failregex)s` in the jail.
+# Returns the options of a jail, given those of its filter: for `%(known/failregex)s` in the jail.
 Jail = Callable[[Mapping[str, str]], Values]
 
 
 def load(
     files: ConfigFiles, name: str, given: dict[str, str], jail: Jail | None = None
 ) -> tuple[FilterSpec, list[Fault]]:
-    """Resolve filter NAME with the parameters of a jail. ConfigError where it cannot be read at all."""
+    """Resolve filter NAME with the parameters of a jail. Raises ConfigError if there is no such filter."""
     ini = files.filter(name)
     if ini is None:
         raise ConfigError(_missing(files, name))
@@ -48,21 +49,19 @@ def load(
 
 
 def _missing(files: ConfigFiles, name: str) -> str:
-    """Why there is no filter of this name: lost the ending of its file, misspelt, or really not there."""
+    """The message for a filter that was not found: file without suffix, directory, misspelt or missing."""
     bare = files.without_ending(name)
     if bare is not None:
-        return (
-            f"filter {name[:80]} is not there: {bare} needs the ending .conf; rename it to {bare.name}.conf"
-        )
+        return f"filter {name[:80]} not found: {bare} lacks the suffix .conf; rename it to {bare.name}.conf"
     folder = files.instead_of(name)
     if folder is not None:
-        return f"filter {name[:80]} is not there: {folder} is a directory; put the file in its place"
+        return f"filter {name[:80]} not found: {folder} is a directory; replace it by the file"
     places = ", ".join(f"{d}/filter.d/{name[:80]}.conf" for d in files.directories)
-    return f"filter {name[:80]} is not there; looked for {places}{hints.near(name, files.filter_names())}"
+    return f"filter {name[:80]} not found; looked for {places}{hints.near(name, files.filter_names())}"
 
 
 def from_jail(ini: Ini, name: str) -> tuple[FilterSpec, list[Fault]]:
-    """The filter of a jail that has none but writes its regexes itself."""
+    """The filter of a jail that names no filter and sets failregex itself."""
     return _Resolution(Ini(), Parameters(Ini(), {}), lambda known: Values(ini, name, {}, known)).spec(name)
 
 
@@ -78,7 +77,7 @@ def inline(
         "datepattern": datepattern,
         "maxlines": maxlines,
     }
-    # A percent sign or a tag in it is meant as it stands.
+    # On a command line a percent sign is literal.
     ini.sections["Definition"] = {
         key: Option(value.replace("%", "%%"), "<command line>", (1,)) for key, value in options.items()
     }
@@ -86,13 +85,13 @@ def inline(
 
 
 def from_file(files: ConfigFiles, path: Path, given: dict[str, str]) -> tuple[FilterSpec, list[Fault]]:
-    """The filter in one file named by its path, with its includes."""
+    """The filter in the file at `path`, with its includes."""
     ini = files.alone(path)
     return _Resolution(ini, Parameters(ini, given), None).spec(str(path))
 
 
 class _Resolution:
-    """One filter while it is resolved: where each option comes from, and what is wrong."""
+    """One filter while it is resolved: the source of each option, and the faults found."""
 
     def __init__(self, ini: Ini, parameters: Parameters, jail: Jail | None) -> None:
         self._ini, self._parameters = ini, parameters
@@ -102,7 +101,7 @@ class _Resolution:
     def spec(self, name: str) -> tuple[FilterSpec, list[Fault]]:
         for key, option in self._ini.sections.get("Definition", {}).items():
             if key.startswith("zmban") and key != "zmban.grammar":
-                text = f"{key} is not known in a filter; there is: zmban.grammar"
+                text = f"{key} is not a filter option; known is: zmban.grammar"
                 self.faults.append(Fault(option.file, option.line, text))
         usedns = self._usedns()
         names = usedns != "no"
@@ -119,12 +118,12 @@ class _Resolution:
             maxlines=maxlines,
             journalmatch=tuple(text for text, _ in self._lines("journalmatch")),
         )
-        spec = self._blames(spec)
-        self._judge(spec)
+        spec = self._drop_hostless(spec)
+        self._require_failregex(spec)
         return spec, list(dict.fromkeys(self.faults))
 
-    def _judge(self, spec: FilterSpec) -> None:
-        """Without a failregex nobody knows whom to ban."""
+    def _require_failregex(self, spec: FilterSpec) -> None:
+        """Stop the jail if no usable failregex is left."""
         if spec.failregex:
             return
         wrong = [place for place, fault in enumerate(self.faults) if not fault.warning]
@@ -134,8 +133,8 @@ class _Resolution:
             text = f"filter {spec.name} has no failregex{self._elsewhere()}"
             self.faults.append(Fault(*self._place("failregex"), text, stops=True))
 
-    def _blames(self, spec: FilterSpec) -> FilterSpec:
-        """Without the regexes that find nobody to ban."""
+    def _drop_hostless(self, spec: FilterSpec) -> FilterSpec:
+        """Drop the failregexes that capture no host."""
         groups = set(spec.prefregex.regex.groupindex) if spec.prefregex else set()
         if spec.grammar is not None or groups & _NAMING:
             return spec
@@ -144,19 +143,19 @@ class _Resolution:
             if _NAMING & {*pattern.regex.groupindex}:
                 good.append(pattern)
                 continue
-            text = f"no <HOST> in {pattern.text[:200]!r}: nobody to ban{hints.lost_host(pattern.text)}"
+            text = f"no <HOST> in {pattern.text[:200]!r}: no address to ban{hints.lost_host(pattern.text)}"
             self.faults.append(Fault(pattern.file, pattern.line, text))
         return replace(spec, failregex=tuple(good))
 
     def _elsewhere(self) -> str:
-        """Where a failregex stands that is not read, as the end of a sentence."""
+        """Hint at a failregex in a section that is not read, as the end of a sentence."""
         for name, section in self._ini.sections.items():
             if name not in ("Definition", "Init", "DEFAULT") and "failregex" in section:
                 return f"; the one in [{name[:60]}] is not read: write [Definition] above it"
-        return "; write failregex = ... into its [Definition]"
+        return "; add failregex = ... to its [Definition]"
 
     def _option(self, key: str) -> tuple[bool, Option | None]:
-        """The option that decides: the jail's own (True) or the filter's."""
+        """The option that applies, and whether it is the jail's own (True) or the filter's."""
         option = self._jail.option(key) if self._jail is not None and key in OVERRIDES else None
         if option is None or (key in _FILTER_FIRST and self._parameters.handed(key)):
             return False, self._parameters.option(key)
@@ -167,24 +166,24 @@ class _Resolution:
         return (option.file, option.line) if option else (next(iter(self._ini.files), "filter"), 1)
 
     def _text(self, key: str) -> str:
-        """The resolved text of an option; what is wrong with it becomes a fault."""
+        """The resolved text of an option; "" with a fault if it cannot be resolved."""
         own, option = self._option(key)
         try:
-            # What a jail writes is a regex already: a tag in it is a host tag, or stays.
+            # In a jail's own option tags are not parameters: they are host tags, or stay as they are.
             return (self._jail.get(key) if own and self._jail else self._parameters.get(key)) or ""
         except LostReferenceError as error:
-            self._lost(key, error.option, error.message)
+            self._add_fault(key, error.option, error.message)
         except ConfigError as error:
-            self._lost(key, option, str(error))
+            self._add_fault(key, option, str(error))
         return ""
 
-    def _lost(self, key: str, option: Option | None, message: str) -> None:
-        """What is wrong with an option; without what it leaves out, a filter would find too much."""
+    def _add_fault(self, key: str, option: Option | None, message: str) -> None:
+        """Report an unresolvable option; the jail stops if it would match too much without it."""
         file, line = (option.file, option.line) if option else ("filter", 1)
         self.faults.append(Fault(file, line, message, stops=key in _NARROWING))
 
     def _lines(self, key: str) -> list[tuple[str, int]]:
-        """The resolved lines with the number of the file's line each came from."""
+        """The resolved lines, each with its line number in the file."""
         option = self._option(key)[1]
         resolved = self._text(key).split("\n")
         exact = option is not None and len(resolved) == len(option.lines)
@@ -197,7 +196,7 @@ class _Resolution:
         return [*self._handed(key), *found]
 
     def _handed(self, key: str) -> list[tuple[str, int]]:
-        """What a filter was given in brackets, or has in [Init], comes before what the jail says itself."""
+        """The lines from the filter's brackets or [Init] that precede those of the jail itself."""
         own, option = self._option(key)
         if not own or option is None or key not in _BOTH or not self._parameters.handed(key):
             return []
@@ -208,12 +207,12 @@ class _Resolution:
         word = self._text("usedns").strip().lower()
         if word in ("", "yes", "warn", "no", "raw"):
             return word or "warn"
-        text = f"usedns = {word[:60]!r} is read as no; write yes, warn, no or raw"
+        text = f"usedns = {word[:60]!r} is unknown and is read as no; write yes, warn, no or raw"
         self.faults.append(Fault(*self._place("usedns"), text, warning=True))
         return "no"
 
     def _datepattern(self) -> tuple[str, ...]:
-        """The lines that can be read; without any the date is found as in any log."""
+        """The valid lines of `datepattern`; without any the default patterns apply."""
         good: list[str] = []
         for text, number in self._lines("datepattern"):
             try:
@@ -232,12 +231,12 @@ class _Resolution:
         text = self._text("maxlines").strip() or "1"
         if text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= _MOST_LINES:
             return int(text)
-        message = f"maxlines = {text[:40]!r} is no whole number from 1 to {_MOST_LINES}"
+        message = f"maxlines = {text[:40]!r} is not a whole number from 1 to {_MOST_LINES}"
         self.faults.append(Fault(*self._place("maxlines"), message))
         return 1
 
     def _failregex(self, maxlines: int, *, names: bool) -> list[Pattern]:
-        """Its regexes that compile; where none does, those of the layer below."""
+        """The failregexes that compile; if none does, those of the layer below."""
         found = self._patterns("failregex", maxlines, names=names)
         option = self._option("failregex")[1]
         for below, text in () if found or option is None else self._parameters.below("failregex", option):
@@ -250,9 +249,7 @@ class _Resolution:
         file, first = self._place(key)
         lines = [(self._text(key).strip(), first)] if whole else self._lines(key)
         if len(lines) > _MOST_REGEXES:
-            text = (
-                f"{key} has {len(lines)} lines; {_MOST_REGEXES} regexes are the most, so join some by (?:a|b)"
-            )
+            text = f"{key} has {len(lines)} lines; the limit is {_MOST_REGEXES}, so join some with (?:a|b)"
             self.faults.append(Fault(file, first, text, stops=key in _NARROWING))
             return []
         return self._compiled(key, file, lines, maxlines, names=names)
@@ -265,7 +262,7 @@ class _Resolution:
             if not text:
                 continue
             try:
-                # Doubtful sets such as [[a] compile with a warning; they are the administrator's to know.
+                # Ambiguous sets such as [[a] compile with a warning, which is passed on to the administrator.
                 with warnings.catch_warnings(record=True) as doubts:
                     warnings.simplefilter("always")
                     flags = re.MULTILINE if maxlines > 1 else 0

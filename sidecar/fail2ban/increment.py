@@ -1,4 +1,4 @@
-"""`bantime.increment` and its family: how a ban time grows with each ban of the same address."""
+"""`bantime.increment` and related options: how the ban time grows with each ban of the same address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from sidecar.fail2ban.options import Options
+from sidecar.fail2ban.jail_options import Options
 from sidecar.fail2ban.syntax.arithmetic import evaluate
 from sidecar.model import LONGEST, Seconds
 
@@ -16,8 +16,8 @@ _MOST_DOUBLINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class Increment:
-    """`rndtime` seconds at most are added by chance, after `maxtime`. `formula` and `multipliers` as in the
-    jail; without both the time doubles with each ban."""
+    """The `bantime.*` options of a jail. Without `formula` and `multipliers` the time doubles with each ban.
+    Up to `rndtime` random seconds are added after `maxtime` is applied."""
 
     factor: float = 1.0
     formula: str | None = None
@@ -27,10 +27,10 @@ class Increment:
     overalljails: bool = False
 
     def seconds(self, bantime: Seconds, count: int, chance: float) -> Seconds:
-        """The time of a ban after `count` earlier ones; `chance` in [0, 1) is what luck says.
+        """The ban time in seconds after `count` earlier bans; `chance` is a random number in [0, 1).
 
-        A formula never shortens the time; where it gives no number, for it grows past all of them or divides
-        by zero, the time doubles with each ban. Never more than LONGEST.
+        A formula never shortens the time. If it fails (overflow, division by zero), the time doubles with
+        each ban instead. At most LONGEST.
         """
         if count <= 0:
             return bantime
@@ -42,7 +42,7 @@ class Increment:
         return min(float(round(grown)) + chance * self.rndtime, LONGEST)
 
     def check(self) -> None:
-        """ValueError where the formula gives no number for a third ban."""
+        """Raises ValueError if the formula cannot be calculated for three earlier bans."""
         self._grown(600.0, 3)
 
     def _grown(self, bantime: Seconds, count: int) -> float:
@@ -58,12 +58,12 @@ class Increment:
 
 
 def weight(count: int, maxretry: int) -> int:
-    """For how many failures one of an address counts that was banned `count` times before."""
+    """How many failures one failure of an address counts for after `count` earlier bans."""
     return 1 if count <= 0 else min((1 << min(count, _MOST_DOUBLINGS)) // 2 + 1, maxretry)
 
 
 def read(options: Options) -> Increment | None:
-    """A jail's `bantime.increment` and what belongs to it; None where it has none."""
+    """The `bantime.*` options of a jail; None if `bantime.increment` is off."""
     if not options.boolean("bantime.increment"):
         return None
     factor = options.read("bantime.factor", "1", _factor)
@@ -78,23 +78,23 @@ def read(options: Options) -> Increment | None:
 
 
 def _factor(text: str) -> float:
-    with _named("bantime.factor"):
+    with _fault_of("bantime.factor"):
         return evaluate(text or "1", functions=True)
 
 
 def _formula(factor: float, text: str) -> str | None:
-    with _named("bantime.formula"):
+    with _fault_of("bantime.formula"):
         Increment(factor, formula=text or None).check()
     return text or None
 
 
 def _multipliers(text: str) -> tuple[float, ...]:
-    with _named("bantime.multipliers"):
+    with _fault_of("bantime.multipliers"):
         return tuple(evaluate(word) for word in text.split())
 
 
 @contextmanager
-def _named(key: str) -> Iterator[None]:
+def _fault_of(key: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
@@ -109,7 +109,7 @@ def _maxtime(options: Options) -> Seconds | None:
 
 
 def _maxtime_wrong(longest: Seconds) -> str:
-    return "never bans; leave it out for no bound" if longest <= 0 and longest != -1 else ""
+    return "never bans; leave it out for no limit" if longest <= 0 and longest != -1 else ""
 
 
 def _rndtime(most: Seconds) -> str:

@@ -1,4 +1,4 @@
-"""What the tags of a filter may name: what the jail gives, else [Init], else [Definition], else [DEFAULT]."""
+"""The values of a filter's tags: from the jail, else [Init], else [Definition], else [DEFAULT]."""
 
 from __future__ import annotations
 
@@ -13,41 +13,40 @@ from sidecar.model import ConfigError
 
 
 class Parameters(Mapping[str, str]):
-    """The options of one filter, resolved when they are asked for. As a mapping it holds those that could
-    be resolved; `get` raises ConfigError for the others."""
+    """The options of one filter, resolved lazily. `get` and indexing raise ConfigError for an option that
+    cannot be resolved."""
 
     def __init__(self, ini: Ini, given: Mapping[str, str]) -> None:
         own = ini.sections.get("Definition", {})
-        # Fail2Ban tells a filter whether it reads a file or the journal; here it is always a file.
+        # Fail2Ban passes `logtype` (file or journal) to the filter; zmban only reads files.
         automatic = {} if "logtype" in own else {"logtype": "file"}
         self._given = {**automatic, **given}
-        # Tags do not tell capitals from small letters; a parameter that is given just so comes first.
+        # Tag names are case-insensitive; a parameter of exactly the same case takes precedence.
         self._given_by = {name.lower(): name for name in self._given}
         self._init = Values(ini, "Init")
-        # What a jail asks for many times is worked out once.
+        # Resolved values, since a jail reads the same option many times.
         self._seen: dict[str, str] = {}
         self._bare = Values(ini, "Definition")
         self._plain = Values(ini, "Definition", self._given)
         self.definition = Values(ini, "Definition", self._given, over=_resolved(self._init, ini))
 
     def option(self, key: str) -> Option | None:
-        """The raw option that decides, for its file and line."""
+        """The raw option that applies, for its file and line."""
         return self._init.own(key) or self.definition.option(key)
 
     def below(self, key: str, than: Option) -> Iterator[tuple[Option, str]]:
-        """What the layers below `than` say of an option of the filter, resolved; without those that cannot
-        be."""
+        """The values of an option in the layers below `than`, resolved; unresolvable ones are skipped."""
         own = [*self.definition.layers(key)]
         for option in own[own.index(than) + 1 :] if than in own else own:
             with contextlib.suppress(ConfigError):
                 yield option, substitute(self.definition.of_option(option, key), self._tag)
 
     def handed(self, key: str) -> bool:
-        """Whether an option comes from the jail's brackets or from [Init], and not from [Definition]."""
+        """Whether an option comes from the jail's brackets or from [Init] instead of [Definition]."""
         return key in self._given or self._init.own(key) is not None
 
     def text(self, key: str) -> str | None:
-        """The resolved text of an option, with every tag that is known put in; None if it is not set."""
+        """The resolved text of an option with all known tags replaced; None if it is not set."""
         value = self._raw(key)
         return value if value is None else substitute(value, self._tag)
 
@@ -59,7 +58,7 @@ class Parameters(Mapping[str, str]):
     def _defined(self, key: str, *, known: bool = False) -> str | None:
         if self.definition.own(key):
             return (self._bare if known else self.definition).get(key)
-        # An option of [DEFAULT] does not see what [Init] says.
+        # An option of [DEFAULT] does not see those of [Init].
         return self._plain.get(key)
 
     def _tag(self, name: str, *, known: bool = False) -> str | None:
@@ -73,15 +72,15 @@ class Parameters(Mapping[str, str]):
         if not exact and plain in self._given_by:
             return self._given[self._given_by[plain]]
         if name in HOST_TAGS and not self.definition.option(plain):
-            # A tag of the regex itself.
+            # A host tag of the regex, not a parameter.
             return None
         return self._init.get(plain) if exact else self._defined(plain, known=known)
 
     def _previous(self, key: str) -> str | None:
-        """What the filter's own files say, where a jail gave the parameter or a later file wrote it anew."""
+        """The value of an option in the filter's own files, before the jail or a later file overrode it."""
         source = self._init if self._init.own(key) else self._bare
         own, common = source.own(key), source.common(key)
-        # An option that a later file added was before it what [DEFAULT] says now.
+        # Before a later file added the option, [DEFAULT] applied.
         option = (own.known or (own.late and common) or own) if own else common
         return source.of_option(option, key) if option else None
 
@@ -90,8 +89,8 @@ class Parameters(Mapping[str, str]):
         return default if value is None else value
 
     def __getitem__(self, key: str) -> str:
-        """What a jail sees of it as `%(known/option)s`: no `%()` in it sees what [Init] says, and none in a
-        tag what the jail gives."""
+        """The value that a jail sees as `%(known/option)s`: its `%()` references do not see [Init], and those
+        inside tags do not see the jail's parameters."""
         if key not in self._seen:
             value = self._raw(key) if self.handed(key) else self._plain.get(key)
             if value is None:
@@ -110,7 +109,7 @@ class Parameters(Mapping[str, str]):
 
 
 def _resolved(init: Values, ini: Ini) -> dict[str, str]:
-    """The options of [Init] by themselves; one that cannot be resolved hides nothing."""
+    """The options of [Init], resolved; unresolvable ones are left out."""
     found: dict[str, str] = {}
     for key in ini.sections.get("Init", {}):
         try:

@@ -1,4 +1,4 @@
-"""What a filter looks for, resolved: frozen values, ready to run."""
+"""A resolved filter: its compiled regexes and options, as frozen values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A regex as the administrator wrote it, ready to run, and where it stands."""
+    """A compiled regex, with its original text, file and line."""
 
     text: str
     regex: re.Pattern[str]
@@ -18,9 +18,9 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class FilterSpec:
-    """What a filter looks for. `grammar` names the log's grammar, which then says who is to blame.
+    """A resolved filter. `grammar` names the grammar of the log, which then determines the client.
 
-    `usedns`: `no` (addresses only), `yes` and `warn` (names are looked up), `raw` (the text is the host).
+    `usedns`: `no` (addresses only), `yes` and `warn` (host names are resolved), `raw` (the text is the host).
     `maxlines` lines are matched together.
     """
 
@@ -36,12 +36,12 @@ class FilterSpec:
 
     @property
     def names(self) -> bool:
-        """Whether a match may blame a host name instead of an address."""
+        """Whether a match may yield a host name instead of an address."""
         return self.usedns in ("yes", "warn")
 
     @property
     def meaning(self) -> FilterSpec:
-        """The same without the places in files, which change with every comment above."""
+        """This filter without file and line numbers, to compare two filters by what they match."""
 
         def bare(pattern: Pattern) -> Pattern:
             return replace(pattern, file="", line=0)

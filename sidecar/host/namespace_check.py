@@ -1,4 +1,4 @@
-"""Whether the packets of mail servers pass the routing table that is written here at all."""
+"""Checks that the packets of the mail server pass the routing table that zmban writes."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.kernel.host import in_user_namespace, same_network_namespace_as_host
+from sidecar.kernel.facts.host_facts import in_user_namespace, same_network_namespace_as_host
 from sidecar.settings import Settings
-from sidecar.sources.docker.engine import ZimbraContainer
+from sidecar.sources.docker.docker_engine import ZimbraContainer
 
 _INTERFACES = Path("/sys/class/net")
 _CILIUM = "cilium_host"
-_SHARED = 'if the mail server shares this network, say [kernel] namespace = "own"'
+_SHARED = 'if the mail server shares this network, set [kernel] namespace = "own"'
 _ELSEWHERE = (
-    "zmban is not in the host's network, and bans nobody there: give its service network_mode: host "
+    "zmban is not in the network of the host, so its bans have no effect there: set network_mode: host "
     f"(a pod: hostNetwork); {_SHARED}"
 )
 _ROOTLESS = (
-    "a rootless container engine gives zmban a network of its own, and bans in it reach nobody: "
-    f"run zmban with the system's engine; {_SHARED}"
+    "a rootless container engine gives zmban a network of its own, where bans have no effect: "
+    f"run zmban with the system's container engine; {_SHARED}"
 )
 _UNSURE = (
-    "it cannot be told whether this is the host's network, as on a host that is a container itself: "
-    'if network_mode: host (a pod: hostNetwork) is set, say [kernel] namespace = "own"'
+    "cannot determine whether this is the network of the host, as on a host that is a container itself: "
+    'if network_mode: host (a pod: hostNetwork) is set, set [kernel] namespace = "own"'
 )
 _PAST_NETFILTER = (
-    "Cilium is on this host: where it forwards packets by eBPF, what the banned send to pods arrives, "
-    "and only the answers are refused"
+    "Cilium is on this host: where it forwards by eBPF, packets of banned networks reach the pods, "
+    "and only the replies are dropped"
 )
 
 
 @dataclass(frozen=True)
 class NamespaceCheck:
-    """`missing`: why bans here reach nobody. `doubts`: what may be wrong all the same."""
+    """`missing`: why bans have no effect here. `doubts`: possible problems."""
 
     missing: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
 
-def whereabouts(
+def check_namespace(
     settings: Settings, containers: Iterable[ZimbraContainer], interfaces: Path = _INTERFACES
 ) -> NamespaceCheck:
-    """Look at the namespaces of this process, at Zimbra's containers and at the interfaces."""
+    """Check the namespaces of this process, the Zimbra containers and the network interfaces."""
     missing = [_past(one) for one in containers if one.past_the_host]
     doubts = [_PAST_NETFILTER] if (interfaces / _CILIUM).exists() else []
     if settings.kernel.namespace == "host":
@@ -58,6 +58,6 @@ def whereabouts(
 
 def _past(container: ZimbraContainer) -> str:
     return (
-        f"{container.name} is on {', '.join(container.past_the_host)}: its packets pass the host's routing "
-        "by, and no ban reaches them; give it a bridge network or the host's"
+        f"{container.name} is on {', '.join(container.past_the_host)}: its packets bypass the routing of the "
+        "host, so bans have no effect; use a bridge network or the network of the host"
     )

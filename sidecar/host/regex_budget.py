@@ -1,7 +1,7 @@
-"""The clock behind the time budget of a regex: a timer of CPU time that ticks while the process works.
+"""The timer behind the time budget of a regex. It counts CPU time of the process.
 
-Python's regex engine looks for signals while it searches, so a handler that raises breaks a search off. The
-timer counts CPU time: a machine that is slow makes no regex slow, and an idle process has no ticks.
+The regex engine of Python checks for signals during a search, so a handler that raises ends the search. CPU
+time, so that a busy host does not make a regex slow, and an idle process has no ticks.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from types import FrameType
 from sidecar.detect.match.time_budget import WATCH
 from sidecar.model import Seconds
 
-# A search that sees two ticks is broken off: after one to two times this.
+# A search ends at its second tick, after one to two times this.
 TICK: Seconds = 0.02
 
 
-def ticking() -> bool:
-    """Whether a regex that this thread begins now would be broken off in time."""
+def is_limited() -> bool:
+    """Whether a regex in this thread has a time budget now."""
     return _in_main_thread() and signal.getitimer(signal.ITIMER_VIRTUAL)[0] > 0
 
 
@@ -29,10 +29,10 @@ def _in_main_thread() -> bool:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Within this, no regex of the main thread works on one line for longer than two ticks. In another
-    thread, and within itself, it changes nothing."""
-    if ticking() or not _in_main_thread():
+def limited() -> Iterator[None]:
+    """Limit each regex search of the main thread to two ticks per line. No effect in other threads and if
+    nested."""
+    if is_limited() or not _in_main_thread():
         yield
         return
 

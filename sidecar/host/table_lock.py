@@ -1,4 +1,4 @@
-"""Two services must not write one table: they would fight over it, and take over each other's bans."""
+"""Prevents two services from writing the same routing table."""
 
 from __future__ import annotations
 
@@ -8,59 +8,59 @@ import logging
 import time
 from pathlib import Path
 
-from sidecar.app.background import run_detached
 from sidecar.kernel import owner
-from sidecar.kernel.codec import TABLE_MAIN
 from sidecar.kernel.owner import Holder, Owner
 from sidecar.model import ConfigError, KernelError, Seconds
 from sidecar.settings import KernelSettings
+from sidecar.threads import run_detached
 
 _log = logging.getLogger("zmban.kernel")
-# A process that ends, as where a container is made anew, is waited for.
+# How long to wait for a process that is ending, as when a container is recreated.
 _PATIENCE_SECONDS: Seconds = 3.0
 _PAUSE_SECONDS: Seconds = 0.1
 
 
 def number(kernel: KernelSettings) -> int:
-    """The table that the settings name."""
-    return TABLE_MAIN if kernel.table == "main" else kernel.table
+    """The number of the configured table."""
+    return owner.number(kernel.table)
 
 
-async def take(
+async def acquire(
     stack: contextlib.ExitStack, kernel: KernelSettings, state: Path, *, dry_run: bool
 ) -> tuple[str, ...]:
-    """Own the table until the stack is closed. ConfigError where another zmban does; the doubts where that
-    cannot be told. A dry run writes nothing, and owns nothing."""
+    """Lock the table until the stack is closed. ConfigError if another zmban holds it; otherwise the doubts,
+    if the lock cannot be taken. A dry run writes nothing and locks nothing."""
     if dry_run:
         return ()
     table = number(kernel)
     try:
-        ours, last = await _taken(table, str(state.absolute()))
+        acquired, other = await _acquire(table, str(state.absolute()))
     except KernelError as error:
-        _log.warning("%s: nothing would keep a second zmban from writing it too", error)
+        _log.warning("%s: a second zmban on this table would not be detected", error)
         return (str(error),)
-    if ours is not None:
-        stack.callback(ours.close)
+    if acquired is not None:
+        stack.callback(acquired.close)
         return ()
-    if last is not None and last.counts:
+    if other is not None and other.counts:
         raise ConfigError(
-            f"another zmban in this network writes table {owner.named(table)}: {last}; stop one of them, or "
-            "give one another [kernel] table"
+            f"another zmban in this network writes table {owner.named(table)}: {other}; stop one of them, or "
+            "set another [kernel] table"
         )
-    who = f"user {last.uid}, {last}," if last else "somebody who does not answer"
-    doubt = f"{who} holds the name by which a second zmban on table {owner.named(table)} is noticed: end that"
+    who = f"user {other.uid}, {other}," if other else "an unknown process"
+    lock = f"the lock of table {owner.named(table)}"
+    doubt = f"{who} holds {lock}, so a second zmban would not be detected; end that process"
     _log.warning("%s", doubt)
     return (doubt,)
 
 
-async def _taken(table: int, state: str) -> tuple[Owner | None, Holder | None]:
-    """The table, or who holds it for good."""
+async def _acquire(table: int, state: str) -> tuple[Owner | None, Holder | None]:
+    """The lock, or None and its holder after the wait."""
     end = time.monotonic() + _PATIENCE_SECONDS
     while True:
-        if ours := owner.take(table, state):
-            return ours, None
-        last = await run_detached(owner.holder, table)
-        # Who may not write routes is none of us, and is not waited for: routes come first.
-        if (last is not None and not last.counts) or time.monotonic() > end:
-            return None, last
+        if acquired := owner.take(table, state):
+            return acquired, None
+        other = await run_detached(owner.holder, table)
+        # A holder without the right to write routes is not a zmban: do not wait for it.
+        if (other is not None and not other.counts) or time.monotonic() > end:
+            return None, other
         await asyncio.sleep(_PAUSE_SECONDS)

@@ -1,1 +1,1 @@
-"""The kernel as a ban list: the routing table is made to say what the ban table says."""
+"""Ban backends, which make the kernel refuse banned networks: boundary in backend.py, list in registry.py."""

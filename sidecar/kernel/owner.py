@@ -1,8 +1,10 @@
-"""One owner of a routing table in a network namespace: who holds the abstract unix socket of its name.
+"""One owner of a routing table in a network namespace: the process that holds the abstract unix socket of its
+name.
 
-Such names belong to the network namespace, as routes do, and go with their process; however many ask at once,
-the kernel gives one to one of them. Anybody on the host may take one, so that only a holder counts who is
-root or who we are. SO_PEERCRED says so, of whoever listens, and cannot be forged.
+Such names belong to the network namespace, as routes do, and are released when their process ends; the kernel
+gives a name to one process only. Any user of the host may take a name, so a holder counts only if it is root
+or our own user, by SO_PEERCRED of the listening socket, which cannot be forged. An nftables table with an
+owner would need no such check, but Linux 5.12.
 """
 
 from __future__ import annotations
@@ -14,20 +16,21 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass
+from typing import Literal
 
-from sidecar.kernel.codec import TABLE_MAIN
+from sidecar.kernel.netlink.codec import TABLE_MAIN
 from sidecar.model import KernelError
 
 _CREDENTIALS = struct.Struct("=iII")
-# Who holds a table answers at once; one that hangs is known by its process all the same.
+# A holder answers at once; one that hangs is still known by its process.
 _TIMEOUT = 1.0
 _LONGEST = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a table. `pid` is as seen from here, 0 in another PID namespace; `uid` -1 where it cannot be
-    told. `calls_itself` and `state` are what it says: its own process number and state directory, or ""."""
+    """The holder of a table. `pid` is as seen from here, 0 in another PID namespace; `uid` is -1 if unknown.
+    `calls_itself` and `state` are what it says: its own process number and state directory, or ""."""
 
     pid: int = 0
     uid: int = -1
@@ -36,7 +39,7 @@ class Holder:
 
     @property
     def counts(self) -> bool:
-        """Whether it may write routes: others only took the name."""
+        """Whether it may write routes; other users only took the name."""
         return self.uid in (0, os.geteuid())
 
     def __str__(self) -> str:
@@ -47,21 +50,21 @@ class Holder:
 
 
 class Owner:
-    """The table is ours until `close`, or until this process ends. Whoever asks is told who has it."""
+    """Owns the table until `close`, or until this process ends, and answers with pid and state directory."""
 
     def __init__(self, held: socket.socket, state: str) -> None:
         self._socket = held
         self._words = f"{os.getpid()}\t{state}".encode(errors="replace")[:_LONGEST]
-        # A thread, for it is asked while the event loop reads a million bans.
+        # A thread, because it must answer while the event loop reads a million bans.
         self._thread = threading.Thread(target=self._answer, name="owner", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Give it back."""
+        """Release the table."""
         with contextlib.suppress(OSError):
-            # Only this ends the wait of the thread.
+            # Only this wakes the thread.
             self._socket.shutdown(socket.SHUT_RDWR)
-        # As long as it waits, the kernel keeps the name.
+        # While the thread waits, the kernel keeps the name.
         self._thread.join(2 * _TIMEOUT)
         self._socket.close()
 
@@ -81,8 +84,8 @@ class Owner:
 
 
 def take(table: int, state: str) -> Owner | None:
-    """Own this table in the network namespace of this thread; None where somebody holds it. KernelError where
-    it cannot be told."""
+    """Own this table in the network namespace of this thread; None if another process holds it. KernelError
+    if that is unknown."""
     held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         held.bind(_name(table))
@@ -96,7 +99,7 @@ def take(table: int, state: str) -> Owner | None:
 
 
 def holder(table: int) -> Holder | None:
-    """Who holds this table; None if nobody does, or who does cannot be asked. Takes a second at most."""
+    """The holder of this table; None if there is none, or if it cannot be reached. Takes a second at most."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as asking:
         asking.settimeout(_TIMEOUT)
         try:
@@ -112,8 +115,13 @@ def holder(table: int) -> Holder | None:
     return Holder(pid, uid, calls_itself if calls_itself.isdecimal() else "", _printable(state))
 
 
+def number(table: int | Literal["main"]) -> int:
+    """A table as the kernel numbers it."""
+    return TABLE_MAIN if table == "main" else table
+
+
 def named(table: int) -> str:
-    """A table as people write it."""
+    """A table as it is written in zmban.toml."""
     return "main" if table == TABLE_MAIN else str(table)
 
 

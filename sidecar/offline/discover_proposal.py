@@ -1,4 +1,4 @@
-"""What to write into the configuration for the Zimbra that was found, as lines and as files."""
+"""The configuration for the Zimbra containers that were found, as lines and as files."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from typing import NamedTuple
 from sidecar.model import ConfigError
 from sidecar.network import Network
 from sidecar.sources.docker import roles
-from sidecar.sources.docker.engine import TRUSTED_IP, ZimbraContainer
+from sidecar.sources.docker.docker_engine import TRUSTED_IP, ZimbraContainer
 from sidecar.sources.docker.layouts import LOGS, Verdict
 
 _LOOPBACK = (Network.parse("127.0.0.1"), Network.parse("::1"))
 LOG, SYSLOG = "log", "syslog"
-# Where compose.yaml mounts the first directory of each kind, and by which variable and volume.
+# Where compose.yaml mounts the first directory of each kind, and the variable that names it.
 _FIRST = {LOG: "/opt/zimbra/log", SYSLOG: "/var/log"}
 _VARIABLES = {LOG: "ZIMBRA_LOG_DIR", SYSLOG: "ZIMBRA_SYSLOG_DIR"}
-# The rest are mounted here: below the first, which cannot be written to, nothing could be.
+# Mount point of the other directories: the first one is mounted read-only, so nothing can be mounted below
+# it.
 _MORE = "/srv/zimbra"
-# The variables of the shipped jails for the logs in Zimbra's own directory.
+# The variables of the shipped jails for the logs in Zimbra's directory.
 _LOGS = {
     "zimbra_mailbox_log": "mailbox.log",
     "zimbra_audit_log": "audit.log",
     "zimbra_nginx_log": "nginx.log",
     "zimbra_access_log": "nginx.access.log",
 }
-# What .env, YAML and Compose all take as it stands, in single quotes.
+# Characters that .env, YAML and Compose take literally in single quotes.
 _PLAIN = re.compile(r"[\w@%+=:,./ ~-]+")
 
 
 @dataclass(frozen=True)
-class Found:
-    """One Zimbra, and the zimbraMailTrustedIP of its server; None where it was not told."""
+class DiscoveredHost:
+    """A Zimbra container, and the zimbraMailTrustedIP of its server; None if unknown."""
 
     container: ZimbraContainer
     trusted: tuple[Network, ...] | None = None
 
 
 class Directory(NamedTuple):
-    """A directory of logs: its kind, whose it is, where it lies on this host, where zmban's container sees
-    it, and the files in it that the shipped jails read, each with the variable that names it."""
+    """A directory of logs: its kind, its container, its path on this host, its mount point in zmban's
+    container, and the logs in it that the shipped jails read, as (variable, file name)."""
 
     kind: str
     owner: str
@@ -54,7 +55,7 @@ class Directory(NamedTuple):
 
 
 class Hint(NamedTuple):
-    """Something that a person should look at: why, and the lines that would answer it."""
+    """A problem to look at, and the lines that fix it."""
 
     reason: str
     lines: tuple[str, ...] = ()
@@ -62,7 +63,8 @@ class Hint(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """All of it. `missing`: kinds of directories, each with a sentence about one that cannot be reached."""
+    """The whole proposal. `missing`: kinds of directories, each with a sentence about one that cannot be
+    reached."""
 
     directories: tuple[Directory, ...]
     missing: tuple[tuple[str, str], ...]
@@ -72,8 +74,8 @@ class Proposal:
     hints: tuple[Hint, ...]
 
 
-def propose(found: Sequence[Found]) -> Proposal:
-    """What these need, in an order that does not depend on Docker's."""
+def propose(found: Sequence[DiscoveredHost]) -> Proposal:
+    """The proposal for these containers, in an order that does not depend on Docker."""
     found = sorted(found, key=lambda one: one.container.name)
     containers = [one.container for one in found]
     directories, missing = _directories(containers)
@@ -81,7 +83,7 @@ def propose(found: Sequence[Found]) -> Proposal:
     return Proposal(
         tuple(directories),
         tuple(missing),
-        # Zimbra's own proxy reaches mailboxd by the container's own address: its word is believed.
+        # Zimbra's proxy connects to mailboxd from the container's own address, so this is a trusted proxy.
         _unique(n for n in proxies if n not in _LOOPBACK),
         _unique(n for one in containers for n in one.gateways),
         _unique(n for one in containers for n in one.networks),
@@ -97,16 +99,16 @@ def _directories(containers: Sequence[ZimbraContainer]) -> tuple[list[Directory]
     directories: list[Directory] = []
     missing: list[tuple[str, str]] = []
     for one in containers:
-        # A role that is guessed at says nothing where there is only one.
+        # The role only matters if there are several containers.
         role = one.verdict.role if len(containers) > 1 else roles.ALL
         for kind, (inside, host) in zip(_FIRST, one.logs.items(), strict=True):
             files = tuple(_files(kind, role, one.verdict))
             if not files or any((kind, host) == (d.kind, d.host) for d in directories):
                 continue
             if host is None:
-                missing.append((kind, f"{inside} of {one.name} lies in no volume: add one to Zimbra"))
+                missing.append((kind, f"{inside} of {one.name} is in no volume; add one to the container"))
             elif not _PLAIN.fullmatch(host):
-                text = f"{host!r}, {inside} of {one.name}, cannot be written into .env: mount it by hand"
+                text = f"{host!r}, {inside} of {one.name}, cannot be written into .env; mount it by hand"
                 missing.append((kind, text))
             else:
                 known = any(d.kind == kind for d in directories)
@@ -116,7 +118,8 @@ def _directories(containers: Sequence[ZimbraContainer]) -> tuple[list[Directory]
 
 
 def _files(kind: str, role: str, verdict: Verdict) -> Iterator[tuple[str, str]]:
-    """The logs in such a directory that the shipped jails read, by their variables: there, or to come."""
+    """The logs of such a directory that the shipped jails read, as (variable, file name), also if they do not
+    exist yet."""
     if kind == SYSLOG:
         yield from [("zimbra_log", verdict.log)] if roles.does(role, roles.MTA) else []
     else:
@@ -124,7 +127,7 @@ def _files(kind: str, role: str, verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield from dict.fromkeys([*known, *((n, file) for n, file in _LOGS.items() if file in verdict.logs)])
 
 
-def _hints(found: Sequence[Found]) -> Iterator[Hint]:
+def _hints(found: Sequence[DiscoveredHost]) -> Iterator[Hint]:
     fronts = [c for c in (one.container for one in found) if roles.PROXY in c.verdict.role.split("+")]
     for container, trusted in ((one.container, one.trusted) for one in found):
         if trusted is None or not roles.does(container.verdict.role, roles.MAILBOX):
@@ -133,7 +136,7 @@ def _hints(found: Sequence[Found]) -> Iterator[Hint]:
         unknown = [n.address for n in speaking if n not in trusted]
         if unknown:
             yield Hint(
-                f"mailboxd of {container.name} does not believe its own proxy, and logs no client. "
+                f"mailboxd of {container.name} does not trust its own proxy, so it logs no client. "
                 f"As {container.verdict.user} in it:",
                 (*(f"zmprov mcf +{TRUSTED_IP} {address}" for address in unknown), "zmmailboxdctl restart"),
             )
@@ -146,7 +149,7 @@ def environment(proposal: Proposal) -> list[str]:
         first = next((d for d in proposal.directories if d.kind == kind), None)
         missing = [f"# {sentence}" for of, sentence in proposal.missing if of == kind]
         if first is None and not missing and proposal.directories:
-            lines.append("# Nobody here writes logs of this kind; Compose wants a directory all the same.")
+            lines.append("# No container writes such logs; Compose requires a directory nevertheless.")
             first = proposal.directories[0]
         lines += [*([f"{variable}={_quoted(first.host)}"] if first else []), *missing]
     return lines
@@ -167,7 +170,7 @@ def _texts(networks: Iterable[Network]) -> str:
 
 
 def logpaths(proposal: Proposal) -> list[str]:
-    """The lines for a jail file: where the shipped jails find their logs."""
+    """The lines for a jail file: the paths of the logs for the shipped jails."""
     paths: dict[str, list[str]] = {}
     for directory in proposal.directories:
         for variable, file in directory.files:
@@ -180,7 +183,7 @@ def logpaths(proposal: Proposal) -> list[str]:
 
 
 def override(proposal: Proposal) -> list[str]:
-    """The lines for compose.override.yaml: volumes that are bound, as those of compose.yaml are."""
+    """The lines for compose.override.yaml: bind-mounted volumes like those of compose.yaml."""
     mounts, volumes = [], []
     for directory in proposal.directories:
         name = f"zimbra-{directory.kind}"
@@ -195,20 +198,20 @@ def override(proposal: Proposal) -> list[str]:
 
 
 def files(proposal: Proposal) -> dict[str, str]:
-    """What `discover --write` writes, by its path in the directory."""
+    """The files that `discover --write` writes, by their path below the directory."""
     return {
         ".env": _text(
-            "Beside compose.yaml; what else can be set: .env.example.",
+            "Read by compose.yaml; for all variables see .env.example.",
             ["COMPOSE_PROJECT_NAME=zmban", *environment(proposal)],
         ),
         "compose.override.yaml": _text(
-            "Beside compose.yaml: all directories of logs, read only.", override(proposal)
+            "Read with compose.yaml: all directories of logs, read-only.", override(proposal)
         ),
         "zmban.toml": _text(
-            "Zimbra's containers: who speaks for clients, and who is never banned.", trust(proposal)
+            "Zimbra's containers: trusted proxies, gateways, protected networks.", trust(proposal)
         ),
         "jail.d/discovered.local": _text(
-            "Where the shipped jails find their logs; a file behind this one in the alphabet changes it.",
+            "Paths of the logs for the shipped jails; files later in alphabetical order override this one.",
             logpaths(proposal),
         ),
     }
@@ -219,12 +222,12 @@ def _text(about: str, lines: Sequence[str]) -> str:
 
 
 def write(directory: Path, files: Mapping[str, str], *, force: bool) -> list[Path]:
-    """Write them, each whole or not at all. ConfigError, and nothing is written, where one is there and
-    `force` does not say that it may go; ConfigError too where one cannot be written."""
+    """Write the files, each atomically. ConfigError if a file cannot be written, or if one exists and `force`
+    is not set; then none is written."""
     paths = {directory / name: text for name, text in files.items()}
     there = ", ".join(str(path) for path in paths if os.path.lexists(path))
     if there and not force:
-        raise ConfigError(f"{there}: already there, so nothing was written; --force overwrites")
+        raise ConfigError(f"{there}: already exists, so nothing was written; --force overwrites")
     for path, text in paths.items():
         new = path.with_name(f".{path.name}.new")
         try:

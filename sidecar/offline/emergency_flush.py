@@ -1,4 +1,4 @@
-"""The way out without a service: our routes and rules leave the kernel, and stay away until `resume`."""
+"""`zmban flush` without a service: removes all entries of zmban from the kernel until `zmban resume`."""
 
 from __future__ import annotations
 
@@ -6,58 +6,49 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from sidecar.configuration.loading import directories
 from sidecar.host import table_lock
-from sidecar.kernel import owner
-from sidecar.kernel.ingress import Ingress
-from sidecar.kernel.routes import TABLE, RoutingTable
+from sidecar.kernel import owner, registry
 from sidecar.model import KernelError, ZmbanError
 from sidecar.settings import KernelSettings, read
-from sidecar.store.suspension import Marker
+from sidecar.store.suspension import SuspensionMarker
 
 _log = logging.getLogger("zmban.kernel")
-# An earlier run may have written into another table than the settings name now.
-MAIN: Literal["main"] = "main"
 
 
 def remove_all(kernel: KernelSettings) -> int:
-    """Every rule and route of ours out of every table that may hold some, and what drops on the way in; how
-    many routes that were.
+    """Flush all backends, because an earlier run may have used another one than is configured now. Returns
+    the number of removed entries.
 
-    A table that cannot be emptied does not keep the others; the last KernelError is raised at the end.
+    If a backend cannot be flushed, the others still are; the last KernelError is raised at the end.
     """
     removed, failed = 0, None
-    for name in dict.fromkeys((kernel.table, TABLE, MAIN)):
+    for name in registry.BACKENDS:
+        if name == registry.DRY_RUN:
+            continue
         try:
-            with contextlib.closing(RoutingTable(name, preference=kernel.preference)) as table:
-                removed += table.flush().removed
+            with contextlib.closing(registry.make(kernel, name)) as backend:
+                removed += backend.flush()
         except KernelError as error:
-            _log.error("table %s: %s", name, error)
             failed = error
-    try:
-        Ingress("off").remove()
-    except KernelError as error:
-        # A kernel without nftables holds no table of ours.
-        _log.info("%s", error)
     if failed is not None:
         raise failed
     return removed
 
 
 def flush(config: Sequence[str], state: Path) -> tuple[int, bool]:
-    """How many routes were removed, and whether the word could be left that they stay away.
+    """Returns the number of removed entries, and whether enforcement could be marked as suspended.
 
-    Works with a broken configuration too: then with the default table.
+    Works with a broken configuration too, with default settings.
     """
     kernel = KernelSettings()
     with contextlib.suppress(ZmbanError):
         kernel = read(directories(config)).settings.kernel
-    # First the word: a service that starts this very moment must not write again what goes now.
-    marked = Marker(state).leave()
+    # Suspend first, so that a service that starts now does not write the entries again.
+    marked = SuspensionMarker(state).suspend()
     removed = remove_all(kernel)
     other = owner.holder(table_lock.number(kernel))
     if other is not None and other.counts and other.state != str(state.absolute()):
-        _log.warning("another zmban, %s, writes its routes again: flush it by its own --socket", other)
+        _log.warning("another zmban, %s, writes its routes again; flush it with its own --socket", other)
     return removed, marked

@@ -1,5 +1,5 @@
-"""Long logs are looked through ahead of who reads them, by processes of their own: each takes its parts of a
-log, and the lines that any regex could match come back in order."""
+"""Prefilters long logs in several processes. Each process takes parts of a log; the candidate lines are
+returned in order."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from typing import IO
 from sidecar.detect.prefilter.prefilter import Prefilter, Sifted
 from sidecar.model import SourceError
 
-# Small enough for a processor's own cache: what was read is still there when it is scanned.
+# Small enough for the cache of a processor: data is still there when it is scanned.
 _BLOCK = 1 << 18
-# No line is longer; what is, is cut.
+# Longer lines are cut.
 _LONGEST = 1 << 20
 _PART = 1 << 23
-# Shorter logs are read before a process has begun.
+# Shorter logs are read before a process has started.
 _SHORT = 1 << 26
 _MOST_PROCESSES = 4
-# So much waits for who reads, beside the part that each process has at hand.
+# Size of the pipe of each process, which also holds one part.
 _PIPE = 1 << 20
 
 
 def processes(logs: Iterable[str]) -> int:
-    """How many may look through each long one of these logs; with less than two it is looked through as it is
-    read."""
+    """The number of processes for each long log. With fewer than two, it is scanned in this process."""
     long = sum(_size(log) > _SHORT for log in logs)
     return min(len(os.sched_getaffinity(0)), _MOST_PROCESSES) // max(long, 1)
 
@@ -44,11 +43,11 @@ def _size(path: str) -> int:
 
 
 def prefiltered(path: str, prefilter: Prefilter, count: int) -> Iterator[Sifted]:
-    """What counts of a log, part by part, by so many processes. SourceError where it cannot be read."""
+    """The candidate lines of a log, part by part, by `count` processes. SourceError if it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             if file.read(2) == b"\x1f\x8b":
-                raise SourceError(f"{path} is packed; zcat it into a file first")
+                raise SourceError(f"{path} is compressed; decompress it into a file first")
             size = os.fstat(file.fileno()).st_size
             if count > 1 and size > _SHORT:
                 yield from _by_processes(path, prefilter, count, size)
@@ -60,8 +59,8 @@ def prefiltered(path: str, prefilter: Prefilter, count: int) -> Iterator[Sifted]
 
 
 def _by_processes(path: str, prefilter: Prefilter, count: int, size: int) -> Iterator[Sifted]:
-    # Forked, since what Hyperscan compiled cannot be sent; and no pool, whose threads would wait for the
-    # interpreter while it works on what they brought.
+    # Forked, because a compiled Hyperscan database cannot be sent. No process pool, because its threads would
+    # wait for the interpreter while results are processed.
     context = multiprocessing.get_context("fork")
     with contextlib.ExitStack() as stack:
         ends: list[Connection] = []
@@ -81,9 +80,7 @@ def _by_processes(path: str, prefilter: Prefilter, count: int, size: int) -> Ite
             try:
                 got = end.recv()
             except EOFError:
-                raise SourceError(
-                    f"{path}: a process that looked through it was killed; is there too little memory?"
-                ) from None
+                raise SourceError(f"{path}: a scanning process was killed; check the free memory") from None
             if got is None:
                 return
             if isinstance(got, SourceError):
@@ -92,8 +89,8 @@ def _by_processes(path: str, prefilter: Prefilter, count: int, size: int) -> Ite
 
 
 def _look(out: Connection, path: str, prefilter: Prefilter, size: int, number: int, count: int) -> None:
-    """What one process does: from its number on every so manieth part; None where there is no more."""
-    # A person's Ctrl-C is for who started us, and who ends us.
+    """Runs in one process: sends every `count`-th part, beginning with `number`, and then None."""
+    # Ctrl-C is handled by the parent process, which stops this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(BrokenPipeError), out:
         try:
@@ -112,12 +109,12 @@ def _together(each: list[Sifted]) -> Sifted:
 
 
 def _parts(file: IO[bytes], size: int) -> Iterator[tuple[int, int | None]]:
-    """Where parts of whole lines begin and end; the last one ends with the file, wherever that is by then."""
+    """The offsets of parts of whole lines. The last part ends with the file, wherever that is then."""
     begin = 0
     while begin + _PART + _LONGEST < size:
         file.seek(begin + _PART)
         if not file.readline(_LONGEST).endswith(b"\n"):
-            # Nobody's line: it is left to the one that reads the rest.
+            # An overlong line is left to the last part.
             break
         end = file.tell()
         yield begin, end
@@ -126,8 +123,8 @@ def _parts(file: IO[bytes], size: int) -> Iterator[tuple[int, int | None]]:
 
 
 def _blocks(file: IO[bytes], begin: int, end: int | None) -> Iterator[bytes]:
-    """A part of a file in blocks of whole lines; the last line is completed by a newline if it has none, and
-    one that is too long for any memory is cut."""
+    """A part of a file in blocks of whole lines. A missing newline at the end is added; an overlong line is
+    cut."""
     file.seek(begin)
     while data := file.read(_BLOCK if end is None else min(_BLOCK, end - begin)):
         if not data.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""What one filter says of each line of a log: the heart of `zmban regex`."""
+"""Tests a filter on log lines, for `zmban regex`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from sidecar.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What FILTER of the command line is: `kind` is filter, file, jail or line. The zone and the encoding are
-    those of a jail."""
+    """The FILTER of the command line: `kind` is filter, file, jail or line. Time zone and encoding are those
+    of a jail."""
 
     kind: str
     name: str
@@ -38,9 +38,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class LineResult:
-    """One line and what came of it. `hits` are the failregexes that match it, `ignores` the ignoreregexes,
-    `template` the pattern of its date; `named` is whom a hit names, though it may be no failure; `framed` is
-    the client of a line that names somebody else; `lines` are all that led to a failure."""
+    """The result for one line. `hits` are the failregexes that match it, `ignores` the ignoreregexes,
+    `template` the pattern of its date. `named` is the host of a match, even if it is not a failure. `framed`
+    is the client of a line that names another host. `lines` are all lines of the failure."""
 
     number: int
     line: str
@@ -59,7 +59,7 @@ class LineResult:
     named: str | None = None
 
     def record(self) -> dict[str, object]:
-        """The object that contract.md names for `regex --jsonl`."""
+        """The record of `regex --jsonl`, as contract.md defines it."""
         return {
             "line": self.number,
             "matched": self.matched,
@@ -71,9 +71,9 @@ class LineResult:
 
 
 def target(files: ConfigFiles, text: str, options: Mapping[str, str]) -> Target:
-    """FILTER of the command line: a jail, a filter's name with options, a path, or else a regex.
+    """Resolve FILTER of the command line: a jail, the name of a filter with options, a path, or a regex.
 
-    A filter comes before a jail of its name. `options` (usedns, maxlines) are given to the filter.
+    A filter is preferred to a jail of the same name. `options` (usedns, maxlines) are passed to the filter.
     ConfigError if none fits.
     """
     try:
@@ -90,12 +90,12 @@ def target(files: ConfigFiles, text: str, options: Mapping[str, str]) -> Target:
     jail, faults = jails.one(files, name) if name and not brackets else (None, [])
     if jail is not None:
         if options:
-            raise ConfigError(f"{name} is a jail, which says {' and '.join(options)} itself")
+            raise ConfigError(f"{name} is a jail, which sets {' and '.join(options)} itself")
         return Target("jail", name, jail.filter, tuple(faults), jail.logtimezone, jail.logencoding)
     if name and name.replace("-", "").replace("_", "").isalnum():
         known = files.filter_names()
         named = {*known, *(set(files.jails().sections) - {"DEFAULT", "INCLUDES"})}
-        hint = hints.near(name, named) or f"; there are: {', '.join(known) or 'none'}"
+        hint = hints.near(name, named) or f"; available filters: {', '.join(known) or 'none'}"
         raise ConfigError(f"filter {name} is not there{hint}")
     return Target("line", text, *_frozen(filters.inline(text, **options)))
 
@@ -105,7 +105,7 @@ def _frozen(found: tuple[FilterSpec, list[Fault]]) -> tuple[FilterSpec, tuple[Fa
 
 
 def ignoring(files: ConfigFiles, spec: FilterSpec, text: str) -> tuple[FilterSpec, list[Fault]]:
-    """The filter with another ignoreregex: a regex, or that of a filter or a file."""
+    """The filter with another ignoreregex: a regex, or the one of a filter or file."""
     other = Path(text)
     if "/" in text and len(text) < 200 and other.is_file():
         ignored, faults = filters.from_file(files, other, {})
@@ -116,72 +116,78 @@ def ignoring(files: ConfigFiles, spec: FilterSpec, text: str) -> tuple[FilterSpe
     return replace(spec, ignoreregex=ignored.ignoreregex), faults
 
 
-def read(
-    lines: Iterable[str],
-    spec: FilterSpec,
-    zone: tzinfo,
-    now: Instant,
-    trust: Trust,
-    log: str,
-    *,
-    undated: bool,
-    check_all: bool = False,
-) -> Iterator[LineResult]:
-    """One Reading per line, in order, one filter instance for all.
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How lines are read. `undated`: all lines happen now. `check_all`: find all matching failregexes, not
+    only the first."""
 
-    `log` is its path, whose name may tell its grammar; `undated`: every line happens now; `check_all`:
-    look for every failregex that matches, not only for the first.
-    """
-    matcher = Matcher(spec, zone)
-    # Without a log, a filter of whichever log is one of nginx's.
+    zone: tzinfo
+    now: Instant
+    trust: Trust
+    undated: bool = False
+    check_all: bool = False
+
+
+def read(lines: Iterable[str], spec: FilterSpec, options: ReadOptions, log: str) -> Iterator[LineResult]:
+    """One result per line, in order, with one filter instance. The grammar is chosen by the name of the path
+    `log`."""
+    matcher, now = Matcher(spec, options.zone), options.now
+    # Without a log, a filter for several logs uses the grammar of nginx.
     blame = grammar.chosen(spec.grammar, log or ("nginx.access.log" if spec.grammar == "log" else ""))
     for number, line in enumerate(lines, start=1):
         if too_long(line):
-            yield LineResult(number, line, False, False, None, now if undated else None, {}, -1)
-            continue
-        outcome = matcher.match(line, now, dated=not undated)
-        matched, host, framed = _blamed(outcome, blame, trust)
-        # Whole seconds, as every date is read that is no epoch: a fraction says nothing to who compares.
-        at = now if undated else outcome.at and float(int(outcome.at))
-        # A part of a session is a hit too, for who wants to know of all.
-        hits, ignores = matcher.hits(outcome) if check_all else _deciding(outcome)
-        yield LineResult(
-            number,
-            line,
-            matched,
-            outcome.ignored >= 0,
-            canonical(host) if matched else None,
-            at,
-            _told(outcome) if matched else {},
-            outcome.regex,
-            tuple(hits),
-            tuple(ignores),
-            matcher.template if not undated else None,
-            matcher.prefixed,
-            framed,
-            outcome.lines,
-            canonical(outcome.host or next(filter(None, map(outcome.groups.get, HOST_GROUPS)), None)),
-        )
+            at = now if options.undated else None
+            yield LineResult(number, line, False, False, None, at, {}, -1)
+        else:
+            yield _result(number, line, matcher, blame, options)
+
+
+def _result(
+    number: int, line: str, matcher: Matcher, blame: Grammar | None, options: ReadOptions
+) -> LineResult:
+    undated = options.undated
+    outcome = matcher.match(line, options.now, dated=not undated)
+    matched, host, framed = _blamed(outcome, blame, options.trust)
+    # With `check_all`, a part of a session is a match too.
+    hits, ignores = matcher.hits(outcome) if options.check_all else _deciding(outcome)
+    return LineResult(
+        number,
+        line,
+        matched,
+        outcome.ignored >= 0,
+        canonical(host) if matched else None,
+        # Whole seconds, like most log dates.
+        options.now if undated else outcome.at and float(int(outcome.at)),
+        _told(outcome) if matched else {},
+        outcome.regex,
+        tuple(hits),
+        tuple(ignores),
+        None if undated else matcher.template,
+        matcher.prefixed,
+        framed,
+        outcome.lines,
+        canonical(outcome.host or next(filter(None, map(outcome.groups.get, HOST_GROUPS)), None)),
+    )
 
 
 def _blamed(outcome: Outcome, blame: Grammar | None, trust: Trust) -> tuple[bool, str | None, str | None]:
-    """Whether a line is a failure, whose, and whose it is where it names somebody else.
+    """Whether a line is a failure, its client, and the real client of a line that names another host.
 
-    As in the service: whom the regex names must be whom the grammar blames.
+    As in the service, the regex and the grammar must name the same client.
     """
     host = outcome.host
     if blame is None or not outcome.matched:
         return outcome.matched, host, None
-    said = blame(outcome.text, trust)
-    if said is None:
+    facts = blame(outcome.text, trust)
+    if facts is None:
         return True, host, None
-    matched = refused(said, host) is None
-    return matched, said.client, None if matched else said.client or "nobody"
+    matched = refused(facts, host) is None
+    return matched, facts.client, None if matched else facts.client or "nobody"
 
 
 def too_long(line: str) -> bool:
-    """Whether a jail refuses the line whole, unread."""
-    # A character is at most four bytes.
+    """Whether the line is too long to be matched."""
+    # A character has at most four bytes.
     return len(line) > LONGEST_LINE // 4 and len(line.encode()) > LONGEST_LINE
 
 
@@ -190,12 +196,12 @@ def _deciding(outcome: Outcome) -> tuple[list[int], list[int]]:
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:
-    """The groups of a failure, and the number of lines that led to it where they are several."""
+    """The groups of a failure, and the number of its lines if there are several."""
     return outcome.groups | ({"attempts": len(outcome.lines)} if outcome.lines else {})
 
 
 def canonical(host: str | None) -> str | None:
-    """An address or network in canonical text; a name as it was written."""
+    """An address or network as canonical text; a host name unchanged."""
     if host is None:
         return None
     try:

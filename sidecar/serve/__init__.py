@@ -1,1 +1,1 @@
-"""What others ask the service: metrics and health over HTTP, commands over a unix socket."""
+"""The interfaces of the service: metrics and health over HTTP, commands over a unix socket."""

@@ -1,4 +1,4 @@
-"""Commands over a unix socket, mode 0600: one JSON object asks, one answers, a line each."""
+"""Commands over a unix socket with mode 0600: one JSON object per request and response, a line each."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from sidecar.serve.door import BACKLOG, Door, share
 
 _log = logging.getLogger("zmban.control")
 
-# Bounds one request: a chunk of an import fits, however its letters are written. Only a few may be so long
-# at a time; nearly all are short.
+# Maximum size of a request: a chunk of an import fits, with any JSON escapes. Above _SHORT, only _MOST_LONG
+# requests are read at a time, to bound memory.
 _LONGEST, _SHORT = 16 << 20, 1 << 16
 _MOST_LONG = 4
-# So many are connected at a time, and so many commands worked on; who comes then waits.
+# Maximum number of connections, and of commands that run at a time; further ones wait.
 _MOST, _MOST_WORK = 256, 8
-# What must not wait behind anything: the emergency exit.
+# Commands that never wait: the emergency exit.
 _URGENT = {"flush", "resume"}
-# For a request to come, and for an answer to be taken.
+# Timeout for reading a request, and for writing the response.
 _PATIENCE: Seconds = 30.0
-# How long what somebody still sends is taken from him, so that he reads why it is refused.
+# How long the rest of a refused request is read, so that the client gets to read the response.
 _LINGER: Seconds = 5.0
-# A client whose connection finds the queue full tries again, first after this, then less and less often.
+# Pauses of a client between connection attempts while the queue of the socket is full; doubled each time.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 Handler = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
 class RefusedError(ZmbanError):
-    """The service answered with an error; `exit_code` is what it asks for."""
+    """The service responded with an error; `exit_code` is the exit code for the command."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -45,21 +45,21 @@ class RefusedError(ZmbanError):
 
 
 class Control:
-    """The service's end of the socket. `handle(command, arguments)` answers; its ZmbanError or ValueError is
-    told to the caller. Whoever sends nothing, half a request or too long a one costs a bounded place for a
-    bounded time, and so does whoever does not read his answer."""
+    """The server side of the socket. `handle(command, arguments)` returns the result; its ZmbanError or
+    ValueError is sent to the client. Clients that send nothing, an incomplete or an oversized request, or do
+    not read the response, take bounded memory for a bounded time."""
 
     def __init__(self, path: Path, handle: Handler) -> None:
         self._path, self._handle = path, handle
         self._work, self._long = asyncio.Semaphore(_MOST_WORK), asyncio.Semaphore(_MOST_LONG)
-        # Who has not said yet what he wants, the oldest first.
+        # Connections without a complete request, oldest first.
         self._silent: dict[asyncio.StreamWriter, None] = {}
         self._inside = 0
         claim(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         listening = socket.socket(socket.AF_UNIX)
         try:
-            # Nobody else may open it at any moment.
+            # The socket must never be open to other users, not even before a chmod.
             before = os.umask(0o177)
             try:
                 listening.bind(str(path))
@@ -68,11 +68,11 @@ class Control:
             listening.listen(BACKLOG)
         except OSError as error:
             listening.close()
-            raise ConfigError(f"{path} cannot be listened on: {error.strerror or error}") from error
+            raise ConfigError(f"cannot listen on {path}: {error.strerror or error}") from error
         self._door = Door("control socket", listening, self._enter, self._room)
 
     def close(self) -> None:
-        """Answer nobody any more; the socket is gone."""
+        """Close the connections and remove the socket."""
         self._door.close()
         self._path.unlink(missing_ok=True)
 
@@ -93,18 +93,18 @@ class Control:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection)
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
             try:
-                await self._attend(reader, writer)
+                await self._serve_client(reader, writer)
             finally:
                 self._silent.pop(writer, None)
                 writer.close()
         except OSError as error:
-            _log.info("a request could not be answered: %s", error)
+            _log.info("control socket: request failed: %s", error)
         finally:
             self._inside -= 1
 
-    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._silent[writer] = None
-        # He may give way now; before, nobody could be sent away.
+        # This connection can be closed for a new one now, so there may be room.
         self._door.ask_again()
         async with contextlib.AsyncExitStack() as held:
             try:
@@ -116,24 +116,24 @@ class Control:
                 self._silent.pop(writer, None)
                 answer = await self._answer(request)
             if writer.is_closing():
-                # Sent away for somebody who says what he wants.
+                # Closed to make room for a new connection.
                 return
-            # Half a surrogate pair would be no text that can be written.
+            # ASCII output: a lone surrogate cannot be encoded as UTF-8.
             writer.write(json.dumps(answer).encode() + b"\n")
             try:
                 async with asyncio.timeout(_PATIENCE):
                     await writer.drain()
                     if not request:
-                        await _lingering(reader, writer)
+                        await _drain_request(reader, writer)
                     writer.close()
                     await writer.wait_closed()
             except TimeoutError:
-                _log.info("somebody asked, and did not read the answer within %g s", _PATIENCE)
+                _log.info("control socket: client did not read the response within %g s", _PATIENCE)
                 writer.transport.abort()
 
     async def _request(self, reader: asyncio.StreamReader, held: contextlib.AsyncExitStack) -> bytes:
-        """One line. ValueError for one that is too long, TimeoutError where it does not come; both with a
-        sentence for the caller. What a long one needs is `held` until it is answered."""
+        """Read one line. ValueError if it is too long, TimeoutError if it does not arrive; the message is for
+        the client. A long request takes a semaphore, which `held` releases after the response."""
         data = bytearray()
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -143,18 +143,18 @@ class Control:
                     if b"\n" in chunk:
                         break
                     if len(data) > _LONGEST:
-                        raise ValueError(f"a request has {_LONGEST >> 20} MiB at most")
+                        raise ValueError(f"request too long; the limit is {_LONGEST >> 20} MiB")
                     if len(data) > _SHORT and not long:
                         await held.enter_async_context(self._long)
         except TimeoutError:
-            text = f"no whole request came within {_PATIENCE:g} s; end it with a newline"
+            text = f"no complete request within {_PATIENCE:g} s; end it with a newline"
             raise TimeoutError(text) from None
         return bytes(data.partition(b"\n")[0])
 
     async def _answer(self, request: bytes) -> dict[str, Any]:
         try:
             asked = json.loads(request)
-            # Half a surrogate pair is valid JSON, and no text that can be written anywhere.
+            # A lone surrogate is valid JSON, but cannot be encoded as UTF-8 later.
             json.dumps(asked, ensure_ascii=False).encode()
             command, arguments = str(asked["command"]), dict(asked.get("arguments", {}))
             async with contextlib.nullcontext() if command in _URGENT else self._work:
@@ -165,8 +165,8 @@ class Control:
             return {"error": 'a request is one line: {"command": "...", "arguments": {...}}', "code": 64}
 
 
-async def _lingering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Take what is still sent, so that the caller comes to read his answer."""
+async def _drain_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read the rest of a request, so that the client gets to read the response."""
     with contextlib.suppress(TimeoutError, OSError):
         writer.write_eof()
         async with asyncio.timeout(_LINGER):
@@ -175,11 +175,11 @@ async def _lingering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 def claim(path: Path) -> None:
-    """Make way for a socket of ours. ConfigError where another service answers, or no socket stands."""
+    """Remove a stale socket. ConfigError if another service answers there, or the path is not a socket."""
     if not path.exists():
         return
     if not path.is_socket():
-        raise ConfigError(f"{path} is no socket; name another place with --socket")
+        raise ConfigError(f"{path} is not a socket; use another path with --socket")
     if _answers(path):
         raise ConfigError(f"{path}: another zmban answers there; stop it, or use --socket")
     path.unlink()
@@ -191,7 +191,7 @@ def _answers(path: Path) -> bool:
         try:
             probe.connect(str(path))
         except BlockingIOError:
-            # Its queue is full: somebody listens there.
+            # The queue is full, so a service listens there.
             return True
         except OSError:
             return False
@@ -199,15 +199,15 @@ def _answers(path: Path) -> bool:
 
 
 def ask(path: Path, command: str, patience: Seconds = 120.0, **arguments: Any) -> Any:
-    """Send one command and wait for its answer, `patience` seconds. None where no service answers;
-    RefusedError if it refuses, may not be asked, or does not answer in time."""
+    """Send one command and wait up to `patience` seconds for the result. None if no service listens;
+    RefusedError if it refuses, denies access, or does not respond in time."""
     with socket.socket(socket.AF_UNIX) as connection:
         if not _connected(connection, path, patience):
             return None
         connection.settimeout(patience)
         request = json.dumps({"command": command, "arguments": arguments}).encode() + b"\n"
         with contextlib.suppress(BrokenPipeError):
-            # Where it breaks off, the service has said why.
+            # The service closed the connection early and has sent the reason.
             _send(connection, request, path)
         try:
             with connection.makefile("rb") as answer:
@@ -229,7 +229,7 @@ def _send(connection: socket.socket, request: bytes, path: Path) -> None:
 
 
 def _connected(connection: socket.socket, path: Path, patience: Seconds) -> bool:
-    """Connect, as soon as there is room in the service's queue. False where nobody listens."""
+    """Connect as soon as there is room in the queue of the socket. False if no service listens."""
     end, pause = time.monotonic() + patience, _FIRST_PAUSE
     connection.setblocking(False)
     while True:
@@ -238,9 +238,9 @@ def _connected(connection: socket.socket, path: Path, patience: Seconds) -> bool
         except BlockingIOError:
             left = end - time.monotonic()
             if left <= 0:
-                text = f"{path}: too many commands wait for the service; none got in within {patience:g} s"
+                text = f"{path}: too many commands wait for the service; no connection within {patience:g} s"
                 raise RefusedError(f"{text}, try again", 69) from None
-            # Not all of those who wait at the same moment.
+            # Random, so that waiting clients do not retry at the same moment.
             time.sleep(min(pause * (0.5 + random.random()), left))  # noqa: S311 - no secret
             pause = min(pause * 2, _LONGEST_PAUSE)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
@@ -254,11 +254,11 @@ def _connected(connection: socket.socket, path: Path, patience: Seconds) -> bool
             return True
 
 
-def nobody(path: Path) -> str:
-    """Why `ask` found no service there, and the cure."""
-    cure = "start it with zmban run, or name --socket"
+def why_no_service(path: Path) -> str:
+    """Why `ask` found no service, and how to fix that."""
+    cure = "start it with zmban run, or use --socket"
     if path.is_socket():
-        return f"no service listens at {path}, though its socket is there: it was killed; {cure}"
+        return f"no service listens at {path}: the socket is left over from a service that was killed; {cure}"
     if path.exists():
-        return f"{path} is no socket; {cure}"
+        return f"{path} is not a socket; {cure}"
     return f"no service answers at {path}: there is no such socket; {cure}"

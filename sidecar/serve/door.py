@@ -1,4 +1,4 @@
-"""A listening socket whose connections are accepted one by one, as far as there is room and descriptors."""
+"""Accepts connections of a listening socket while there is room and file descriptors."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from typing import Any
 from sidecar.model import Seconds
 
 _log = logging.getLogger("zmban.serve")
-# The kernel keeps so many more waiting, as far as its own bound (net.core.somaxconn) allows.
+# Length of the accept queue; the kernel limits it to net.core.somaxconn.
 BACKLOG = 1024
-# What is short for the moment: who asks waits in the kernel's queue, and it is tried again.
-_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+# A temporary shortage: connections wait in the accept queue, and accept is retried.
+_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _RETRY: Seconds = 1.0
 _AT_ONCE = 32
 _FEWEST, _PART = 4, 16
 
 
 def share(most: int) -> int:
-    """How many may be connected at a time: so many, or a part of few descriptors."""
+    """Maximum number of connections: `most`, or a sixteenth of the limit of open files, but at least four."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return most if soft == resource.RLIM_INFINITY else min(most, max(_FEWEST, soft // _PART))
 
 
 class Door:
-    """Accepts until it is closed. `enter` is given each connection, and owns it; `room` says whether one more
-    may come in, and may make room for it.
+    """Accepts connections until `close`. `enter` gets each connection and owns it; `room` returns whether one
+    more may be accepted, and may close another one for it.
 
-    asyncio's own servers accept without end, and where descriptors are short they try again without a pause
-    (uvloop throws the connection away), and say nothing.
+    The servers of asyncio accept without a limit, and without descriptors they retry in a busy loop (uvloop
+    drops the connection), without a log line.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class Door:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
-        self._short = False
+        self._paused = False
         listening.setblocking(False)
-        self._loop.add_reader(listening, self._come)
+        self._loop.add_reader(listening, self._accept)
 
-    def _come(self) -> None:
+    def _accept(self) -> None:
         for _ in range(share(_AT_ONCE)):
             if not self._room():
-                # Looked at again when somebody leaves.
+                # Resumed when a connection ends.
                 self._loop.remove_reader(self._listening)
                 return
             try:
@@ -62,45 +62,45 @@ class Door:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _SHORT:
-                    self._wait(error)
+                if error.errno in _SHORTAGES:
+                    self._pause(error)
                     return
-                # The caller went away before he was let in.
+                # The client disconnected before it was accepted.
                 continue
-            if self._short:
-                self._short = False
-                _log.warning("%s: connections are accepted again", self._name)
+            if self._paused:
+                self._paused = False
+                _log.warning("%s: accepting connections again", self._name)
             connection.setblocking(False)
             task = self._loop.create_task(self._enter(connection))
             self._tasks.add(task)
-            task.add_done_callback(self._left)
+            task.add_done_callback(self._ended)
 
-    def _wait(self, error: OSError) -> None:
-        if not self._short:
-            self._short = True
-            text = "%s: no connection can be accepted (%s); who asks waits, and it is tried every second"
+    def _pause(self, error: OSError) -> None:
+        if not self._paused:
+            self._paused = True
+            text = "%s: cannot accept connections (%s); clients wait, retrying every second"
             _log.error(text, self._name, error.strerror)
         self._loop.remove_reader(self._listening)
-        self._retry = self._loop.call_later(_RETRY, self._again)
+        self._retry = self._loop.call_later(_RETRY, self._resume)
 
-    def _again(self) -> None:
+    def _resume(self) -> None:
         self._retry = None
         if self._listening.fileno() >= 0:
-            self._loop.add_reader(self._listening, self._come)
+            self._loop.add_reader(self._listening, self._accept)
 
-    def _left(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("%s: a request broke", self._name, exc_info=error)
+            _log.error("%s: request failed", self._name, exc_info=error)
         self.ask_again()
 
     def ask_again(self) -> None:
-        """There may be room now for who waits."""
+        """Resume accepting, because there may be room now."""
         if self._retry is None:
-            self._again()
+            self._resume()
 
     def close(self) -> None:
-        """Let nobody in any more; those who are inside are sent away."""
+        """Stop accepting, and close all connections."""
         self._loop.remove_reader(self._listening)
         if self._retry is not None:
             self._retry.cancel()

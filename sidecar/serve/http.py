@@ -1,4 +1,4 @@
-"""Metrics and health over HTTP: reading only, a request changes nothing."""
+"""Metrics and health over HTTP, read-only."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from aiohttp.web_protocol import RequestHandler
 from sidecar.model import ConfigError, Seconds
 from sidecar.serve.door import BACKLOG, Door, share
 
-# With more connections than these the oldest gives way: whoever asks next is let in.
+# Maximum number of connections. A further one closes the oldest.
 _MOST = 64
-# For a request to come whole, and between two requests of one connection.
+# Timeout for a complete request, and between two requests of a connection.
 _PATIENCE: Seconds = 20.0
-# How long what somebody sends though he should not is taken from him, so that he reads our answer.
+# How long an unexpected request body is read, so that the client gets to read the response.
 _LINGER: Seconds = 1.0
 _LONGEST_HEADER = 4096
 _MOST_HEADERS = 64
@@ -28,20 +28,20 @@ _LOCAL = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}
 
 @dataclass(frozen=True)
 class Answers:
-    """What the pages are made of. `ready` gives the reasons why not; none is ready."""
+    """The content of the pages. `ready` returns the reasons for not being ready, empty if ready."""
 
     metrics: Callable[[], bytes]
     ready: Callable[[], list[str]]
 
 
 def pages(answers: Answers) -> Mapping[str, Callable[[], web.Response]]:
-    """Who answers for which path."""
+    """The handler of each path."""
 
     def metrics() -> web.Response:
         return web.Response(body=answers.metrics(), content_type="text/plain", charset="utf-8")
 
     def healthz() -> web.Response:
-        # A part that fails ends the process; whoever answers here, works.
+        # A part that fails ends the process, so a response means that the service works.
         return web.Response(text="ok\n")
 
     def readyz() -> web.Response:
@@ -51,8 +51,8 @@ def pages(answers: Answers) -> Mapping[str, Callable[[], web.Response]]:
     return {"/metrics": metrics, "/healthz": healthz, "/readyz": readyz}
 
 
-class _Visit(RequestHandler):
-    """One connection. What it sends that is no request is answered in our words, and is no fault to log."""
+class _Connection(RequestHandler):
+    """One connection. Invalid requests get our own response, and are not logged."""
 
     __slots__ = ()
 
@@ -63,15 +63,15 @@ class _Visit(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what could not be handled."""
+        """The response to a request that cannot be handled."""
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return _refusal(status, "this is no request that is understood here")
+            return _refusal(status, "bad request")
         return super().handle_error(request, status, exc, message)
 
 
 class Site:
-    """The pages on some addresses, until `close`. `names` are the host names that a request may be for,
-    beside addresses: a page of somebody else whose name leads here is refused (DNS rebinding)."""
+    """The pages on some addresses, until `close`. Besides addresses, only the host names in `names` are
+    accepted in the Host header, as protection from DNS rebinding."""
 
     def __init__(self, answers: Answers, names: Iterable[str]) -> None:
         self._pages = pages(answers)
@@ -81,20 +81,20 @@ class Site:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._known(request.headers.get("Host", "")):
-            text = "this host name is not known here; ask by address, or add the name to [serve] names"
+            text = "unknown host name; use the address, or add the name to [serve] names"
             return _refusal(HTTPStatus.FORBIDDEN, text)
         if request.method not in ("GET", "HEAD"):
             refusal = _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD")
             refusal.headers["Allow"] = "GET, HEAD"
             return refusal
         if request.can_read_body:
-            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no request here has a body")
+            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no request body allowed")
         page = self._pages.get(request.path)
         return _refusal(HTTPStatus.NOT_FOUND, "no such page") if page is None else page()
 
     def _known(self, host: str) -> bool:
-        """Whether a request may be for this host. No name leads to an address, so that it can be no other's;
-        and who names none is no browser."""
+        """Whether the Host header is acceptable. An address cannot be rebound by DNS, and a request without a
+        host does not come from a browser."""
         bare = _bare(host)
         if not bare or bare in self._names:
             return True
@@ -105,7 +105,7 @@ class Site:
         return True
 
     async def open(self, address: str) -> None:
-        """Answer on HOST:PORT too. ConfigError where that cannot be listened on; other addresses stay."""
+        """Listen on HOST:PORT too. ConfigError if that fails; other addresses stay open."""
         host, _, port = address.rpartition(":")
         before = len(self._doors)
         try:
@@ -120,7 +120,7 @@ class Site:
             for door in self._doors[before:]:
                 door.close()
             del self._doors[before:]
-            text = f"[serve] {address} cannot be listened on: {error.strerror or error}"
+            text = f"[serve] cannot listen on {address}: {error.strerror or error}"
             raise ConfigError(text) from error
 
     def _listen(self, listening: socket.socket, place: object, name: str) -> None:
@@ -146,29 +146,29 @@ class Site:
     async def _enter(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
 
-        def visit() -> _Visit:
-            return _Visit(
+        def protocol() -> _Connection:
+            return _Connection(
                 self._server, loop=loop, keepalive_timeout=_PATIENCE, lingering_time=_LINGER,
                 access_log=None,  # type: ignore[arg-type]  # as web.Server itself does it
                 max_line_size=_LONGEST_HEADER, max_field_size=_LONGEST_HEADER, max_headers=_MOST_HEADERS,
             )  # fmt: skip
 
         try:
-            await loop.connect_accepted_socket(visit, connection)
+            await loop.connect_accepted_socket(protocol, connection)
         except OSError:
             connection.close()
 
     def close(self) -> None:
-        """Answer nobody any more."""
+        """Close all sockets and connections."""
         for door in self._doors:
             door.close()
-        for visit in self._server.connections:
-            if visit.transport is not None:
-                visit.transport.abort()
+        for connection in self._server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 def _bare(host: str) -> str:
-    """A host name or address without its port, brackets, and the dot at its end."""
+    """A host name or address without port, brackets and trailing dot."""
     name, colon, port = host.strip().lower().rpartition(":")
     if not colon or (port and not port.isdecimal()) or (":" in name and not name.startswith("[")):
         name = host.strip().lower()
@@ -176,7 +176,7 @@ def _bare(host: str) -> str:
 
 
 def _refusal(status: int, text: str) -> web.Response:
-    """In words of our own, never in those of the request; the connection ends with it."""
+    """An error response that closes the connection. It never quotes the request."""
     answer = web.Response(status=status, text=f"{text}\n")
     answer.force_close()
     return answer

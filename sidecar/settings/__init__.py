@@ -1,6 +1,6 @@
-"""zmban.toml and the environment: what Fail2Ban's files have no word for."""
+"""zmban.toml and its environment variables: settings for which Fail2Ban has no option."""
 
-from sidecar.settings.reading import Read, read
+from sidecar.settings.layers import Read, read
 from sidecar.settings.schema import GoodSettings, KernelSettings, ServeSettings, Settings, TrustSettings
 
 __all__ = ["GoodSettings", "KernelSettings", "Read", "ServeSettings", "Settings", "TrustSettings", "read"]

@@ -17,33 +17,37 @@ def _network(value: object) -> Network:
 
 
 def listed(value: object) -> object:
-    """The entries of a list that is one text, separated by commas."""
+    """Split a comma-separated text into a list; any other value is returned unchanged."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def _address(value: object) -> object:
-    """`host:port`, `[v6]:port`; an empty text is none."""
+    """Check `host:port` or `[v6]:port`; an empty text means no address."""
     text = str(value or "")
     host, colon, port = text.rpartition(":")
     if text and not (colon and host and port.isdecimal() and int(port) < 65536):
-        raise ValueError(f"{text!r} is no HOST:PORT")
+        raise ValueError(f"{text!r} is not HOST:PORT")
     return text
 
 
 def _table(value: object) -> int | Literal["main"]:
-    """A routing table of our own by its number, or main by name or number."""
+    """A routing table number that is not one of the kernel's, or main by name or number."""
     if value in ("main", _MAIN, str(_MAIN)):
         return "main"
     number = int(str(value)) if str(value).isdecimal() and not isinstance(value, bool) else -1
     if number in _RESERVED or not 0 < number < 1 << 32:
         taken = (
-            f"is the kernel's own table {_RESERVED[number]}" if number in _RESERVED else "is no routing table"
+            f"is the kernel's own table {_RESERVED[number]}"
+            if number in _RESERVED
+            else "is not a routing table"
         )
-        raise ValueError(f"{value!r} {taken}; write a number of your own such as 2520, or main")
+        raise ValueError(f"{value!r} {taken}; write an unused number such as 2520, or main")
     return number
 
 
-# As the kernel numbers them.
+# The names of sidecar.kernel.registry.BACKENDS, which this room cannot import.
+Backend = Literal["route", "dry-run"]
+# Numbers of the kernel's own tables.
 _MAIN, _RESERVED = 254, {0: "unspec", 253: "default", 255: "local"}
 Networks = Annotated[
     tuple[Annotated[Network, PlainValidator(_network)], ...],
@@ -59,7 +63,7 @@ class _Section(BaseModel):
 
 
 class TrustSettings(_Section):
-    """Whose word is believed, and who is never banned."""
+    """[trust]: trusted proxies, and networks that are never banned."""
 
     proxies: Networks = ()
     own: Networks = ()
@@ -72,9 +76,11 @@ class TrustSettings(_Section):
 
 
 class KernelSettings(_Section):
-    """The routing table that refuses. `preference` is the place of our rule: before main (32766). `namespace`
-    is the network that the bans are meant for: the host's, or the one that zmban itself is in."""
+    """[kernel]: what refuses banned networks, by the name of a `backend` (sidecar.kernel.registry).
+    `preference` is that of zmban's rule, before main (32766). `namespace` is the network namespace to
+    protect: the host's, or zmban's own."""
 
+    backend: Backend = "route"
     table: Annotated[int | Literal["main"], PlainValidator(_table)] = 2520
     namespace: Literal["host", "own"] = "host"
     preference: int = 252
@@ -85,8 +91,8 @@ class KernelSettings(_Section):
 
 
 class GoodSettings(_Section):
-    """What an address is worth that somebody logged in from: for how many `days`, by how many times the
-    maxretry of a jail that counts logins, and how many seconds its first ban lasts."""
+    """[good]: addresses with a successful login. They are known-good for `days`, `patience` multiplies the
+    maxretry of jails that count logins, and their first ban lasts `first_ban` seconds."""
 
     days: Annotated[int, Field(ge=0, le=3650)] = 30
     patience: Annotated[int, Field(ge=1, le=1000)] = 5
@@ -94,8 +100,8 @@ class GoodSettings(_Section):
 
 
 class ServeSettings(_Section):
-    """Where metrics and health are answered; `metrics` is one more address for scraping only. `names` are the
-    host names under which they may be asked for, beside addresses, localhost and the host's own name."""
+    """[serve]: where metrics and health are served; `metrics` is an additional address for scraping only.
+    `names` are the accepted host names, besides addresses, localhost and the host's own name."""
 
     listen: Address = "127.0.0.1:9177"
     metrics: Address = ""
@@ -103,7 +109,7 @@ class ServeSettings(_Section):
 
 
 class Settings(_Section):
-    """All of it."""
+    """All sections of zmban.toml."""
 
     trust: TrustSettings = TrustSettings()
     kernel: KernelSettings = KernelSettings()
@@ -112,6 +118,6 @@ class Settings(_Section):
 
 
 def keys_of(section: str) -> list[str]:
-    """The keys that a section may have."""
+    """The known keys of a section."""
     kind = Settings.model_fields[section].annotation
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []

@@ -1,4 +1,4 @@
-"""One zmban.toml: a line that cannot be read costs that line, and every value knows where it stands."""
+"""Parses one zmban.toml: an invalid line is dropped alone, and every value can be traced to its line."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _HEADER = re.compile(r"\s*\[\s*([\w.-]+)\s*\]\s*(?:#.*)?$")
 _BROKEN_HEADER = re.compile(r"\s*(?:\[\[?[\w .-]*|[\w .-]+\]+)\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*([\w-]+)(?:\s*\.\s*[\w-]+)*\s*=")
 _PLACE = re.compile(r" \(at (?:line \d+, column \d+|end of document)\)")
-# A list of more lines than this is not searched for the one that is wrong.
+# A list of more lines than this is not searched for the invalid line.
 _LONGEST = 500
 
 
 @dataclass(slots=True)
 class Document:
-    """Sections of keys and values; what is wrong; the text of what could not be read."""
+    """The sections with their keys and values, the faults, and the text of the parts that were dropped."""
 
     file: str
     text: str
@@ -29,7 +29,7 @@ class Document:
     lost: list[str] = field(default_factory=list)
 
     def line(self, section: str, key: str = "", entry: object = None) -> int:
-        """The number of the line that an entry, a key or a section stands in; 1 if that is not known."""
+        """The line number of an entry, a key or a section; 1 if unknown."""
         inside, found = False, 1
         for number, line in enumerate(self.text.splitlines(), start=1):
             if header := _HEADER.match(line):
@@ -48,7 +48,7 @@ class Document:
 
 
 def parse(text: str, file: str) -> Document:
-    """Read a whole text. Never raises: see `faults`."""
+    """Parse a file's text. Never raises: see `faults`."""
     document = Document(file, text)
     try:
         tables = tomllib.loads(text)
@@ -59,18 +59,18 @@ def parse(text: str, file: str) -> Document:
         if isinstance(keys, dict):
             document.sections[section] = keys
         else:
-            _outside(document, section, 1, f"{section} = {keys}")
+            _add_outside(document, section, 1, f"{section} = {keys}")
     return document
 
 
-def _outside(document: Document, key: str, number: int, text: str) -> None:
-    message = f"{key} stands outside a [section]; write [kernel] or another above it"
+def _add_outside(document: Document, key: str, number: int, text: str) -> None:
+    message = f"{key} is outside any [section]; write [kernel] or another section header above it"
     document.faults.append(Fault(document.file, number, message))
     document.lost.append(text)
 
 
 def _by_statements(document: Document) -> None:
-    """Each option by itself: of what stands in a line that cannot be read nothing else depends."""
+    """Parse each statement separately, so that an invalid one does not affect the others."""
     section: str | None = ""
     for number, lines in _statements(document.text):
         if header := _HEADER.match(lines[0]):
@@ -79,7 +79,7 @@ def _by_statements(document: Document) -> None:
             lines, number = lines[1:], number + 1
         elif _BROKEN_HEADER.match(lines[0]):
             section = None
-            text = f"{lines[0].strip()[:60]!r} is no [section]; nothing up to the next one counts"
+            text = f"{lines[0].strip()[:60]!r} is not a [section]; everything up to the next one is ignored"
             document.faults.append(Fault(document.file, number, text))
             document.lost.append("\n".join(lines))
             continue
@@ -92,20 +92,20 @@ def _by_statements(document: Document) -> None:
 
 
 def _statements(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines of each header and option, with the number of their first; what begins nothing belongs to
-    what stands above it."""
-    begun, lines = 1, list[str]()
+    """Split the text into statements, each a header or an option with its continuation lines, as (number of
+    the first line, lines)."""
+    first, lines = 1, list[str]()
     for number, line in enumerate(text.splitlines(), start=1):
         if lines and (_KEY.match(line) or _HEADER.match(line) or _BROKEN_HEADER.match(line)):
-            yield begun, lines
-            begun, lines = number, []
+            yield first, lines
+            first, lines = number, []
         lines.append(line)
     if lines:
-        yield begun, lines
+        yield first, lines
 
 
 def _statement(document: Document, section: str, number: int, lines: list[str]) -> None:
-    """One option; of several lines without the one that is wrong."""
+    """Add one option. If it spans several lines, try it without the invalid one."""
     reason, found, bad = _loaded(lines), None, number
     if isinstance(reason, str):
         for place in range(len(lines) - 1, -1, -1) if 1 < len(lines) < _LONGEST else ():
@@ -114,7 +114,7 @@ def _statement(document: Document, section: str, number: int, lines: list[str]) 
                 found, bad = rest, number + place
                 break
         shown = lines[bad - number].strip()[:60]
-        text = f"{shown!r} cannot be read ({reason}); write: name = value"
+        text = f"{shown!r} cannot be parsed ({reason}); write: name = value"
         document.faults.append(Fault(document.file, bad, text))
         document.lost.append("\n".join(lines) if found is None else lines[bad - number])
     else:
@@ -124,9 +124,9 @@ def _statement(document: Document, section: str, number: int, lines: list[str]) 
         if target is None and isinstance(value, dict):
             document.sections.setdefault(key, {}).update(value)
         elif target is None:
-            _outside(document, key, number, "\n".join(lines))
+            _add_outside(document, key, number, "\n".join(lines))
         elif key in target:
-            text = f"{key} stands twice in [{section}]; the first counts, remove one"
+            text = f"{key} is set twice in [{section}]; the first value applies, remove one"
             document.faults.append(Fault(document.file, number, text))
             document.lost.append("\n".join(lines))
         else:
@@ -134,7 +134,7 @@ def _statement(document: Document, section: str, number: int, lines: list[str]) 
 
 
 def _loaded(lines: list[str]) -> dict[str, Any] | str:
-    """The keys of these lines, or why they cannot be read."""
+    """The keys of these lines, or the reason why they cannot be parsed."""
     try:
         return tomllib.loads("\n".join(lines))
     except RecursionError:

@@ -1,1 +1,1 @@
-"""Where lines come from: log files, followed over rotation and restart; and what Docker knows of Zimbra."""
+"""Sources of lines: log files, followed over rotation and restart; and the Zimbra containers in Docker."""

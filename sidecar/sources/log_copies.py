@@ -1,4 +1,4 @@
-"""Logs that hold the same lines are read once; and paths in the jails that need not be there."""
+"""Excludes logs that hold the same lines as another one; recognizes optional log paths."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Instant, Seconds
 
-# syslog writes a mail server's lines into each of these that it was told of; the first is meant.
+# syslog may write the same lines of a mail server to several of these; the first one is preferred.
+# If several were read, each failed login would count twice, and one mistyped password could ban.
 _SAME = ("zimbra.log", "carbonio.log", "maillog")
-# One that was not written for so long is left over: from before a move to Carbonio, for instance.
+# A log that was not written for this long is a leftover, for example from before a move to Carbonio.
 _LEFT_OVER: Seconds = 86400.0
 _ONE_LETTER = re.compile(r"\[([^]!\[])\]")
 
 
 def need_not_be(pattern: str) -> bool:
-    """Whether a glob names one path that need not be there: a letter of it stands in brackets.
+    """Whether a glob is an optional single path: one letter is in brackets.
 
     >>> need_not_be("/var/lo[g]/maillog"), need_not_be("/var/log/maillog"), need_not_be("/var/lo[g]/*.log")
     (True, False, False)
@@ -29,7 +30,7 @@ def need_not_be(pattern: str) -> bool:
 
 
 def copies(logs: Iterable[str]) -> Iterator[list[str]]:
-    """Logs of one directory that hold the same lines, the one that is meant first."""
+    """Groups of logs in one directory that hold the same lines, the preferred one first."""
     found: dict[str, list[str]] = {}
     for path in logs:
         place, _, name = path.rpartition("/")
@@ -43,8 +44,8 @@ def copies(logs: Iterable[str]) -> Iterator[list[str]]:
 def without_copies(
     logs: Mapping[str, list[JailSpec]], written: Mapping[str, Instant]
 ) -> dict[str, list[JailSpec]]:
-    """Each line of `copies` once: no jail reads a second log that holds the same. `written` says when each of
-    them was last; one that is not in it has just been rotated."""
+    """The logs and jails without copies: no jail reads two logs of a group of `copies`. `written`: last
+    modification by path; a path that is not in it was just rotated."""
     left = {path: [*jails] for path, jails in logs.items()}
     for same in copies(logs):
         last = max(written.get(path, 0.0) for path in same)
@@ -57,7 +58,7 @@ def without_copies(
 
 
 def last_written(paths: Iterable[str]) -> dict[str, Instant]:
-    """When these files were written to, as far as they are there."""
+    """Modification time of these files, as far as they exist."""
     found = {}
     for path in paths:
         with contextlib.suppress(OSError):

@@ -1,1 +1,1 @@
-"""What outlives a restart: bans, failures that still count, positions in logs, in one SQLite file."""
+"""State that survives a restart, in one SQLite file: bans, failures inside the window, log positions."""

@@ -1,4 +1,4 @@
-"""What is written to the database: the events of the service, and what else outlives a restart."""
+"""The changes that the database can write: events of the service and other state that survives a restart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A network that a person allowed for a time: never banned until then."""
+    """A network allowed by the administrator: not banned before `until`."""
 
     network: Network
     at: Instant
@@ -20,8 +20,8 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceLines:
-    """The evidence of a ban that stands, where the database has none; of the one that began `at`, if that is
-    said."""
+    """Log lines of an active ban that has no evidence in the database. With `at`, only of the ban that began
+    then."""
 
     network: Network
     jail: str
@@ -31,15 +31,15 @@ class EvidenceLines:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """The failures of everything inside a network no longer count, in one jail or (None) in all."""
+    """Deletes the failures of every address in a network, in one jail or (None) in all."""
 
     network: Network
     jail: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """A ban that is over, or never stood here: only counted. `why` is `expired`, or `imported`."""
+class HistoryEntry:
+    """A ban for the history only: ended, or never active on this host. `why` is `expired` or `imported`."""
 
     ban: Ban
     ended: Instant
@@ -48,7 +48,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What the history knows of one ban: when it began and ended, and why (`manual`, `expired`, ...)."""
+    """One ban in the history: start, end, and why it ended (`manual`, `expired`, ...)."""
 
     at: Instant
     ended: Instant
@@ -57,15 +57,15 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """The zone that a log's dates were found to be in: seconds ahead of UTC, None for the host's own."""
+    """Detected time zone of the dates in a log: seconds ahead of UTC, None for the zone of the host."""
 
     path: str
     offset: Seconds | None
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
-    """An account logged in from a network; `account` "": a mail server that we deal with."""
+class Login:
+    """A successful login of an account from a network; `account` "" marks a known mail server."""
 
     network: Network
     account: str
@@ -79,11 +79,11 @@ Change = (
     | Ban
     | Extended
     | Unban
-    | Past
+    | HistoryEntry
     | Forgotten
     | Position
     | Allowed
     | Zone
     | EvidenceLines
-    | Good
+    | Login
 )

@@ -1,4 +1,4 @@
-"""What an error of SQLite means for a database of ours: wait, set it aside, or ask the administrator."""
+"""Maps SQLite errors to the reaction they need: retry, set the file aside, or ask the administrator."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sqlite3
 from pathlib import Path
 
 from sidecar.model import StoreError
-from sidecar.store import damage
+from sidecar.store import storage
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# A number in the header, of which SQLite has no code of its own to tell.
+# SQLite has no error code of its own for a bad format number in the header.
 _NO_FORMAT = "unsupported file format"
-# What the disk does not give back or take. Other failures of it, as too many open files, are not the file's.
+# Failed reads and writes. Other I/O errors, such as too many open files, are not caused by the file.
 _OF_THE_DISK = {
     sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ,
     sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
@@ -21,31 +21,31 @@ _OF_THE_DISK = {
 
 
 class DamagedError(StoreError):
-    """The file is no database that can be used any more: it has to be set aside."""
+    """The database file is damaged and must be set aside."""
 
 
 class LaterError(StoreError):
-    """The file was written by a later version: the administrator must say what becomes of it."""
+    """A later version of zmban wrote the file: the administrator must decide what to do with it."""
 
 
 def meant(error: Exception, path: Path) -> StoreError:
-    """Our own error, of the kind that the number of SQLite's tells."""
+    """The StoreError or DamagedError for an error of SQLite or the file system."""
     if isinstance(error, StoreError):
         return error
     if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
-        # Not SQLite's own: what it gave is no text.
-        return DamagedError(f"{path}: a row makes no sense (its text is no UTF-8)")
+        # Raised by the sqlite3 module, not by SQLite: a value is not UTF-8.
+        return DamagedError(f"{path}: invalid row (text is not UTF-8)")
     text = f"{path}: {printable(str(getattr(error, 'strerror', None) or error))}"
-    obstacle = damage.obstacle(path)
+    obstacle = storage.obstacle(path)
     if is_damage(error) and (obstacle is None or not _is_of_the_disk(error)):
-        return DamagedError(f"{text}; zmban run sets it aside, with what can be read taken over")
+        return DamagedError(f"{text}; zmban run sets the file aside and takes over what is readable")
     return StoreError(text if obstacle is None or obstacle in text else f"{text} ({obstacle})")
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether this says that the file will never be read or written whole."""
+    """Whether the error means that the file is damaged for good."""
     if isinstance(error, UnicodeDecodeError):
-        # What SQLite says repeats what it found, and that is no text.
+        # The message of SQLite quotes damaged bytes, which are not UTF-8.
         return True
     code = getattr(error, "sqlite_errorcode", 0)
     if code == sqlite3.SQLITE_ERROR and str(error) == _NO_FORMAT:
@@ -54,10 +54,10 @@ def is_damage(error: Exception) -> bool:
 
 
 def printable(text: str) -> str:
-    """Text that may hold bytes of a damaged file, without their control codes."""
+    """The text with control characters of a damaged file escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _is_of_the_disk(error: Exception) -> bool:
-    """Whether this says that the disk failed, not what was read from it."""
+    """Whether the disk failed, as opposed to wrong content that was read from it."""
     return getattr(error, "sqlite_errorcode", 0) in _OF_THE_DISK

@@ -1,4 +1,4 @@
-"""How each change becomes rows of the database, and a row a value again."""
+"""Writes changes as rows of the database, and turns rows back into values."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, Unban
 from sidecar.network import Network
-from sidecar.store.changes import Allowed, Change, EvidenceLines, Forgotten, Good, Past, Zone
+from sidecar.store.changes import Allowed, Change, EvidenceLines, Forgotten, HistoryEntry, Login, Zone
 
 _BAN = "network,jail,at,until,origin,reason,failures,count,dry"
-# Times that a calendar can show, whatever earlier versions or others wrote: an end behind it is none.
+# Times are limited to what a calendar can show, whatever wrote them: a later end is read as no end.
 _TIMES = f"MIN(MAX(at,0),{LATEST}),CASE WHEN until<={LATEST} THEN MAX(until,0) END"
 _READ_BAN = _BAN.replace("at,until", _TIMES)
 SELECT_STANDING = f"SELECT {_READ_BAN} FROM bans"  # noqa: S608 - only our own names
@@ -23,7 +23,7 @@ SELECT_ALLOWED = f"SELECT network,at,CASE WHEN until<={LATEST} THEN until END,re
 COUNT_BANS = (
     "SELECT network, jail, MAX(count), MAX(at) FROM (SELECT network, jail, count, at FROM bans WHERE dry=0"
     " UNION ALL SELECT network, jail, count, at FROM history"
-    " WHERE why NOT IN ('manual','allowed','protected','replaced')) GROUP BY network, jail"
+    " WHERE why NOT IN ('manual','replaced')) GROUP BY network, jail"
 )
 _PUT_BAN = (
     f"INSERT INTO bans ({_BAN}) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (network,jail) DO UPDATE SET"  # noqa: S608
@@ -38,35 +38,35 @@ _PAGE_BYTES = 1 << 20
 _DELETE_FAILURES = "DELETE FROM failures WHERE network=? AND jail=?"
 
 
-# A row has as many values as a ban has parts; a million are read at a start.
+# Skips the check of the number of values: a start reads up to a million rows.
 _made = tuple.__new__
 
 
 def key_of(network: Network) -> bytes:
-    """A network as the database holds it: version, prefix length, address in network byte order."""
+    """A network as stored: version, prefix length, address in network byte order."""
     return bytes((network.version, network.length)) + network.packed
 
 
 def network_of(key: bytes) -> Network:
-    """The network that `key_of` wrote."""
+    """The network of a stored key."""
     return Network.of(key[0], key[2:], key[1])
 
 
 def ban_of(row: Sequence[Any]) -> Ban:
-    """A row of SELECT_BANS."""
+    """The ban of a row of SELECT_BANS."""
     lines = tuple(json.loads(row[9])) if row[9] else ()
     return standing_of(row[:9])._replace(evidence=lines)
 
 
 def standing_of(row: Sequence[Any]) -> Ban:
-    """A row of SELECT_STANDING."""
+    """The ban of a row of SELECT_STANDING, without evidence."""
     key, jail, at, until, origin, reason, failures, count, dry = row
     return _made(Ban, (network_of(key), jail, at, until, origin, reason, failures, (), count, dry == 1))
 
 
 def page(db: sqlite3.Connection, after: int, most: int, *, lines: bool) -> tuple[list[Ban], int | None]:
-    """The bans behind row `after`: so many at most, and fewer where their lines are long; without `lines` no
-    evidence. With them the row to go on behind, None at the end."""
+    """At most `most` bans with an id above `after`, fewer if their evidence is long; and the id
+    for the next call, None at the end. Without `lines`, no evidence."""
     select, make = (SELECT_BANS, ban_of) if lines else (SELECT_STANDING, standing_of)
     query = f"{select} WHERE id>? ORDER BY id LIMIT ?".replace("SELECT ", "SELECT id,", 1)
     found: list[Ban] = []
@@ -81,7 +81,7 @@ def page(db: sqlite3.Connection, after: int, most: int, *, lines: bool) -> tuple
 
 
 def write(db: sqlite3.Connection, change: Change) -> None:
-    """Write one change, inside a transaction of the caller's."""
+    """Write one change, inside a transaction of the caller."""
     match change:
         case Failure():
             row: Sequence[object] = (change.jail, key_of(change.network), change.at, change.line)
@@ -93,7 +93,7 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             db.execute(_PUT_LINES, (_text(change.lines), *key))
         case Unban():
             _write_unban(db, change)
-        case Past(ban=ban):
+        case HistoryEntry(ban=ban):
             row = (key_of(ban.network), ban.jail, ban.at, ban.until, change.ended, change.why)
             row = (*row, ban.origin, ban.reason, ban.failures, ban.times)
             db.execute("INSERT INTO history VALUES (?,?,?,?,?,?,?,?,?,?)", row)
@@ -102,10 +102,10 @@ def write(db: sqlite3.Connection, change: Change) -> None:
         case Forgotten():
             _forget(db, change)
         case Position():
-            # A row that is written again goes behind all others: their order is that of recency.
+            # REPLACE assigns a new rowid, so that rows are ordered by when they were written last.
             row = (change.path, change.content, change.inode, change.offset, change.head, change.tail)
             db.execute("INSERT OR REPLACE INTO positions VALUES (?,?,?,?,?,?)", row)
-        case Good():
+        case Login():
             row = (key_of(change.network), change.account, change.at)
             db.execute("INSERT OR REPLACE INTO good VALUES (?,?,?)", row)
         case Zone():
@@ -123,9 +123,9 @@ def _write_ban(db: sqlite3.Connection, change: Ban | Extended) -> None:
     if isinstance(change, Ban):
         db.execute("DELETE FROM evidence WHERE ban=?", (number,))
     if ban.evidence:
-        # The lines that began a ban are kept, not those that made it longer.
+        # The evidence is the lines that started the ban, not those that extended it.
         db.execute("INSERT OR IGNORE INTO evidence VALUES (?,?)", (number, _text(ban.evidence)))
-    # The failures that led here are the ban's evidence now, and count no more.
+    # The failures that led to the ban no longer count.
     db.execute(_DELETE_FAILURES, (key, ban.jail))
 
 

@@ -1,4 +1,4 @@
-"""The word that enforcement is suspended: a file, because it must work with a broken database."""
+"""Marks enforcement as suspended, in a file, so that `zmban flush` works with a broken database."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 _NAME = "suspended"
 
 
-class Marker:
-    """Lies in the state directory. Another process may leave it: `zmban flush` without a service."""
+class SuspensionMarker:
+    """A marker file in the state directory. `zmban flush` without a service also creates it."""
 
     def __init__(self, state: Path) -> None:
         self._file = state / _NAME
 
     @property
-    def stands(self) -> bool:
-        """Whether enforcement is suspended. Not where that cannot be told."""
+    def is_suspended(self) -> bool:
+        """Whether enforcement is suspended; False if that cannot be determined."""
         return os.access(self._file, os.F_OK)
 
-    def leave(self) -> bool:
-        """Suspend; False where nothing can be written there."""
+    def suspend(self) -> bool:
+        """Suspend enforcement; False if the file cannot be created."""
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._file.touch()
             return True
         return False
 
-    def remove(self) -> None:
-        """Suspended no more."""
+    def resume(self) -> None:
+        """Resume enforcement."""
         self._file.unlink(missing_ok=True)

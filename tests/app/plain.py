@@ -1,4 +1,4 @@
-"""A generated zimbra.log, and the right bans of it, counted in the plainest way."""
+"""A generated zimbra.log, and the bans that it must lead to, counted in a simple way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAXRETRY, FINDTIME = 2, 86400
 
 
 def quiet(chance: random.Random, host: str, number: int) -> str:
-    """A line that nobody is to blame for, as a mail server writes them all day."""
+    """A harmless line as a mail server writes it all day."""
     pid, queue = number % 90000 + 1000, f"{chance.getrandbits(40):010X}"
     return chance.choice(
         (
@@ -59,7 +59,8 @@ def generate(lines: int, seed: int = 1) -> Iterator[tuple[datetime, str, str | N
 
 
 def write(path: Path, lines: int) -> dict[str, float]:
-    """Write the log; the right bans: each network with the time of its first, counted in the plainest way."""
+    """Write the log. Returns the right bans: each network with the time of its first ban, counted in a simple
+    way."""
     seen: dict[str, list[float]] = {}
     banned: dict[str, float] = {}
     with path.open("w", encoding="utf-8") as file:
@@ -76,7 +77,7 @@ def write(path: Path, lines: int) -> dict[str, float]:
 
 
 def replayed(path: Path) -> tuple[dict[str, float], dict[str, Any]]:
-    """What the program says: each ban with its time, and the summary."""
+    """The output of the program: each ban with its time, and the summary."""
     now = (BEGIN + timedelta(days=3)).timestamp()
     done = zmban(
         "--config",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import subprocess
@@ -13,9 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sidecar.app.options import RuntimeOptions
-from sidecar.app.service import Service
+from sidecar.app import daemon, doors
+from sidecar.app.bootstrap import Components, build
+from sidecar.app.commands.dispatcher import ControlCommands
+from sidecar.app.runtime_options import RuntimeOptions
+from sidecar.bans.table import BanTable
 from sidecar.configuration import loading
+from sidecar.kernel.backend import Entries
+from sidecar.model import Ban, Event
 from tests.cli.running import ZMBAN, records, zmban
 
 SHIPPED = Path(__file__).parents[2] / "config"
@@ -23,7 +29,7 @@ LISTEN = "127.0.0.1:9177"
 
 
 def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """Wait for a condition to become true; its value. Fails with the last value after `seconds`."""
+    """Wait until a condition is true; returns its value. Fails with the last value after `seconds`."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, value
@@ -32,7 +38,7 @@ def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
 
 
 class Running:
-    """One service and its places. Runs in the namespace that the test's thread is in."""
+    """A service and its directories. It runs in the network namespace of the calling thread."""
 
     def __init__(self, root: Path, jails: str = "") -> None:
         self.root = root
@@ -46,7 +52,7 @@ class Running:
         (root / "config/jail.d/test.conf").write_text(text + jails, encoding="utf-8")
         (root / "config/filter.d").symlink_to(SHIPPED / "filter.d")
         self.process: subprocess.Popen[bytes] | None = None
-        # What starts it, as setpriv with its options.
+        # The command that starts it, such as setpriv with options.
         self.by: list[str] = []
 
     @property
@@ -54,32 +60,32 @@ class Running:
         return ["--config", str(self.root / "config")]
 
     def start(self, *options: str) -> None:
-        """Start it and wait until it is ready to be asked."""
+        """Start the service and wait until it answers commands."""
         self.launch(*options)
         self.ready()
 
     def launch(self, *options: str) -> None:
-        """Start it, and wait for nothing."""
+        """Start the service without waiting."""
         places = ["--state", str(self.state), "--socket", str(self.socket)]
         with (self.root / "service.log").open("ab") as log:
             command = [*self.by, str(ZMBAN), *self._common, "run", *places, *options]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def ready(self) -> None:
-        """Wait until it is; one that is not shows why, and what it logged."""
+        """Wait until the service is ready. On failure shows why, and its log."""
         try:
             until(lambda: self.get("/readyz")[0] == 200)
         except AssertionError:
             raise AssertionError(f"{self.get('/readyz')}\n{self.said()[-3000:]}") from None
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """End it by a signal; its exit code."""
+        """Stop the service by a signal; returns its exit code."""
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(20)
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of one of its pages; 0 where nobody answers."""
+        """Status and body of a page; status 0 if nothing answers."""
         try:
             with urllib.request.urlopen(f"http://{LISTEN}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -90,7 +96,7 @@ class Running:
             return 0, ""
 
     def metric(self, series: str) -> float:
-        """The value of one series as it stands in the text, 0 where it does not."""
+        """The value of one series in the text of the page, 0 if it is missing."""
         lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith(series + " ")]
         return float(lines[0].rsplit(" ", 1)[1]) if lines else 0.0
 
@@ -103,13 +109,13 @@ class Running:
             file.write(line * times)
 
     def ask(self, command: str, *arguments: str) -> list[dict[str, Any]]:
-        """A command with --jsonl."""
+        """Run a command with --jsonl."""
         done = zmban(*self._common, command, *arguments, "--socket", self.socket, "--jsonl")
         assert done.returncode == 0, done.stderr
         return records(done)
 
     def banned(self) -> set[str]:
-        """The networks that the service says are banned and enforced."""
+        """The networks that the service reports as banned and enforced."""
         return {record["network"] for record in self.ask("bans") if record["enforced"]}
 
     def said(self) -> str:
@@ -132,18 +138,76 @@ def service(root: Path, jails: str = "", *options: str, settings: str = "") -> I
             running.process.wait(20)
 
 
+def _namespace() -> Path:
+    """The network namespace of this thread."""
+    return Path("/proc/thread-self/ns/net").readlink()
+
+
+# This file is read before any test enters a namespace of its own.
+MACHINE = _namespace()
+
+
+class InProcess:
+    """The components of a started service in this process; no task of it runs by itself."""
+
+    def __init__(self, parts: Components) -> None:
+        self.parts = parts
+        self.engine, self.register = parts.memory.engine, parts.memory.register
+        self.suspects, self.commit_queue, self.bus = parts.memory.suspects, parts.commit_queue, parts.bus
+        self.enforcer, self.verifier, self.drift = parts.enforcer, parts.verifier, parts.drift
+        self.metrics, self.logs, self.protection = parts.metrics, parts.logs, parts.protection
+        self._commands = ControlCommands(doors.commands(parts))
+
+    @property
+    def table(self) -> BanTable:
+        """The active bans."""
+        return self.register.table
+
+    def ban(self, *bans: Ban) -> None:
+        """Add bans and publish them, as a log does."""
+        events: list[Event] = [event for ban in bans for event in self.register.ban(ban, time.time())]
+        self.bus.publish(events)
+
+    async def tell(self, command: str, **arguments: Any) -> Any:
+        """Run a command of the control socket."""
+        return await self._commands.handle(command, arguments)
+
+    async def settled(self) -> None:
+        """Wait until published changes have reached kernel and database."""
+        await self.parts.background.settled()
+
+    async def salvaged(self) -> None:
+        """Wait until every damaged file is read, merged and committed."""
+        async with asyncio.timeout(30):
+            while self.commit_queue.salvages:
+                await self.parts.salvage.look()
+                await asyncio.sleep(0.01)
+        await self.settled()
+        await self.commit_queue.commit()
+
+    def present(self) -> Entries:
+        """The entries of the service in the kernel."""
+        return self.enforcer._routes.present()
+
+    def metric(self, series: str, **labels: str) -> float:
+        """The current value of one series, 0 if there is none."""
+        return self.metrics.registry.get_sample_value(f"zmban_{series}", labels) or 0.0
+
+
 @contextlib.asynccontextmanager
 async def in_process(
-    root: Path, *, dry_run: bool = False, logpath: str = "zimbra.log"
-) -> AsyncIterator[Service]:
-    """A service in this very process that has started; nothing of it runs by itself. Its jail reads `logpath`
-    below the directory of logs."""
-    running = Running(root)
-    jails = root / "config/jail.d/test.conf"
-    jails.write_text(jails.read_text().replace("/logs/zimbra.log\n", f"/logs/{logpath}\n"), encoding="utf-8")
-    one = Service(loading.load([str(root / "config")]), RuntimeOptions(running.state, dry_run))
-    await one.start()
+    root: Path, jails: str = "", *, dry_run: bool = False, logpath: str = "zimbra.log"
+) -> AsyncIterator[InProcess]:
+    """A service that has started, with more `jails`. Its own jail reads `logpath` below the directory of logs."""
+    # The kernel is real: outside a namespace of the test (fixture `host`) routes would be the machine's own.
+    assert dry_run or _namespace() != MACHINE, "take the fixture host, or dry_run=True"
+    running = Running(root, jails)
+    written = root / "config/jail.d/test.conf"
+    text = written.read_text().replace("/logs/zimbra.log\n", f"/logs/{logpath}\n")
+    written.write_text(text, encoding="utf-8")
+    parts = build(loading.load([str(root / "config")]), RuntimeOptions(running.state, dry_run))
+    await daemon.startup(parts)
     try:
-        yield one
+        yield InProcess(parts)
     finally:
-        await one._stop()
+        await daemon.shutdown(parts)

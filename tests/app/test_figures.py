@@ -1,4 +1,4 @@
-"""What the metrics count: bans that are enforced, dry ones apart from them, and how the service stands."""
+"""Metrics: enforced bans, dry-run bans apart from them, and the state of the service."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.app.enforce.proof import CANARY, without_canary
-from sidecar.app.report import build_status
-from sidecar.app.service import Service
-from sidecar.kernel.plan import Count
-from sidecar.kernel.routes import RouteKind
+from sidecar.kernel.backend import Count, Entry
 from sidecar.model import Ban
 from sidecar.network import Network
-from tests.app.running import Running, in_process, service, until
+from tests.app.running import InProcess, Running, in_process, service, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.cli.running import zmban
 from tests.netns import Namespace
@@ -22,9 +19,9 @@ pytestmark = pytest.mark.kernel
 AROUND = CANARY.supernet(24)
 
 
-async def figure(one: Service, name: str, **labels: str) -> float:
+async def figure(one: InProcess, name: str, **labels: str) -> float:
     await one.verifier.verify()
-    return one.metrics.registry.get_sample_value(f"zmban_{name}", labels) or 0.0
+    return one.metric(name, **labels)
 
 
 @pytest.mark.parametrize(
@@ -42,16 +39,15 @@ async def test_the_canary_is_no_ban_in_the_figures_of_the_table(
     host: Namespace, tmp_path: Path, banned: tuple[Network, ...], routes: int, addresses: int
 ) -> None:
     async with in_process(tmp_path) as one:
-        events = [one.table.ban(Ban(network, "manual", 1.0, None, "manual")) for network in banned]
-        one.publish(event for event in events if event)
-        await one.reconcile()
+        one.ban(*(Ban(network, "manual", 1.0, None, "manual") for network in banned))
+        await one.enforcer.reconcile()
         assert await figure(one, "table_routes", family="ipv4") == routes
         assert await figure(one, "table_addresses", family="ipv4") == addresses
         assert await figure(one, "table_routes", family="ipv6") == 0
 
 
 def test_under_a_throw_the_canary_refuses_one_address_more_than_the_bans() -> None:
-    blackhole, throw = RouteKind.BLACKHOLE, RouteKind.THROW
+    blackhole, throw = Entry.BAN, Entry.EXEMPT
     present = {AROUND: blackhole, CANARY.supernet(25): throw, CANARY: blackhole}
     counted = without_canary({4: Count(3, 1, 129), 6: Count()}, present)
     assert counted == {4: Count(2, 1, 128), 6: Count()}
@@ -59,7 +55,7 @@ def test_under_a_throw_the_canary_refuses_one_address_more_than_the_bans() -> No
 
 def test_where_the_canary_is_missing_nothing_is_taken_off() -> None:
     counted = {4: Count(1, 0, 256), 6: Count()}
-    assert without_canary(counted, {AROUND: RouteKind.BLACKHOLE}) == counted
+    assert without_canary(counted, {AROUND: Entry.BAN}) == counted
 
 
 def dry_and_real(running: Running, jail: str) -> dict[str, float]:
@@ -82,7 +78,7 @@ def test_bans_of_a_dry_run_are_in_no_figure_of_bans(host: Namespace, tmp_path: P
         told = running.ask("status")[0]
         assert (told["networks_banned"], told["dry_bans"]) == (0, 1)
         assert (
-            "decided and recorded but not enforced: 1" in zmban("status", "--socket", running.socket).stdout
+            "dry-run bans, recorded but not enforced: 1" in zmban("status", "--socket", running.socket).stdout
         )
 
 
@@ -105,14 +101,12 @@ async def test_a_dry_ban_that_becomes_a_real_one_is_counted_as_one(host: Namespa
     async with in_process(tmp_path) as one:
         who = Network.parse(EVIL)
         for dry in (True, False):
-            event = one.table.ban(Ban(who, "smtp", 1.0, None, "log", dry=dry))
-            one.publish([event] if event else [])
-        one.metrics.active(one.table)
+            one.ban(Ban(who, "smtp", 1.0, None, "log", dry=dry))
         assert await figure(one, "bans_active", jail="smtp") == 1
         assert await figure(one, "dry_bans_active", jail="smtp") == 0
-        one.publish(one.table.lift(who, 2.0, "manual"))
+        one.bus.publish(one.register.lift(who, 2.0, "manual"))
         assert await figure(one, "unbans_total", jail="smtp") == 1
-        assert (await build_status.of(one))["networks_banned"] == 0
+        assert (await one.tell("status"))["networks_banned"] == 0
 
 
 def test_ready_is_what_readyz_answers_and_a_flush_is_told_as_suspended(

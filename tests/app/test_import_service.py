@@ -1,10 +1,8 @@
-"""Bans of somebody else, taken over by the running service: at once, once, and never whom it must not cut off."""
+"""The running service imports bans of other programs: at once, only once, and never of protected networks."""
 
 from __future__ import annotations
 
 import json
-import socket
-import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -12,9 +10,6 @@ from typing import Any
 
 import pytest
 
-from sidecar.model import Ban
-from sidecar.network import Network
-from sidecar.store.imports.entry import Entry
 from tests.app.running import Running, service, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.cli.running import records, zmban
@@ -109,18 +104,6 @@ def test_growing_ban_times_know_at_once_how_often_fail2ban_had_banned(
         assert (record["count"], record["until"] - record["since"]) == (4, 8 * 3600)
 
 
-def test_an_import_in_a_dry_run_is_one_too(host: Namespace, tmp_path: Path) -> None:
-    path = bips(tmp_path / "f2b", (EVIL, "smtp", -1))
-    with service(tmp_path, "", "--dry-run") as running:
-        assert at(running, path)[0] == 0
-        assert running.ask("bans")[0]["dry"] is True
-        running.stop()
-        running.start()
-        assert not blackholes(host)
-        assert at(running, path)[1][0]["banned"] == 1
-        assert blackholes(host) == {EVIL}
-
-
 def test_bans_taken_without_a_service_stand_when_it_starts_but_for_its_own(
     host: Namespace, tmp_path: Path
 ) -> None:
@@ -155,45 +138,3 @@ def test_the_service_goes_on_answering_and_banning_while_many_are_taken_over(
         assert longest < 2
         assert len(blackholes(host)) == len(many) + 1
         assert running.metric('zmban_bans_total{jail="smtp",origin="import"}') == len(many)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"network": "nobody"},
-        {"at": -1},
-        {"until": 1e99},
-        {"count": 2**70},
-        {"failures": -1},
-        {"jail": ""},
-        {"current": "yes"},
-        {"evidence": "text"},
-        {"more": 1},
-    ],
-)
-def test_a_wrong_record_is_answered_and_none_of_its_request_is_taken(
-    host: Namespace, tmp_path: Path, wrong: dict[str, Any]
-) -> None:
-    good = Entry(Ban(Network.parse("203.0.113.7"), "mail", NOW, None, "import")).record()
-    with service(tmp_path) as running:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(running.socket))
-            request = {"command": "import", "arguments": {"records": [good, {**good, **wrong}]}}
-            client.sendall(json.dumps(request).encode() + b"\n")
-            assert json.loads(client.makefile("rb").readline())["error"]
-        assert running.ask("bans") == []
-        assert not blackholes(host)
-
-
-def test_two_imports_at_once_count_everything_once(host: Namespace, tmp_path: Path) -> None:
-    rows = [("mail", f"198.51.100.{n}", int(NOW) - 9999, 60, 1, None) for n in range(250)] * 8
-    path = made(tmp_path / "f2b", SCHEMA_4, bans=rows)
-    with service(tmp_path) as running, host.inside():
-        threads = [threading.Thread(target=at, args=(running, path)) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        database = sqlite3.connect(running.state / "zmban.sqlite3")
-        assert database.execute("SELECT count(*) FROM history").fetchone() == (250,)
-        database.close()

@@ -1,4 +1,5 @@
-"""`table = "main"`, for those who look with `route -n`: the bans are in the host's own table, among its routes."""
+"""`table = "main"`: bans are in the main routing table, where `route -n` shows them, among the routes of the
+host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration is read anew while the service runs: whole or not at all, and nobody is forgotten."""
+"""The configuration is reloaded as a whole or not at all, and no ban or failure is lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.reload import Reload, compare
+from sidecar.app.config_reload import compare
 from sidecar.configuration import loading
 from sidecar.model import Match
 from sidecar.network import Network
@@ -44,7 +44,7 @@ def test_what_changed_is_printed_jail_by_jail_and_counts_at_once(running: Runnin
         "jail new added",
         "jail smtp changed: maxretry",
         "trust.admins changed",
-        "kernel.table counts after a restart",
+        "kernel.table takes effect after a restart",
     ]
     assert running.ask("reload")[0]["restart"] == ["kernel.table"]
     running.attack(EVIL, times=2)
@@ -62,8 +62,8 @@ def test_one_with_a_fault_is_refused_whole_and_the_old_one_goes_on(running: Runn
     write(running, "[smtp]\nmaxretry = 5\nfindtime = x\n")
     done = zmban("reload", "--socket", running.socket)
     assert done.returncode == 78
-    assert "findtime: 'x' is no time value" in done.stderr
-    assert "nothing was changed" in done.stderr
+    assert "findtime: 'x' is not a time value" in done.stderr
+    assert "configuration not changed" in done.stderr
     assert running.metric("zmban_config_last_reload_successful") == 0
     running.attack(EVIL)
     until(lambda: EVIL in blackholes(host))
@@ -136,8 +136,8 @@ def test_sighup_and_watch_do_the_same(host: Namespace, tmp_path: Path) -> None:
     with service(tmp_path, "", "--watch") as running:
         assert running.process is not None
         write(running, "[smtp]\nmaxretry = 7\n")
-        until(lambda: "configuration read anew: smtp changed maxretry" in running.said())
-        # As Kubernetes exchanges a ConfigMap: a link to another directory.
+        until(lambda: "configuration reloaded: smtp changed maxretry" in running.said())
+        # As Kubernetes replaces a ConfigMap: a link to another directory.
         for number in (1, 2):
             place = tmp_path / f"config/..{number}"
             place.mkdir()
@@ -150,7 +150,7 @@ def test_sighup_and_watch_do_the_same(host: Namespace, tmp_path: Path) -> None:
         (tmp_path / "config/..next").rename(tmp_path / "config/..data")
         until(lambda: running.said().count("smtp changed maxretry") == 3)
         running.process.send_signal(signal.SIGHUP)
-        until(lambda: "configuration read anew: nothing changed" in running.said())
+        until(lambda: "configuration reloaded: nothing changed" in running.said())
 
 
 async def test_a_session_that_began_before_goes_on(host: Namespace, tmp_path: Path) -> None:
@@ -163,14 +163,13 @@ async def test_a_session_that_began_before_goes_on(host: Namespace, tmp_path: Pa
         )
         jail = "[two]\nenabled=1\nfilter=two\nlogpath=/x.log\nzmban.dry_run=true\n"
         (tmp_path / "config/jail.local").write_text(jail, encoding="utf-8")
-        reload = Reload(one)
-        assert (await reload.reload())["result"] == "reloaded"
-        scanner = one.logs._scanner("/x.log", [one.jails["two"]])
+        assert (await one.tell("reload"))["result"] == "reloaded"
+        scanner = one.logs._scanner("/x.log", [one.parts.active.jails["two"]])
         now = time.time()
         list(scanner.scan(b"s1 from 203.0.113.7\n", now))
         (tmp_path / "config/jail.local").write_text(f"{jail}maxretry = 9\n", encoding="utf-8")
-        await reload.reload()
-        renewed = one.logs._scanner("/x.log", [one.jails["two"]], scanner)
+        await one.tell("reload")
+        renewed = one.logs._scanner("/x.log", [one.parts.active.jails["two"]], scanner)
         (match,) = renewed.scan(b"s1 bad\n", now)
         assert isinstance(match, Match)
         assert match.host == "203.0.113.7"
@@ -180,12 +179,12 @@ async def test_a_wider_unit_gathers_what_was_counted_for_narrower_ones(
     host: Namespace, tmp_path: Path
 ) -> None:
     async with in_process(tmp_path) as one:
-        court = one.judge.courts["smtp"]
+        jail = one.engine.jails["smtp"]
         for number in (1, 2):
-            court.window.restore(Network.parse(f"2001:db8:0:{number}::/64"), time.time() - number, "x")
+            jail.window.restore(Network.parse(f"2001:db8:0:{number}::/64"), time.time() - number, "x")
         (tmp_path / "config/jail.local").write_text("[smtp]\nzmban.ipv6_prefix = 48\n", encoding="utf-8")
-        await Reload(one).reload()
-        window = one.judge.courts["smtp"].window
+        await one.tell("reload")
+        window = one.engine.jails["smtp"].window
         assert {str(n): window.count(n) for n in window} == {"2001:db8::/48": 2}
 
 

@@ -1,4 +1,4 @@
-"""While the service stops, dies and starts again, nobody banned is answered and nobody else is left out."""
+"""While the service stops, is killed and starts again, banned clients get no answer and all others do."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.kernel
 SERVER, ROUTER, GOOD, PORT = "198.51.100.1", "198.51.100.66", "198.51.100.67", 2520
 MANY = 1000
 BANNED = [f"198.18.{number // 250}.{1 + number % 250}" for number in range(MANY)]
-# What a stop, a kill and the starts behind them may take at most is covered many times over.
+# Covers the maximum time of a stop, a kill and the starts after them many times.
 _PAUSE = 0.0005
 
 
 @pytest.fixture
 def clients(host: Namespace, tmp_path: Path) -> Iterator[Namespace]:
-    """The machine of the clients, all addresses on it, with a counter of what comes back to the banned."""
+    """The clients' machine with all their addresses, and a counter of answers to banned clients."""
     far = Namespace()
     try:
         host.ip("link", "add", "mail0", "type", "veth", "peer", "name", "evil0", "netns", far.name)

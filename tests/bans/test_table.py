@@ -18,7 +18,7 @@ def ban(network: Network = WHO, jail: str = "a", until: float | None = 100.0, *,
     return Ban(network, jail, 0.0, until, "log", dry=dry)
 
 
-def test_a_network_is_refused_as_long_as_one_reason_stands() -> None:
+def test_a_network_is_blocked_while_it_has_a_ban() -> None:
     table = BanTable()
     table.ban(ban(until=10.0))
     table.ban(ban(jail="b", until=None))
@@ -38,7 +38,7 @@ def test_a_second_ban_of_a_jail_extends_and_never_shortens() -> None:
     assert table.ban(ban(until=99.0)) is None
 
 
-def test_a_dry_run_is_remembered_and_refuses_nobody() -> None:
+def test_a_dry_ban_is_kept_and_blocks_nothing() -> None:
     table = BanTable([ban(dry=True)])
     assert list(table.refused()) == []
     assert not table.stands(WHO)
@@ -54,7 +54,7 @@ def test_a_dry_run_never_changes_a_real_ban_and_a_real_ban_replaces_a_dry_one() 
     assert trial.stands(WHO)
 
 
-def test_an_address_is_answered_for_by_the_network_around_it() -> None:
+def test_a_ban_of_a_network_covers_its_addresses() -> None:
     table = BanTable([ban(Network.parse("203.0.113.0/24")), ban()])
     assert [str(b.network) for b in table.over(WHO)] == ["203.0.113.7/32", "203.0.113.0/24"]
     assert sorted(map(str, table.inside(Network.parse("203.0.0.0/16")))) == [
@@ -86,7 +86,7 @@ def test_the_guard_refuses_what_must_never_be_cut_off(network: str, reason: str 
     assert guard.refuse(Network.parse(network), PrefixSet([Network.parse("10.9.0.0/16")])) == reason
 
 
-def test_a_network_that_holds_a_protected_one_may_be_banned_and_is_known_to_touch_it() -> None:
+def test_a_network_that_contains_a_protected_one_may_be_banned_and_touches_it() -> None:
     guard = Guard({"gateway": [Network.parse("2001:db8::1")]})
     around = Network.parse("2001:db8::/64")
     assert guard.refuse(around) is None
@@ -100,7 +100,7 @@ ADDRESSES = st.builds(
 
 
 @given(st.lists(ADDRESSES, max_size=30), ADDRESSES)
-def test_a_prefix_set_answers_as_a_walk_over_all_members_would(
+def test_a_prefix_set_gives_the_same_results_as_a_linear_search(
     members: list[Network], asked: Network
 ) -> None:
     found = PrefixSet(members)
@@ -109,7 +109,7 @@ def test_a_prefix_set_answers_as_a_walk_over_all_members_would(
     assert set(found.inside(asked)) == {m for m in members if asked.covers(m)}
 
 
-def test_bans_end_to_the_second_though_they_are_looked_at_by_the_hour() -> None:
+def test_bans_bucketed_by_hour_end_to_the_second() -> None:
     ends = [7199.0, 7200.0, 7200.5, 9000.0, 90_000.0]
     bans = [ban(Network(4, n, 32), until=end) for n, end in enumerate(ends)]
     table = BanTable(bans)
@@ -121,7 +121,7 @@ def test_bans_end_to_the_second_though_they_are_looked_at_by_the_hour() -> None:
     assert len(table) == 0
 
 
-def test_a_clock_that_is_set_moves_the_ends_of_those_that_stood_and_of_no_others() -> None:
+def test_a_clock_adjustment_moves_the_ends_of_active_bans_only() -> None:
     table = BanTable([ban(until=5000.0)])
     table.shift(100_000.0)
     later = Network.parse("203.0.113.8")
@@ -139,7 +139,9 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=40))
-def test_a_table_says_what_a_plain_list_of_bans_would(steps: list[tuple[str, int, str, float, bool]]) -> None:
+def test_a_table_gives_the_same_results_as_a_plain_list_of_bans(
+    steps: list[tuple[str, int, str, float, bool]],
+) -> None:
     table, plain, now = BanTable(), dict[tuple[Network, str], Ban](), 0.0
     for step, number, jail, until, dry in steps:
         network = Network(4, number, 32)
@@ -172,7 +174,7 @@ def test_a_table_says_what_a_plain_list_of_bans_would(steps: list[tuple[str, int
         assert +table.dry == Counter(jail for (_, jail), one in plain.items() if one.dry)
 
 
-def test_a_ban_that_rests_stands_and_refuses_nobody_until_it_rests_no_more() -> None:
+def test_a_resting_ban_stays_and_blocks_nothing_until_it_is_active_again() -> None:
     other = Network.parse("203.0.113.8")
     table = BanTable(
         [ban(), ban(jail="b", until=None), ban(other), ban(Network.parse("203.0.113.0/24"), "wide")]
@@ -200,7 +202,7 @@ _JAILS = st.sampled_from("ab")
         max_size=40,
     )
 )
-def test_what_rests_and_what_is_active_is_always_what_stands(steps: list[tuple[str, int, str]]) -> None:
+def test_resting_and_active_bans_always_add_up(steps: list[tuple[str, int, str]]) -> None:
     table = BanTable()
     for at, (what, last, jail) in enumerate(steps):
         network = Network(4, last, 32)

@@ -1,4 +1,4 @@
-"""A million forged lines against every shipped filter: `make test-blame`, or `python -m tests.blame LINES`."""
+"""Tests every shipped filter with a million forged lines: `make test-blame`, or `python -m tests.blame LINES`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SEEDS = 8
 
 
 def rows(seed: int, lines: int) -> dict[str, Row]:
-    """What became of so many lines of this seed."""
+    """The result of a number of forged lines with this seed."""
     trial = Trial()
     for line in forged(lines, seed, trial.finds):
         trial.ask(line)
@@ -21,7 +21,7 @@ def rows(seed: int, lines: int) -> dict[str, Row]:
 
 
 def main() -> int:
-    """Print the table; 1 if anybody innocent was blamed, or more than one attacker in a hundred got away."""
+    """Print the table. Returns 1 if an innocent client was blamed, or more than 1 % of the attackers were missed."""
     lines = int(sys.argv[1]) if len(sys.argv) > 1 else LINES
     whole: dict[str, Row] = {}
     with ProcessPoolExecutor() as pool:
@@ -33,7 +33,7 @@ def main() -> int:
     sys.stdout.write(
         f"{table(whole)}\n{lines:,} forged lines, {asked:,} of attackers, {found / asked:.3%} found, "
     )
-    sys.stdout.write(f"{len(innocent)} that blame somebody innocent\n" + "\n".join(innocent[:10]))
+    sys.stdout.write(f"{len(innocent)} that blame an innocent client\n" + "\n".join(innocent[:10]))
     return 0 if not innocent and found >= 0.99 * asked else 1
 
 

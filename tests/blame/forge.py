@@ -1,5 +1,5 @@
-"""Forges lines: into every field that a client fills, of every sample, the text of every other sample is written, as
-the server would write it, and names somebody else."""
+"""Forges log lines: puts the text of every sample, with a victim's address, into every field that a client controls,
+of every other sample, in the form in which the server writes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 SAMPLES = Path(__file__).parents[1] / "samples"
 ATTACKER, VICTIM = "203.0.113.7", "198.51.100.99"
 ATTACKER6, VICTIM6 = "2001:db8::7", "2001:db8:99::99"
-# What ends a value, a field or a line somewhere: before and behind a forged text, and cut into it.
+# Characters that end a value, a field or a line in some log; inserted before, behind and within forged text.
 _MARKS = (
     "",
     "",
@@ -42,17 +42,17 @@ RuntimeOptions = tuple[int, int, Escape]
 
 
 def _printable(text: str) -> str:
-    """Postfix writes a question mark for what cannot be printed."""
+    """Postfix: unprintable characters become question marks."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _hostname(text: str) -> str:
-    """A reverse name is a host name, or Postfix takes it for unknown."""
+    """Postfix: a reverse name is a valid host name, else "unknown"."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text)[:60].strip("-.") or "x"
 
 
 def _context(text: str) -> str:
-    """ZimbraLog.encodeArg."""
+    """mailboxd: ZimbraLog.encodeArg."""
     return text.replace(";", ";;").replace("\r", " ").replace("\n", " ")
 
 
@@ -61,22 +61,22 @@ def _message(text: str) -> str:
 
 
 def _forwarded(text: str) -> str:
-    """A header of the client's own, to which nginx appends whom it sees."""
+    """X-Forwarded-For of the client, to which nginx appends the client's address."""
     return _context(text) + ", "
 
 
 def _identified(text: str) -> str:
-    """What a client says of itself by IMAP's ID or POP's XOIP, where no proxy of Zimbra's stands between."""
+    """The client's IMAP ID or POP XOIP, without a proxy of Zimbra in between."""
     return f"oip={_context(text)};via={_context(text)};"
 
 
 def _url(text: str) -> str:
-    """No blank gets into a URL."""
+    """A URL: without spaces."""
     return re.sub(r"\s", "%20", text)
 
 
 def _raw(text: str) -> str:
-    """nginx's error log escapes nothing; a line ends at a newline."""
+    """nginx's error log: nothing is escaped, and a newline ends the line."""
     return text.replace("\r", "").replace("\n", "")
 
 
@@ -120,7 +120,7 @@ _NGINX: list[tuple[str, Escape]] = [
 
 
 def _accessed(escape: Escape) -> list[tuple[str, Escape]]:
-    """The fields of a line of an access log."""
+    """The fields of an access log line that a client controls."""
     return [
         (r'\] {1,2}"(?:[A-Z]+ )?(\S+) HTTP', lambda text: _url(escape(text))),
         (r'\]  ?"([^" ]+)" 400', escape),
@@ -144,7 +144,7 @@ _USUAL = {"zimbra-smtp": "zimbra.log", "zimbra-mail": "mailbox.log", "zimbra-ngi
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A line of a log, and whether a filter finds the attacker in it."""
+    """A log line, and whether its filter finds the attacker in it."""
 
     log: str
     filter: str
@@ -155,7 +155,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Forged:
-    """A line that the attacker of `sample` wrote others' words into."""
+    """A line of `sample` with text that its attacker inserted."""
 
     sample: Sample
     line: str
@@ -166,7 +166,7 @@ Finds = Callable[[Sample, str], bool]
 
 @cache
 def samples() -> list[Sample]:
-    """All samples whose client, if any, is the attacker."""
+    """All samples whose client, if there is one, is the attacker."""
     found = []
     for path in sorted(SAMPLES.glob("*.jsonl")):
         for text in path.read_text(encoding="utf-8").splitlines():
@@ -179,8 +179,8 @@ def samples() -> list[Sample]:
 
 
 def forged(count: int, seed: int, finds: Finds) -> Iterator[Forged]:
-    """So many lines, the same for the same seed. `finds`: whether a filter finds the attacker of its sample in
-    a line; what the attack consists of is not overwritten, but something is put behind it."""
+    """Generates `count` lines, the same for the same seed. `finds`: whether a filter finds the attacker of its
+    sample in a line. Text that the filter needs is kept; forged text is put behind it."""
     chance = random.Random(seed)
     known = samples()
     texts = [_of_victim(sample.line) for sample in known]
@@ -190,7 +190,7 @@ def forged(count: int, seed: int, finds: Finds) -> Iterator[Forged]:
         sample = chance.choice(bases)
         line = sample.line
         places = fields[sample]
-        # From behind, so that what was found stays where it is.
+        # From the end of the line, so that earlier offsets stay valid.
         for start, end, escape in sorted(
             chance.sample(places, chance.randint(1, min(2, len(places)))), reverse=True
         ):
@@ -217,7 +217,7 @@ def _fields(sample: Sample, finds: Finds) -> list[RuntimeOptions]:
 
 
 def _text(chance: random.Random, texts: list[str]) -> str:
-    """Another line or a part of it, between marks."""
+    """Another line, or a part of it, between separators."""
     text = chance.choice(texts)
     if chance.random() < 0.5:
         first = chance.randrange(len(text))

@@ -1,4 +1,4 @@
-"""No line that an attacker can write into a log blames anybody else, and none hides him."""
+"""No log line that an attacker can forge blames another client, and none hides the attacker."""
 
 from __future__ import annotations
 

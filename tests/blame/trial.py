@@ -1,4 +1,4 @@
-"""Every shipped jail over forged lines: who is found, who is missed, who is framed, and whether anybody innocent is."""
+"""Runs every shipped jail over forged lines, and counts found, missed, framed and wrongly blamed clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRUST = Trust([Network.parse("10.0.0.0/8")])
 
 @dataclass
 class Row:
-    """One filter: forged lines of attackers that it finds without the forgery, and what became of them."""
+    """The results of one filter, for forged lines of attackers that it finds without the forgery."""
 
     lines: int = 0
     found: int = 0
@@ -32,7 +32,7 @@ class Row:
     innocent: list[str] = field(default_factory=list)
 
     def add(self, other: Row) -> None:
-        """Count what another trial found, too."""
+        """Add the results of another trial."""
         self.lines += other.lines
         self.found += other.found
         self.framed += other.framed
@@ -44,14 +44,14 @@ class Row:
 
 
 def every_jail() -> dict[str, JailSpec]:
-    """All that are shipped, enabled or not."""
+    """All shipped jails, enabled or not."""
     files = ConfigFiles([CONFIG])
     found = (jails.one(files, name)[0] for name in files.jails().sections)
     return {jail.name: jail for jail in found if jail is not None}
 
 
 class Trial:
-    """All jails of each log, asked line by line."""
+    """Runs all jails of each log, line by line."""
 
     def __init__(self) -> None:
         known = every_jail()
@@ -60,7 +60,7 @@ class Trial:
         for jail in known.values():
             for log in jail.logpath:
                 by_log[log.glob.rpartition("/")[2]].append(jail)
-        # These no jail reads as it is shipped; who adds them to one is to be as safe.
+        # Logs that no shipped jail reads; a jail that uses them must be as safe.
         by_log |= {"access_log": by_log["nginx.access.log"], "sync.log": by_log["mailbox.log"]}
         self._scanners = {log: Scanner(f"/{log}", found, UTC, TRUST) for log, found in by_log.items()}
         self.rows: dict[str, Row] = defaultdict(Row)
@@ -74,7 +74,7 @@ class Trial:
         )
 
     def ask(self, forged: Forged) -> None:
-        """Count what the jails say of one line. Whoever is found must be whom the server had written into it."""
+        """Count the results of the jails for one line. The host they find must be the client that the server wrote."""
         sample = forged.sample
         told = self._scanners[sample.log].scan(forged.line.encode() + b"\n", NOW)
         refused = Counter(
@@ -84,7 +84,7 @@ class Trial:
             self.rows[name].framed += framed
         matches = [t for t in told if isinstance(t, Match)]
         for match in matches:
-            # An IPv6 address is told as everybody writes it, however the server did.
+            # IPv6 addresses are compared in canonical form.
             if match.host is not None and match.host != sample.host and match.host not in sample.line:
                 self.rows[self._filters[match.jail]].innocent.append(f"{match.host}: {forged.line}")
         if sample.found:
@@ -96,7 +96,7 @@ class Trial:
 
 
 def table(rows: dict[str, Row]) -> str:
-    """As Markdown."""
+    """The results as a Markdown table."""
     lines = [
         "| filter | forged lines | found | missed | framed | innocent |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

@@ -1,4 +1,4 @@
-"""`zmban` as a program of its own, as a person would call it."""
+"""Runs `zmban` as a separate process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ZMBAN = Path(sys.executable).with_name("zmban")
 
 
 def zmban(*arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run it to its end; the caller looks at the exit code."""
+    """Run it to its end; the caller checks the exit code."""
     command = [str(ZMBAN), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=120, check=False)
 
@@ -37,8 +37,8 @@ def on_terminal(
     program: Path = ZMBAN,
     enough: bytes = b"",
 ) -> tuple[int, str]:
-    """Run it on a pseudo-terminal that is so wide (None: that says nothing of its size); the exit code, and what
-    is seen there. When `enough` is seen it is interrupted."""
+    """Run it on a pseudo-terminal with this width (None: of unknown size). Returns the exit code and the
+    output. Sends SIGINT once `enough` is in the output."""
     ours, theirs = pty.openpty()
     if columns is not None:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -49,7 +49,7 @@ def on_terminal(
     os.close(theirs)
     seen = bytearray()
     try:
-        # A terminal that nobody has open any more cannot be read.
+        # Reading fails after the process has closed the terminal.
         with contextlib.suppress(OSError):
             while chunk := os.read(ours, 65536):
                 seen += chunk

@@ -1,4 +1,4 @@
-"""`zmban discover --write`: what it writes is whole, passes check, and lies over nobody's file."""
+"""`zmban discover --write`: writes complete files that pass `check`, and overwrites no existing file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROLES = (
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """An engine with these containers, and a place to write into."""
+    """A simulated engine with these containers, and a directory to write to."""
     with engine(tmp_path, *request.param) as host:
         monkeypatch.setenv("DOCKER_HOST", host)
         yield tmp_path / "out"
@@ -104,7 +104,7 @@ def test_of_a_container_for_each_role_every_directory_that_is_read_is_mounted_an
     devices = {name: volume["driver_opts"]["device"] for name, volume in compose["volumes"].items()}
     assert devices == {"zimbra-log-front": "/tank/front log", "zimbra-syslog-mta2": "/srv/mta2"}
     assert all(volume["driver_opts"]["o"] == "bind,ro" for volume in compose["volumes"].values())
-    # Nobody but mailboxd writes mailbox.log, and nobody but nginx nginx.log.
+    # Only mailboxd writes mailbox.log, and only nginx writes nginx.log.
     assert globs(asked)["zimbra-mail"] == ["/opt/zimbra/log/mailbox.log", "/opt/zimbra/log/audit.log"]
     assert globs(asked)["zimbra-nginx"] == ["/srv/zimbra/front/log/nginx.log"]
     assert globs(asked)["zimbra-smtp"] == ["/var/log/zimbra.log", "/srv/zimbra/mta2/syslog/zimbra.log"]
@@ -118,7 +118,7 @@ def test_a_file_that_is_there_is_kept_and_nothing_else_written_without_force(ask
     mine.write_text("mine", encoding="utf-8")
     done = zmban("discover", "--write", asked)
     assert done.returncode == 78
-    assert f"{mine}: already there, so nothing was written; --force overwrites" in done.stderr
+    assert f"{mine}: already exists, so nothing was written; --force overwrites" in done.stderr
     assert (written(asked), mine.read_text()) == ([name], "mine")
     done = zmban("discover", "--write", asked, "--force")
     assert done.returncode == 0
@@ -128,10 +128,10 @@ def test_a_file_that_is_there_is_kept_and_nothing_else_written_without_force(ask
 
 @pytest.mark.parametrize("asked", [()], indirect=True)
 def test_where_nothing_is_found_nothing_is_written(asked: Path) -> None:
-    assert "no Zimbra was found" in zmban("discover").stdout
+    assert "no Zimbra found" in zmban("discover").stdout
     done = zmban("discover", "--write", asked)
     assert done.returncode == 65
-    assert f"no Zimbra was found, so nothing is written into {asked}" in done.stderr
+    assert f"no Zimbra found; nothing written to {asked}" in done.stderr
     assert not asked.exists()
 
 
@@ -150,9 +150,9 @@ def test_where_nothing_is_found_nothing_is_written(asked: Path) -> None:
 def test_a_path_that_no_file_could_carry_is_told_and_left_out(asked: Path) -> None:
     done = zmban("discover", "--write", asked)
     assert (
-        "# '/srv/a$b/log', /opt/zimbra/log of a, cannot be written into .env: mount it by hand" in done.stdout
+        "# '/srv/a$b/log', /opt/zimbra/log of a, cannot be written into .env; mount it by hand" in done.stdout
     )
-    assert "# /var/log of a lies in no volume: add one to Zimbra" in done.stdout
+    assert "# /var/log of a is in no volume; add one to the container" in done.stdout
     assert settings(asked) == {"COMPOSE_PROJECT_NAME": "zmban", "ZIMBRA_SYSLOG_DIR": f"{VOLUMES}/v/_data"}
     assert "$" not in (asked / "compose.override.yaml").read_text()
 
@@ -166,8 +166,8 @@ def test_people_are_told_why_each_was_taken_and_programs_only_of_those(asked: Pa
     assert record["why"].startswith("runs /opt/zimbra/common/libexec/master")
     assert json.loads(zmban("discover", "--json").stdout) == [record]
     told = zmban("discover").stdout
-    assert f"mail is taken: it {record['why']}" in told
-    assert f"ship is passed over: it does nothing but share {VOLUMES}/log/_data with mail" in told
+    assert f"mail accepted: it {record['why']}" in told
+    assert f"ship rejected: it does nothing but share {VOLUMES}/log/_data with mail" in told
     assert 'proxies = ["10.28.0.2"]' in told
 
 
@@ -184,7 +184,7 @@ def test_a_zimbra_of_the_host_is_told_of_unless_its_home_is_a_containers_volume(
     monkeypatch.setattr(layouts, "installed", lambda: here)
     mail = container("mail", "acme/zimbra", mounts={"/opt/zimbra": str(source)}, paths=HOME)
     with engine(tmp_path, *([mail] if source else [])) as host:
-        # Where no engine answers, the host is found all the same.
+        # Without an engine, the host is still found.
         monkeypatch.setenv("DOCKER_HOST", host if source else f"unix://{tmp_path}/none.sock")
         done = CliRunner().invoke(discover, ["--jsonl"])
     assert done.exit_code == 0, done.output
@@ -200,7 +200,7 @@ def test_without_docker_and_without_zimbra_it_says_that_docker_cannot_be_asked(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     done = zmban("discover")
     assert done.returncode == 65
-    assert "Docker cannot be asked" in done.stderr
+    assert "cannot connect to Docker" in done.stderr
 
 
 @pytest.mark.parametrize("asked", [(AIO,)], indirect=True)

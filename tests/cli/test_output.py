@@ -1,4 +1,4 @@
-"""What is printed, for people and for programs."""
+"""Output as text and as JSON."""
 
 import io
 import json
@@ -106,9 +106,9 @@ def test_evidence_of_a_pipe_that_nobody_writes_into_is_not_waited_for(
 ) -> None:
     from sidecar.cli.online import evidence_option
 
-    monkeypatch.setattr(evidence_option, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(evidence_option, "_TIMEOUT_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Exception, match="nothing came"):
+    with pytest.raises(Exception, match="no data"):
         evidence_option.lines(str(tmp_path / "pipe"))
 
 

@@ -1,4 +1,4 @@
-"""`zmban regex` beside Debian's fail2ban-regex: the same report of the same file, and what only ours has."""
+"""`zmban regex` prints the same report as Debian's fail2ban-regex, and its own additions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.cli.running import records, zmban
 from tests.conformance import package
 
 SHIPPED = Path(__file__).parents[2] / "config"
-# Lines of our own, in the formats that the stock filters look for.
+# Own sample lines in the formats of the stock filters.
 SSHD = (
     "Failed password for {user} from {host} port 22 ssh2",
     "Failed password for invalid user {user} from {host} port 22 ssh2",
@@ -44,7 +44,7 @@ def log(path: Path, program: str, texts: tuple[str, ...], number: int = 400) -> 
             user=chance.choice(("bob", "root", "eve")),
             host=chance.choice(("198.51.100.7", "203.0.113.9", "2001:db8::5")),
         )
-        # Within five minutes: after that a session is forgotten, there by the clock on the wall.
+        # Within five minutes: Fail2Ban then forgets a session, by the system clock.
         stamp = f"Nov 24 10:{index // 2 // 60:02}:{index // 2 % 60:02}"
         lines.append(f"{stamp} host {program}[{chance.randrange(900, 990)}]: {text}")
     path.write_text("\n".join([*lines[:9], "# a comment", "", "no date at all", *lines[9:]]) + "\n")
@@ -62,13 +62,13 @@ def ours(*arguments: object) -> str:
 
 
 def listing(report: str) -> list[str]:
-    """What stands behind the counts: the lines of each kind."""
+    """The printed lines of each kind."""
     lines = [line.rstrip() for line in report.splitlines()]
     return lines[next(n for n, line in enumerate(lines) if line.startswith("[processed")) + 1 :]
 
 
 def counts(report: str) -> dict[str, Any]:
-    """What a script would read out of a report."""
+    """The counts of a report."""
     sums = {
         w: int(n) for w, n in re.findall(r"^(Prefregex|Failregex|Ignoreregex): (\d+) total", report, re.M)
     }
@@ -96,7 +96,7 @@ def test_the_report_counts_what_fail2ban_regex_counts(
     for options in ((), ("-v",), ("--no-check-all",)):
         assert counts(ours(*options, path, filter_)) == counts(theirs(*options, path, filter_))
     mine, real = counts(ours(path, filter_, "bob")), counts(theirs(path, filter_, "bob"))
-    # What is ignored before the prefregex is asked is not counted with it here.
+    # zmban does not count lines for the prefregex that were ignored before it.
     mine["sums"].pop("Prefregex", None), real["sums"].pop("Prefregex", None)
     assert mine == real
 
@@ -109,7 +109,7 @@ failregex = bad from <ADDR>
 ignoreregex = friend
               pal
 """
-# Fewer than the failregexes by so many that they are asked first.
+# So many fewer than the failregexes that they are tried first.
 IGNORED_FIRST = SEVERAL.replace("worse", "q1 <ADDR>\n            q2 <ADDR>\n            worse")
 TOGETHER = """[Definition]
 failregex = ^ start <HOST><SKIPLINES>^ end$
@@ -248,7 +248,7 @@ def test_a_jail_is_found_where_no_filter_has_its_name(tmp_path: Path) -> None:
     done = zmban("--config", tmp_path, "regex", "--jsonl", "2026-11-24 10:00:00 x 198.51.100.7", "knock")
     assert [r["time"] for r in records(done)] == [1795510800.0]
     done = zmban("--config", tmp_path, "regex", "--usedns", "no", "x 198.51.100.7", "knock")
-    assert (done.returncode, "is a jail, which says usedns itself" in done.stderr) == (78, True)
+    assert (done.returncode, "is a jail, which sets usedns itself" in done.stderr) == (78, True)
 
 
 def test_the_ignoreregex_of_another_filter_is_taken(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_framed_line_is_shown_with_its_own_client(tmp_path: Path) -> None:
         "SoapEngine - handler exception: authentication failed for [a], invalid password\n"
     )
     done = zmban("--config", SHIPPED, "regex", path, r";ip=<HOST>;.*authentication failed")
-    assert "(its client: 203.0.113.7)" in done.stdout
+    assert "(client: 203.0.113.7)" in done.stdout
     assert "0 matched" in done.stdout
 
 

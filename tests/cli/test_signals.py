@@ -1,4 +1,4 @@
-"""What signals do to a service, at each moment of its life."""
+"""The effect of signals on the service, while starting, running and stopping."""
 
 import os
 import signal
@@ -20,9 +20,9 @@ from sidecar.cli.signals import Signals
 log_format.begin(verbose=False)
 signals = Signals()
 if sys.argv[1] == "late":
-    signals.in_order(lambda: None, 0.3, Path(sys.argv[2]))
+    signals.on_stop(lambda: None, 0.3, Path(sys.argv[2]))
 print("ready", flush=True)
-while True:  # A loop that never lets go, as one that is at work would.
+while True:  # A busy loop.
     sum(range(1000))
 """
 
@@ -48,7 +48,7 @@ def test_a_stop_is_one_whichever_signal_asks_for_it(
     with service(tmp_path) as running:
         assert running.stop(number) == 0
         assert not running.socket.exists()
-        assert "stopped; the routes stay" in running.said()
+        assert "stopped; routes kept" in running.said()
 
 
 def test_who_asks_again_and_again_breaks_no_stop(host: Namespace, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_stop_in_any_moment_of_a_start_ends_it_without_a_trace(
         running.launch()
         time.sleep(0.12 * step)
         code = running.stop()
-        # Python itself has to start before anybody can wait for a signal.
+        # Before Python has started, signals have their default action.
         assert code == 0 or (code == -signal.SIGTERM and len(running.said()) == before), running.said()
         assert not running.socket.exists()
         assert "Traceback" not in running.said()
@@ -112,7 +112,7 @@ def alone(*arguments: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize(("when", "word"), [("early", "while starting"), ("late", "broken off")])
+@pytest.mark.parametrize(("when", "word"), [("early", "while starting"), ("late", "stop aborted")])
 def test_no_loop_that_never_lets_go_keeps_a_stop_waiting(tmp_path: Path, when: str, word: str) -> None:
     socket = tmp_path / "sock"
     socket.touch()

@@ -1,4 +1,4 @@
-"""Whatever is printed for people, an address stands in one line; and a pipe gets whole rows in aligned columns."""
+"""Text output never breaks an address, and a pipe gets full rows with aligned columns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NETWORKS = st.one_of(
     st.builds(lambda n, p: Network(4, n, 32).supernet(p), st.integers(0, 2**32 - 1), st.integers(0, 32)),
     st.builds(lambda n, p: Network(6, n, 128).supernet(p), st.integers(0, 2**128 - 1), st.integers(0, 128)),
 ).map(str)
-# What an attacker, another system or a slip of the hand may write.
+# Text that attackers, other systems or typing errors may produce.
 HOSTILE = st.one_of(
     st.text(max_size=30),
     st.sampled_from(["", " ", "\x1b[2J\x1b]0;x\x07", "漢字 " * 30, "x" * 500, "e\u0301" * 40, "\u202e abc", "a\nb\r\n"]),
@@ -36,7 +36,7 @@ PATHS = st.from_regex(r"/[a-z]{1,12}(/[a-z0-9._-]{1,20}){0,6}", fullmatch=True)
 
 
 class Terminal(io.StringIO):
-    """A terminal of some width, or none."""
+    """A terminal of the given width, or no terminal."""
 
     def __init__(self, columns: int | None) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that makes standard output a terminal of so many columns, or none, and returns it."""
+    """A function that replaces standard output by a terminal of the given width, or none, and returns it."""
     kept = sys.stdout, dict(os.environ)
 
     def made(columns: int | None) -> Terminal:
@@ -64,14 +64,14 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def seen(terminal: Terminal) -> list[str]:
-    """The lines, none of which drives a terminal."""
+    """The output lines; fails if one contains control codes."""
     lines = terminal.getvalue().removesuffix("\n").split("\n")
     assert all(line.isprintable() for line in lines)
     return lines
 
 
 def starts(lines: list[str], texts: list[str]) -> set[int]:
-    """Where in the lines, by columns of the screen, these texts begin that follow each other in them."""
+    """The terminal columns at which these consecutive texts begin in the lines."""
     return {cells(line[: line.index(text)]) for line, text in zip(lines, texts, strict=True)}
 
 
@@ -168,9 +168,9 @@ def test_status_shows_addresses_and_paths_whole(screen: Any, columns: int | None
         terminal = screen(columns)
         terminal.write(status._display(state(path, network, jail, text)))
         lines = seen(terminal)
-        # The ban, its proposal with the command for it, why it is not enforced, and the framed line.
+        # In the ban, the proposal with its command, the reason for not enforced, and the framed line.
         assert sum(line.count(network) for line in lines) >= 5
-        # The log, and why it is not ready.
+        # In the log, and in the reason for not ready.
         assert sum(path in line for line in lines) >= 2
         assert "1 network banned" in " ".join(" ".join(lines).split())
         if columns is None:
@@ -187,11 +187,11 @@ def test_explain_and_import_show_addresses_whole(screen: Any, columns: int | Non
         one = {"network": network, "jail": text, "since": 1.7e9, "until": 1.8e9, "reason": text}
         one["evidence"] = [f"{text} {network} {text}"]
         failing = {"network": network, "jail": text, "failures": 1, "maxretry": 2}
-        explain._tell({"subject": network, "verdict": "x", "bans": [one], "failures": [failing],
+        explain._show_subject({"subject": network, "verdict": "x", "bans": [one], "failures": [failing],
                        "protected": [f"{text} {network}"]})  # fmt: skip
         told = [{"event": "refused", "network": network, "jail": text or "x", "reason": text},
                 {"event": "skipped", "text": text, "place": "line 1", "reason": text}]  # fmt: skip
-        import_._show(told, {"file": "/a", "lifted": 0, **dict.fromkeys(import_._WORDS, 1)})
+        import_._show(told, {"file": "/a", "lifted": 0, **dict.fromkeys(import_._OUTCOMES, 1)})
         lines = seen(terminal)
         assert sum(line.count(network) for line in lines) >= 6
 
@@ -330,12 +330,12 @@ def test_the_word_is_chosen_by_the_number(number: int, one: str, many: str, text
 
 def test_a_preview_and_what_becomes_of_bans_count_in_words_that_fit() -> None:
     covers = {"addresses": 1, "bans": 1, "kept_reachable": 1, "good_logins": 1, "delivered_to": 1}
-    told = ban_command._preview({"result": "banned", "covers": covers})
+    told = ban_command._covered({"result": "banned", "covers": covers})
     assert told == (
-        ": 1 address, 1 ban that stands, 1 network in it is kept reachable, 1 address from which somebody logged in "
-        "lately, 1 mail server that we deal with"
+        ": 1 address, 1 active ban, 1 network kept reachable, 1 address with recent successful logins, "
+        "1 known mail server"
     )
-    many = ban_command._preview({"result": "banned", "covers": dict.fromkeys(covers, 2000)})
-    assert many.startswith(": 2,000 addresses, 2000 bans that stand, 2000 networks in it are kept reachable")
-    assert ban_command._bans({"suspended": 1}) == "; 1 ban inside is suspended as long"
-    assert ban_command._bans({"enforced": 2}) == "; 2 bans inside are enforced again"
+    many = ban_command._covered({"result": "banned", "covers": dict.fromkeys(covers, 2000)})
+    assert many.startswith(": 2,000 addresses, 2000 active bans, 2000 networks kept reachable")
+    assert ban_command._changed_bans({"suspended": 1}) == "; 1 ban inside is suspended"
+    assert ban_command._changed_bans({"enforced": 2}) == "; 2 bans inside are enforced again"

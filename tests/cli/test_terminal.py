@@ -1,4 +1,4 @@
-"""The commands on a real terminal of several widths, and into a pipe."""
+"""The commands on pseudo-terminals of several widths, and in a pipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.cli import _COMMANDS
+from sidecar.cli import COMMANDS
 from sidecar.model import Ban
 from sidecar.network import Network
 from sidecar.store.database import Database
@@ -28,13 +28,13 @@ SASL = (
     "Jan  5 10:00:0{} mail postfix/smtps/smtpd[1]: warning: unknown[{}]: SASL LOGIN authentication failed: x"
 )
 NOW = datetime(2026, 1, 6, tzinfo=UTC).timestamp()
-# What a program draws, moves or colours with.
+# Control sequences for colours, cursor and erasing.
 _DRAWN = re.compile(r"\x1b")
 
 
 def visible(text: str) -> list[str]:
-    """The lines without our own colours; nothing else of them drives the terminal."""
-    # A bar that is taken away leaves nothing.
+    """The lines without zmban's colours; fails if other control codes remain."""
+    # Remove erased progress bars.
     lines = re.sub(r"\r\x1b\[K[^\r\n]*(?=\r)|\r\x1b\[K|\x1b\[[0-9;]*m", "", text).splitlines()
     assert all(line.isprintable() for line in lines), lines
     return lines
@@ -42,7 +42,7 @@ def visible(text: str) -> list[str]:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    """A state directory with bans of hostile reasons."""
+    """A state directory with bans whose reasons contain control codes."""
     now = time.time()
     bans = [
         Ban(Network.parse(n), "zimbra-" + "x" * 9 * i, now, None, "log", HOSTILE)
@@ -217,10 +217,10 @@ def test_what_is_behind_the_command_lies_over_what_is_before_it(tmp_path: Path) 
     )
 
 
-@pytest.mark.parametrize("name", _COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_takes_config_behind_it(name: str) -> None:
     assert re.search(r"--config DIR", zmban(name, "--help").stdout)
-    # It is read before anything else of the command: what is not there ends it.
+    # It is read before all other options: a missing directory ends the command.
     assert (
         "Missing" in zmban(name, "--config").stderr
         or "requires an argument" in zmban(name, "--config").stderr

@@ -1,4 +1,4 @@
-"""What only the rooms that run a filter can tell of a configuration."""
+"""Faults of a configuration that only show when its filters are prepared for scanning."""
 
 from __future__ import annotations
 
@@ -31,4 +31,4 @@ def test_a_filter_that_cannot_be_scanned_for_stops_its_own_jail_only(
     found = loading.load([str(tmp_path)]).jails
     assert list(found.jails) == ["even"]
     (fault,) = [fault for fault in found.faults if not fault.warning]
-    assert str(fault) == f"{tmp_path}/jail.local:3: filter odd cannot be scanned for: too odd"
+    assert str(fault) == f"{tmp_path}/jail.local:3: filter odd cannot be used: too odd"

@@ -1,4 +1,4 @@
-"""A mistake in the configuration: what stands stays refused, the rest runs on, and all of it is told."""
+"""A mistake in the configuration: active bans stay, the rest runs on, and every fault is reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def banned_once(running: Running, host: Namespace) -> None:
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_without_any_jail_the_bans_stand_and_readyz_says_why(
+def test_without_any_jail_the_bans_stay_and_readyz_gives_the_reason(
     host: Namespace, tmp_path: Path, kind: str
 ) -> None:
     with service(tmp_path) as running:
@@ -48,7 +48,7 @@ def test_without_any_jail_the_bans_stand_and_readyz_says_why(
         assert EVIL in blackholes(host)
 
 
-def test_what_fell_back_is_told_once_and_the_jails_run(host: Namespace, tmp_path: Path) -> None:
+def test_each_fault_is_reported_once_and_the_jails_run(host: Namespace, tmp_path: Path) -> None:
     others = "".join(
         f"[more{n}]\nenabled = true\nfilter = zimbra-smtp\nlogpath = {tmp_path}/logs/zimbra.log\n"
         for n in range(3)
@@ -69,7 +69,7 @@ def test_what_fell_back_is_told_once_and_the_jails_run(host: Namespace, tmp_path
         assert running.get("/readyz")[0] == 200
 
 
-def test_a_directory_that_is_not_there_stops_nothing(host: Namespace, tmp_path: Path) -> None:
+def test_a_missing_configuration_directory_stops_nothing(host: Namespace, tmp_path: Path) -> None:
     with service(tmp_path) as running:
         banned_once(running, host)
         host.ip("route", "flush", "table", "2520")
@@ -79,7 +79,7 @@ def test_a_directory_that_is_not_there_stops_nothing(host: Namespace, tmp_path: 
         assert "no such configuration directory" in running.said()
 
 
-def test_an_address_that_is_taken_costs_the_pages_only_until_it_is_free(
+def test_an_address_in_use_only_delays_the_http_server_until_it_is_free(
     host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with service(tmp_path) as running:
@@ -90,16 +90,16 @@ def test_an_address_that_is_taken_costs_the_pages_only_until_it_is_free(
             taken.bind((address, int(port)))
             taken.listen()
             running.launch()
-            until(lambda: "cannot be listened on" in running.said())
+            until(lambda: "cannot listen on" in running.said())
             running.attack(EVIL)
             until(lambda: EVIL in blackholes(host))
             (status,) = running.ask("status")
-            assert [f"[serve] {LISTEN} cannot be listened on" in told for told in status["faults"]] == [True]
+            assert [f"[serve] cannot listen on {LISTEN}" in told for told in status["faults"]] == [True]
         until(lambda: running.get("/healthz")[0] == 200)
         assert running.ask("status")[0]["faults"] == []
 
 
-def test_whom_a_bad_entry_of_trust_names_is_not_banned(host: Namespace, tmp_path: Path) -> None:
+def test_the_hosts_of_an_invalid_trust_entry_are_not_banned(host: Namespace, tmp_path: Path) -> None:
     settings = '[trust]\nnodes = ["45.0.0.7/33"]\nadmin = ["45.0.0.8"]\nwhat 45.0.0.9\n'
     with service(tmp_path, settings=settings) as running:
         for number in (7, 8, 9, 10):
@@ -108,13 +108,13 @@ def test_whom_a_bad_entry_of_trust_names_is_not_banned(host: Namespace, tmp_path
         assert blackholes(host) == {"45.0.0.10"}
 
 
-def test_what_breaks_the_reading_itself_stops_neither_bans_nor_service(
+def test_an_error_while_loading_stops_neither_bans_nor_service(
     host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of its own")
 
     monkeypatch.setattr(loading, "load", broken)
-    found = loading.safely([str(tmp_path)])
+    found = loading.load_or_empty([str(tmp_path)])
     assert (found.errors, found.jails.jails) == (1, {})
     assert "a fault of its own" in str(found.faults[0])

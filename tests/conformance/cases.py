@@ -1,4 +1,4 @@
-"""Single questions to Fail2Ban's reader, each a jail and its filter: all of them in one directory, in one call."""
+"""Test cases for Fail2Ban's configuration reader, each a jail and its filter, in one directory for one call."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _TWO = "[Definition]\nfailregex = <a> <b> <a.b> <a-b> <HOST>\n[Init]\na = A\nb =
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`text` is the filter's file; `jail` is written behind `filter = NAME`; `files` are more of the filter's
-    files by the end of their names, such as `.local`. An `@` in a text is the filter's name."""
+    """`text`: the filter's file. `jail`: lines behind `filter = NAME`. `files`: further files of the filter, by
+    the end of their names, such as `.local`. `@` in a text stands for the filter's name."""
 
     title: str
     text: str
@@ -33,7 +33,7 @@ class Case:
     files: dict[str, str] = field(default_factory=dict)
 
 
-# Each a line, or it could not be read beside its neighbours.
+# One line per case, so that neighbouring cases can be compared.
 # fmt: off
 CASES = (
     *(

@@ -1,4 +1,4 @@
-"""One session through our own matcher, and each reading held against what the sample's annotation says."""
+"""Runs one session through zmban's matcher, and compares each result with the annotation of the sample."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.conformance.corpus import Record, Session
 # The corpus' clock: 2005-08-14 10:00:00 UTC, and the zone of its dates as a POSIX string.
 NOW = 1124013600
 ZONE = "CET-01CEST-02,M3.5.0,M10.5.0"
-# The same zone from another source, to work out what a date should give; it differs for an hour twice a year.
+# The same zone as IANA zone, to compute expected times; it differs for an hour twice a year.
 _WALL = ZoneInfo("Europe/Berlin")
 _DATE = re.compile(r"(\d+)-(\d+)-(\d+)[T ](\d+):(\d+):(\d+)(?:[.,]\d+)?")
 _DOTTED = re.compile(r"\d+\.\d+\.\d+\.\d+")
@@ -33,8 +33,8 @@ _DOTTED = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One record and what our matcher said of it. `wrong` is the difference as text, None where there is none;
-    `known`: it is one that we want."""
+    """One record and the matcher's result. `wrong`: the difference as text, or None. `known`: the difference is
+    intended."""
 
     session: Session
     record: Record
@@ -52,17 +52,18 @@ def directory(session: Session) -> Path:
 
 
 def readings(session: Session) -> Iterator[LineResult]:
-    """What our matcher says of each line. ConfigError where the filter does not load without a fault."""
+    """The matcher's result for each line. ConfigError if the filter has a fault."""
     found = regex_test.target(ConfigFiles([directory(session)]), session.text, {})
     errors = [str(fault) for fault in found.faults if not fault.warning]
     if errors:
         raise ConfigError("; ".join(errors))
     lines = [record.line for record in session.records]
-    return regex_test.read(lines, found.spec, zone(ZONE), NOW, Trust(()), "", undated=session.journal)
+    options = regex_test.ReadOptions(zone(ZONE), NOW, Trust(()), session.journal)
+    return regex_test.read(lines, found.spec, options, "")
 
 
 def verdicts(session: Session) -> list[Verdict]:
-    """One for each record, whatever happens: a filter that does not load gets every one of them wrong."""
+    """A verdict for each record. If the filter does not load, all are wrong."""
     try:
         found = list(readings(session))
     except ConfigError as error:
@@ -77,15 +78,15 @@ def verdicts(session: Session) -> list[Verdict]:
 
 
 def deliberate(record: Record, reading: LineResult) -> bool:
-    """Whether we differ on purpose: what has the form of an IPv4 address but is none (an octet with a leading
-    zero, or above 255) is nobody to ban."""
+    """Whether a difference is intended: zmban rejects invalid IPv4 addresses (an octet with a leading zero, or
+    above 255)."""
     host = str(record.expected.get("host", ""))
     malformed = record.match and _DOTTED.fullmatch(host) is not None and not _parses(host)
     return malformed and (not reading.matched or reading.host is None)
 
 
 def difference(session: Session, record: Record, reading: LineResult) -> str | None:
-    """What is not as annotated, as text; None if all is."""
+    """The difference from the annotation as text, or None."""
     if reading.matched != record.match:
         return f"{'a false match' if reading.matched else 'no match'}{', ignored' if reading.ignored else ''}"
     if not record.match:
@@ -105,7 +106,7 @@ def difference(session: Session, record: Record, reading: LineResult) -> str | N
 
 
 def comparable(value: Any) -> Any:
-    """Lists regardless of order, addresses in canonical text, the rest as text."""
+    """A comparable form: sorted lists, addresses in canonical form, other values as text."""
     if isinstance(value, list | tuple | set | frozenset):
         return sorted(str(comparable(one)) for one in value)
     return None if value is None else canonical(str(value))
@@ -113,7 +114,7 @@ def comparable(value: Any) -> Any:
 
 @cache
 def canonical(text: str) -> str:
-    """An address or network in its shortest form; a name as it is."""
+    """An address or network in its shortest form; a host name unchanged."""
     try:
         network = ip_network(text, strict=False)
     except ValueError:
@@ -130,7 +131,7 @@ def _parses(text: str) -> bool:
 
 
 def epoch(text: str) -> int:
-    """A wall clock time of the corpus, which may lack leading zeros, as epoch seconds. ValueError for no date."""
+    """A local time of the corpus, possibly without leading zeros, as epoch seconds. ValueError if it is invalid."""
     found = _DATE.fullmatch(text)
     if not found:
         raise ValueError(f"{text!r} is no date of the corpus")

@@ -1,4 +1,4 @@
-"""Fail2Ban's annotated sample logs, read as data: one session of records for each filter and set of options."""
+"""Reads Fail2Ban's annotated sample logs: one session of records for each filter and set of options."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 from tests.conformance import package
 
 _DIRECTIVE = re.compile(r"^#+ ?(failJSON|fileOptions|filterOptions|addFILE):(.+)$")
-# What the annotations say about themselves, not about the failure.
+# Keys of an annotation that do not describe the failure.
 _ABOUT = ("match", "time", "desc", "constraint")
 _HARNESS = "test."
 
 Options = dict[str, str]
-# The instance's own name if it has one, its options, the record.
+# The name of the instance (may be empty), its options, the record.
 _Sample = tuple[str, Options, "Record"]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line under one set of options. `expected` are the failure's values by name, as annotated; `time`
-    is the wall clock in the corpus' zone, None where it is not checked."""
+    """One line with one set of options. `expected`: the annotated values of the failure, by name. `time`: local
+    time in the zone of the corpus; None if it is not checked."""
 
     file: str
     number: int
@@ -37,7 +37,7 @@ class Record:
 
 @dataclass(slots=True)
 class Session:
-    """All records that go, in order, to one fresh instance of a filter with these options."""
+    """All records for one new instance of a filter with these options, in order."""
 
     filter: str
     options: Options
@@ -45,17 +45,17 @@ class Session:
 
     @property
     def journal(self) -> bool:
-        """Its lines come from the journal: without a date."""
+        """Whether the lines come from the journal, without a date."""
         return self.options.get("logtype") == "journal"
 
     @property
     def text(self) -> str:
-        """The filter as a jail or a command line names it: `name[opt="value"]`."""
+        """The filter as in a jail or on a command line: `name[opt="value"]`."""
         return self.filter + given(self.options)
 
 
 def given(options: Options) -> str:
-    """Parameters as they are written behind a filter's name. ValueError where a value cannot be quoted."""
+    """Options as written behind a filter's name. ValueError if a value cannot be quoted."""
     parts = []
     for key, value in options.items():
         quote = "'" if '"' in value else '"'
@@ -66,14 +66,14 @@ def given(options: Options) -> str:
 
 
 def filters() -> list[str]:
-    """Every filter that has to have samples: the stock ones but the common parts, and the suite's own two."""
+    """Every filter that must have samples: the stock filters without common parts, and two of the test suite."""
     names = {path.stem for path in (package.stock() / "filter.d").glob("*.conf")}
     names |= {path.stem for path in (package.suite_configuration() / "filter.d").glob("zzz-*.conf")}
     return sorted(name for name in names if not name.endswith("common"))
 
 
 def sessions(name: str) -> list[Session]:
-    """The sessions of one filter, in the order in which their first lines come."""
+    """The sessions of one filter, ordered by their first lines."""
     found: dict[tuple[str, tuple[tuple[str, str], ...]], Session] = {}
     for label, options, record in _Reader(name).records():
         key = (label, tuple(sorted(options.items())))
@@ -82,7 +82,7 @@ def sessions(name: str) -> list[Session]:
 
 
 class _Reader:
-    """One filter's walk through its file and those that it adds."""
+    """Reads the sample file of one filter, and the files that it adds."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -129,7 +129,7 @@ class _Reader:
 
 
 def holds(condition: str, name: str, options: Mapping[str, str]) -> bool:
-    """Evaluate a condition over `name` and `opts`: comparisons, `opts.get('x')`, and, or, not; nothing else.
+    """Evaluate a condition over `name` and `opts`. Allowed are comparisons, `opts.get('x')`, and, or, not.
 
     ValueError for any other form.
     """

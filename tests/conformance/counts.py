@@ -1,4 +1,4 @@
-"""How much there is to compare with in each known release of Fail2Ban, so that nothing is left out unnoticed."""
+"""The size of the corpus of each known release of Fail2Ban, so that missing records are noticed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.conformance.corpus import Session
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of a whole corpus; `samples` are distinct lines, `records` lines times option sets."""
+    """The size of a corpus. `samples`: distinct lines; `records`: lines times option sets."""
 
     filters: int
     sessions: int
@@ -32,7 +32,7 @@ KNOWN = {
 
 
 def count(sessions: Iterable[Session]) -> Counts:
-    """What these sessions hold."""
+    """Count the content of these sessions."""
     every = list(sessions)
     pairs = [(session, record) for session in every for record in session.records]
     return Counts(
@@ -49,8 +49,8 @@ def count(sessions: Iterable[Session]) -> Counts:
 
 
 def shortfall(counted: Counts) -> str | None:
-    """Why this cannot be the whole corpus of the release at hand, or None. An unknown release has at least as
-    many records as the oldest known one."""
+    """Why this is not the complete corpus of the installed release, or None. An unknown release must have at
+    least as many records as the oldest known one."""
     release = package.version()
     expected = KNOWN.get(release)
     if expected is not None and counted != expected:

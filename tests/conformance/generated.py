@@ -1,7 +1,7 @@
-"""Whole small configuration directories, made up: jails, filters, includes, overrides, references, parameters.
+"""Generates small configuration directories: jails, filters, includes, overrides, references, parameters.
 
-Each is right by construction as far as can be, for Fail2Ban refuses a directory as a whole: a name refers only
-to names of lower rank, so nothing leads back to itself, and every regex has one <HOST>.
+Directories are valid by construction as far as possible, because Fail2Ban rejects a directory as a whole: a name
+refers only to names of lower rank, so there are no cycles, and every regex has one <HOST>.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.conformance.writing import File, plain, untidy
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What occurs in the directories."""
+    """The features that a directory may use."""
 
     untidy: bool = False
     layers: bool = False
@@ -42,7 +42,7 @@ EVERYTHING = Features(untidy=True, layers=True, references=True, tags=True, jail
 
 @st.composite
 def directories(draw: st.DrawFn, features: Features) -> dict[str, str]:
-    """Path in the directory to text."""
+    """The text of each file, by its path in the directory."""
     files: dict[str, File] = {}
     names = [f"f{number}" for number in range(draw(st.integers(1, 2)))]
     for name in names:
@@ -53,7 +53,7 @@ def directories(draw: st.DrawFn, features: Features) -> dict[str, str]:
 
 
 def write(texts: dict[str, str], directory: Path) -> None:
-    """Put them on disk, byte for byte."""
+    """Write the files to disk, byte for byte."""
     for name, text in texts.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,13 +63,13 @@ def write(texts: dict[str, str], directory: Path) -> None:
 
 @st.composite
 def _fragment(draw: st.DrawFn, rank: int, features: Features) -> str:
-    """A piece of one line: literal, or a reference to a name of lower rank."""
+    """A part of one line: a literal, or a reference to a name of lower rank."""
     forms = ["literal", "literal"]
     if rank:
         forms += ["reference", "reference"] * features.references + ["tag", "tag"] * features.tags
     form = draw(st.sampled_from(forms))
     if form == "literal":
-        # A jail that takes up its filter's regexes by %(known/failregex)s has them resolved a second time.
+        # A jail that uses %(known/failregex)s resolves the filter's regexes a second time.
         return draw(st.sampled_from([text for text in LITERALS if "%" not in text or not features.jails]))
     name = draw(st.sampled_from(LINES[:rank]))
     if form == "tag":
@@ -97,7 +97,7 @@ def _line(draw: st.DrawFn, rank: int, features: Features) -> str:
 
 @st.composite
 def _block(draw: st.DrawFn, features: Features) -> str:
-    """Several regexes, one a line, each with its <HOST>."""
+    """Several regexes, one per line, each with one <HOST>."""
     rank = len(LINES)
     lines = [
         f"{draw(_fragment(rank, features))} <HOST>{draw(_line(rank, features))}"
@@ -108,7 +108,7 @@ def _block(draw: st.DrawFn, features: Features) -> str:
 
 @st.composite
 def _filter(draw: st.DrawFn, name: str, features: Features, files: dict[str, File]) -> None:
-    """A filter in its files; later ones override options of earlier ones."""
+    """The files of a filter; later ones override options of earlier ones."""
     own = files.setdefault(f"filter.d/{name}.conf", File())
     paths = [f"filter.d/{name}.conf"]
     default = own
@@ -116,7 +116,7 @@ def _filter(draw: st.DrawFn, name: str, features: Features, files: dict[str, Fil
         paths += draw(_layers(name, own, files))
         default = files[draw(st.sampled_from([p for p in paths if p not in UNCERTAIN]))]
     for rank, line in enumerate(LINES):
-        # In [DEFAULT] they can be referred to from everywhere.
+        # Options in [DEFAULT] can be referenced everywhere.
         default.put("DEFAULT", line, draw(_line(rank, features)))
     own.put("DEFAULT", "mode", draw(st.sampled_from(MODES)))
     for mode in MODES:
@@ -131,7 +131,7 @@ def _filter(draw: st.DrawFn, name: str, features: Features, files: dict[str, Fil
 
 @st.composite
 def _layers(draw: st.DrawFn, name: str, own: File, files: dict[str, File]) -> list[str]:
-    """More files of a filter, read before it and after it."""
+    """Further files of a filter, read before and after it."""
     paths: list[str] = []
     if draw(st.booleans()):
         own.before = ["common.conf", *draw(st.lists(st.just("missing.conf"), max_size=1))]
@@ -169,7 +169,7 @@ def _failregex(draw: st.DrawFn, features: Features) -> str:
 
 @st.composite
 def _keywords(draw: st.DrawFn, features: Features) -> dict[str, str]:
-    """Options of a filter that a jail may override, but failregex."""
+    """Options of a filter that a jail may override, except failregex."""
     some: dict[str, st.SearchStrategy[str]] = {
         "ignoreregex": st.one_of(st.just(""), _line(len(LINES), features)),
         "prefregex": _line(len(LINES), features).map(
@@ -185,9 +185,9 @@ def _keywords(draw: st.DrawFn, features: Features) -> dict[str, str]:
 
 @st.composite
 def _override(draw: st.DrawFn, files: list[File], features: Features) -> None:
-    """One option of the filter set again somewhere, perhaps with what it was before."""
+    """Set an option of the filter again, possibly with a reference to its previous value."""
     file = draw(st.sampled_from(files))
-    # [Init?family=inet6] is for actions: in a filter it makes Fail2Ban leave some tags as they are.
+    # Not [Init?family=inet6], which is for actions: in a filter, Fail2Ban then leaves some tags unresolved.
     section = draw(st.sampled_from(("Definition", "Init", "DEFAULT")))
     option = draw(st.sampled_from((*LINES, "mode", *BLOCKS, "failregex")))
     if option in file.sections.get(section, {}) or (option not in LINES and section != "Definition"):
@@ -195,10 +195,10 @@ def _override(draw: st.DrawFn, files: list[File], features: Features) -> None:
     if option == "mode":
         value = draw(st.sampled_from(MODES))
     elif option in LINES:
-        # Init is resolved on its own: there only literals are sure to be found.
+        # Init is resolved separately: only literals are certain to be found.
         rank = 0 if section.startswith("Init") else LINES.index(option)
         value = draw(_line(rank, features))
-        # With both, a jail's <known/x> of an x that names %(known/x)s is another value there: nobody writes so.
+        # Not both: Fail2Ban gives a jail's <known/x> another value if x contains %(known/x)s. Nobody writes this.
         if section == "Definition" and features.references and not features.tags and draw(st.booleans()):
             value = f"{value}%(known/{option})s"
     else:
@@ -211,9 +211,9 @@ def _override(draw: st.DrawFn, files: list[File], features: Features) -> None:
 
 @st.composite
 def _parameter(draw: st.DrawFn) -> str:
-    """One `opt="value"`, quoted in any way that fits the value; release 1.0 takes no blank before the `=`."""
+    """One `opt="value"`, quoted in any valid way. Release 1.0 accepts no space before the `=`."""
     option = draw(st.sampled_from((*LINES, "mode", "logtype", "new", "Cap")))
-    # <known/x> is among the cases: over several files it is there now x's own value, now [DEFAULT]'s.
+    # <known/x> is tested in cases.py: with several files, Fail2Ban uses sometimes x's value, sometimes [DEFAULT]'s.
     value = draw(st.sampled_from(MODES if option == "mode" else VALUES))
     bare = [""] if not set(value) & set(",]\"' ") else []
     quote = draw(st.sampled_from([q for q in ('"', "'") if q not in value] + bare))
@@ -260,7 +260,7 @@ def _jails(draw: st.DrawFn, names: list[str], features: Features, files: dict[st
 
 @st.composite
 def _options(draw: st.DrawFn, features: Features) -> dict[str, str]:
-    """A jail's own options, and what it overrides in its filter."""
+    """The options of a jail, and those that it overrides in its filter."""
     some: dict[str, st.SearchStrategy[str]] = {
         "maxretry": st.sampled_from(("1", "12", "%(number)s", "007")),
         "maxmatches": st.sampled_from(("0", "3", "%(maxretry)s")),

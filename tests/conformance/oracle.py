@@ -1,4 +1,4 @@
-"""What Debian's fail2ban resolves a configuration to, by `fail2ban-client -d`, for ours to be held against."""
+"""Resolves a configuration with Debian's `fail2ban-client -d`, as reference for zmban's reader."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conformance import package
 
 _SECTION = re.compile(r"^\[([^\]\n]+)\]", re.MULTILINE)
 _SKIPPED = re.compile(r"Jail '(.*?)' skipped, because of wrong configuration: (.*)", re.DOTALL)
-# Commands of which a jail may have several, each with values of its own.
+# Commands that a jail may have several times, each with its own values.
 _LISTS = {
     "addfailregex": "failregex",
     "addignoreregex": "ignoreregex",
@@ -28,13 +28,13 @@ _LISTS = {
 
 
 class RefusedError(RuntimeError):
-    """Fail2Ban does not start with this configuration; its own words."""
+    """Fail2Ban does not start with this configuration; the text is its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """One jail as it would run. None, and empty, is what nobody set; times are text as written, and lines of
-    `datepattern` are separated by newlines. `journalmatch` has its words separated by one blank."""
+    """One jail as it would run. Unset options are None or empty. Times are text as written; the lines of
+    `datepattern` are separated by newlines, the words of `journalmatch` by one space."""
 
     backend: str | None = None
     usedns: str | None = None
@@ -48,22 +48,24 @@ class Resolved:
     maxmatches: int | None = None
     findtime: str | None = None
     bantime: str | None = None
-    growth: Mapping[str, Any] = field(default_factory=dict)  # bantime.increment and its kin, by full name
+    growth: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # bantime.increment and similar options, by full name
     ignoreip: tuple[str, ...] = ()
     ignorecommand: str | None = None
     ignoreself: bool | None = None
     ignorecache: str | None = None
     logencoding: str | None = None
     logtimezone: str | None = None
-    logpath: tuple[str, ...] = ()  # files that are there, each followed by ` head` or ` tail`
+    logpath: tuple[str, ...] = ()  # existing files, each followed by ` head` or ` tail`
     actions: tuple[str, ...] = ()
     properties: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # per action, as dumped
 
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """One run of `fail2ban-client -d`: the jails that run, why others do not, what it logged as error, and its
-    exit code (not 0: nothing starts)."""
+    """The result of `fail2ban-client -d`: the jails that run, the reasons why others do not, logged errors, and
+    the exit code (not 0: nothing starts)."""
 
     jails: dict[str, Resolved]
     skipped: dict[str, str]
@@ -72,17 +74,17 @@ class Dump:
 
     @property
     def reason(self) -> str:
-        """Why nothing starts."""
+        """The reason why nothing starts."""
         return "; ".join(self.errors[-3:]) or f"exit code {self.status}"
 
 
 def dump(directory: Path) -> Dump:
-    """Resolve a configuration directory, whatever comes of it."""
+    """Resolve a configuration directory; never raises for its faults."""
     done = package.client("-c", directory, "-d")
     collected: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
     strange: list[str] = []
-    # A value may hold any character but a newline as such: each command is one line.
+    # Newlines in values are escaped: each command is one line.
     for line in done.stdout.split("\n"):
         if not line.startswith("["):
             continue
@@ -120,7 +122,7 @@ def _collect(command: Sequence[Any], jails: dict[str, dict[str, Any]]) -> None:
 
 
 def resolved(directory: Path) -> dict[str, Resolved]:
-    """The jails of a configuration directory. RefusedError where Fail2Ban would not start."""
+    """The jails of a configuration directory. RefusedError if Fail2Ban would not start."""
     done = dump(directory)
     if done.status:
         raise RefusedError(done.reason)
@@ -128,14 +130,14 @@ def resolved(directory: Path) -> dict[str, Resolved]:
 
 
 def resolved_filters(directory: Path, wanted: Iterable[str]) -> dict[str, Resolved]:
-    """Each filter as `name[options]`, resolved under a jail of its own that sets nothing else; one call for all.
+    """Resolves each filter (`name[options]`) in a jail that sets nothing else; one call for all.
 
-    RefusedError where Fail2Ban would not start; a filter that it skips is left out.
+    RefusedError if Fail2Ban would not start. Filters that it skips are left out.
     """
     names = {f"jail{number}": text for number, text in enumerate(wanted)}
     with tempfile.TemporaryDirectory(prefix="zmban-oracle-") as place:
         target = Path(place)
-        # Copied, not linked: an include may name a file by the way up from its own.
+        # Copied, not linked: an include may use a path relative to its own directory.
         shutil.copytree(directory / "filter.d", target / "filter.d", symlinks=False)
         (target / "fail2ban.conf").write_text("[Definition]\n", encoding="utf-8")
         parts = ["[DEFAULT]\nenabled = true\nbackend = polling\n"]
@@ -147,7 +149,7 @@ def resolved_filters(directory: Path, wanted: Iterable[str]) -> dict[str, Resolv
 
 
 def resolved_filter(directory: Path, name: str, options: Mapping[str, str]) -> Resolved:
-    """One filter with these parameters. RefusedError where it cannot be read."""
+    """One filter with these options. RefusedError if it cannot be read."""
     given = ", ".join(f'{key}="{value}"' for key, value in options.items())
     text = f"{name}[{given}]" if given else name
     found = resolved_filters(directory, [text]).get(text)
@@ -157,7 +159,7 @@ def resolved_filter(directory: Path, name: str, options: Mapping[str, str]) -> R
 
 
 def jail_names(directory: Path) -> list[str]:
-    """Every jail that the files of a directory have a section for."""
+    """Every jail that has a section in the files of a directory."""
     files = [directory / "jail.conf", *(directory / "jail.d").glob("*"), directory / "jail.local"]
     texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
     return list(
@@ -174,7 +176,7 @@ def forced_on(directory: Path, target: Path) -> None:
 
 @cache
 def seconds(text: str) -> float:
-    """A time such as `1d12h` in seconds, as Fail2Ban reads it. RefusedError where it cannot."""
+    """A time such as `1d12h` in seconds, as read by Fail2Ban. RefusedError if it is invalid."""
     done = package.client("--str2sec", text)
     if done.returncode:
         raise RefusedError(f"{text!r} is no time: {done.stdout.strip()}")

@@ -1,4 +1,4 @@
-"""Debian's fail2ban package, unpacked: where its parts lie, and its programs to run as processes."""
+"""Debian's fail2ban package, unpacked: paths of its parts, and functions to run its programs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _NAMES = ("python3", "/usr/bin/python3", "python3.11", "python3.10", "python3.9"
 
 
 class NoPackageError(RuntimeError):
-    """The package cannot be had, and why: nothing here passes a test by leaving it out."""
+    """The package is not available, with the reason. Tests fail with it instead of being skipped."""
 
 
 @cache
 def fail2ban_package() -> Path:
-    """The root of the unpacked package (`etc/fail2ban`, `usr/...`) or of a source checkout that ZMBAN_FAIL2BAN
-    names; fetched once into a cache outside the tree."""
+    """The root of the unpacked package (`etc/fail2ban`, `usr/...`), or of the source checkout in ZMBAN_FAIL2BAN;
+    fetched once into a cache outside the tree."""
     done = subprocess.run(["sh", str(_SCRIPT)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NoPackageError(f"no fail2ban to compare with: {done.stderr.strip()}")
+        raise NoPackageError(f"fail2ban is not available: {done.stderr.strip()}")
     return Path(done.stdout.strip())
 
 
@@ -35,19 +35,19 @@ def stock() -> Path:
 
 
 def library() -> Path:
-    """What PYTHONPATH has to name for its programs to run."""
+    """The PYTHONPATH for its programs."""
     root = fail2ban_package()
     installed = root / "usr" / "lib" / "python3" / "dist-packages"
     return installed if installed.is_dir() else root
 
 
 def samples() -> Path:
-    """Its annotated sample logs, one file a filter."""
+    """Its annotated sample logs, one file per filter."""
     return library() / "fail2ban" / "tests" / "files" / "logs"
 
 
 def suite_configuration() -> Path:
-    """The configuration directory with the two filters of its own test suite, zzz-*."""
+    """The configuration directory with the two filters of its test suite, zzz-*."""
     return library() / "fail2ban" / "tests" / "config"
 
 
@@ -57,14 +57,14 @@ def program(name: str) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """In which its programs find their library."""
+    """The environment in which its programs find their library."""
     kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONWARNINGS")}
     return {**kept, "PYTHONPATH": str(library()), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
 
 
 @cache
 def interpreter() -> str:
-    """A Python that can run it: releases before 1.1 need modules that Python 3.12 took away."""
+    """A Python that can run it: releases before 1.1 need modules that Python 3.12 removed."""
     for name in (sys.executable, *_NAMES):
         path = shutil.which(name)
         if path is None:
@@ -82,14 +82,14 @@ def interpreter() -> str:
 
 
 def command(name: str) -> list[str]:
-    """How one of its programs is started; with `environment`."""
+    """The command of one of its programs; use it with `environment`."""
     return [interpreter(), "-W", "ignore", str(program(name))]
 
 
 def run(
     name: str, *arguments: object, stdin: str | None = None, timeout: float = 120, zone: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of its programs to its end; the caller looks at the exit code. `zone` is a TZ string."""
+    """Run one of its programs; the caller checks the exit code. `zone` is a TZ string."""
     return subprocess.run(
         [*command(name), *map(str, arguments)],
         capture_output=True,

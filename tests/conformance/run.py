@@ -1,4 +1,4 @@
-"""The whole corpus through our matcher: a table per filter, each line that is wrong, and a verdict as exit code."""
+"""Runs the whole corpus through zmban's matcher; prints a table by filter and each wrong line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TITLES = ("filter", "options", "records", "match", "no match", "right", "known"
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How one session, or all of them, went."""
+    """The result of one session, or of all."""
 
     records: int
     match: int
@@ -32,7 +32,7 @@ class Score:
 
 
 def score(found: Iterable[Verdict]) -> Score:
-    """Right is what is as annotated, known what differs on purpose, wrong the rest."""
+    """Count the verdicts: right (as annotated), known (intended differences), wrong (others)."""
     every = list(found)
     right = sum(verdict.wrong is None for verdict in every)
     known = sum(verdict.wrong is not None and verdict.known for verdict in every)
@@ -41,7 +41,7 @@ def score(found: Iterable[Verdict]) -> Score:
 
 
 def told(verdict: Verdict) -> str:
-    """One line of the report: where, under which options, what was wrong, and the line itself."""
+    """An entry of the report: file, options, difference, and the line itself."""
     record = verdict.record
     label = "known" if verdict.known else "wrong"
     wanted = "match" if record.match else "no match"
@@ -54,7 +54,7 @@ def told(verdict: Verdict) -> str:
 
 
 def table(played: Iterable[tuple[Session, list[Verdict]]]) -> Iterator[str]:
-    """The lines of the table, one a session, and the totals."""
+    """The lines of the table, one per session, and the totals."""
     yield _ROW.format(*_TITLES)
     every: list[Verdict] = []
     for session, found in played:
@@ -65,7 +65,7 @@ def table(played: Iterable[tuple[Session, list[Verdict]]]) -> Iterator[str]:
 
 
 def main() -> int:
-    """0 if everything is as annotated but what differs on purpose, and the corpus is whole."""
+    """0 if there are no differences except intended ones, and the corpus is complete."""
     begun = time.perf_counter()
     sessions = [session for name in corpus.filters() for session in corpus.sessions(name)]
     played = [(session, verdicts(session)) for session in sessions]

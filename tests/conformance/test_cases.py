@@ -1,4 +1,4 @@
-"""Each question to Fail2Ban's reader gets the same answer from ours."""
+"""zmban's reader resolves each test case as Fail2Ban's reader does."""
 
 from __future__ import annotations
 

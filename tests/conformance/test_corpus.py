@@ -1,4 +1,4 @@
-"""Fail2Ban's own annotated sample logs, line by line through our matcher, in process and by the command."""
+"""Fail2Ban's annotated sample logs, line by line through zmban's matcher, in process and by `zmban regex`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.conformance.run import told
 
 pytestmark = pytest.mark.conformance
 
-# By the command too: a filter as it is, with modes, with sessions, without dates, with several lines a match.
+# Also by the command: a plain filter, and filters with modes, sessions, undated lines, multi-line matches.
 COMMANDED = ("apache-auth", "dovecot", "mongodb-auth", "mysqld-auth", "sshd")
 
 
 def names() -> list[str]:
-    """For parametrization only: without a package each test says itself why it cannot run."""
+    """For parametrization only: without the package, each test fails with the reason."""
     try:
         return corpus.filters()
     except package.NoPackageError:

@@ -1,4 +1,4 @@
-"""Dates by a pattern of one's own: the same time and the same text as Debian's fail2ban-regex makes of them."""
+"""Custom date patterns give the same time and the same text as with Debian's fail2ban-regex."""
 
 from __future__ import annotations
 
@@ -51,7 +51,6 @@ def test_a_date_is_read_and_cut_out_alike(pattern: str, line: str, failregex: st
     host, at, _ = ast.literal_eval(told.strip().removesuffix(","))
     spec, faults = inline(failregex, datepattern=pattern)
     assert faults == []
-    (reading,) = regex_test.read(
-        [line], spec, UTC, datetime.now(UTC).timestamp(), Trust(()), "", undated=False
-    )
+    options = regex_test.ReadOptions(UTC, datetime.now(UTC).timestamp(), Trust(()))
+    (reading,) = regex_test.read([line], spec, options, "")
     assert (reading.host, reading.time) == (host, int(at))

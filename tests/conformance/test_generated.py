@@ -1,4 +1,4 @@
-"""Configuration directories that nobody wrote resolve to the same as with Debian's own fail2ban-client."""
+"""Generated configuration directories resolve as with Debian's fail2ban-client."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.conformance.generated import EVERYTHING, Features, directories, write
 
 pytestmark = pytest.mark.conformance
 
-# Each example is a run of fail2ban-client, a tenth of a second, for all of its jails. To shrink one that fails
-# takes minutes: ZMBAN_THOROUGH=1 is for who mends it, or wants to know it for more examples.
+# Each example runs fail2ban-client, which takes a tenth of a second. Shrinking a failing example takes minutes:
+# set ZMBAN_THOROUGH=1 to shrink, and to run more examples.
 THOROUGH = bool(os.environ.get("ZMBAN_THOROUGH"))
 EXAMPLES = 600 if THOROUGH else 30
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if THOROUGH else []))
 
 
 def differences(texts: dict[str, str], tally: Counter[str]) -> list[str]:
-    """Every field of every jail in which the two differ; none where Fail2Ban itself does not start."""
+    """Every field of every jail that differs; none if Fail2Ban does not start."""
     with tempfile.TemporaryDirectory(prefix="zmban-generated-") as place:
         directory = Path(place)
         write(texts, directory)
@@ -37,7 +37,7 @@ def differences(texts: dict[str, str], tally: Counter[str]) -> list[str]:
         found = []
         for name, expected in dumped.jails.items():
             if not expected.failregex:
-                # Such a jail runs there and finds nothing; here it is a fault.
+                # Fail2Ban runs such a jail without effect; zmban reports a fault.
                 tally["skipped"] += 1
             elif name in configuration.jails:
                 own = ours.resolved(configuration.jails[name])
@@ -49,10 +49,10 @@ def differences(texts: dict[str, str], tally: Counter[str]) -> list[str]:
 
 
 def check(features: Features) -> None:
-    """Make up directories with these features and compare; most of them must be ones that Fail2Ban takes."""
+    """Generate directories with these features and compare; Fail2Ban must accept most of them."""
     tally: Counter[str] = Counter()
 
-    # Whole directories are large and take long to make, and a run of a program takes as long as it takes.
+    # Directories are large and slow to generate, and the run of a program has no fixed duration.
     @settings(
         max_examples=EXAMPLES,
         phases=PHASES,

@@ -1,4 +1,4 @@
-"""Each stock jail, switched on, resolves to the same as with Debian's own fail2ban-client."""
+"""Each stock jail, if enabled, resolves as with Debian's fail2ban-client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.conformance
 
 
 def stock_jails() -> list[str]:
-    """For parametrization only: without a package each test says itself why it cannot run."""
+    """For parametrization only: without the package, each test fails with the reason."""
     try:
         return jail_names(package.stock())
     except package.NoPackageError:

@@ -1,4 +1,4 @@
-"""Sections and options written as an INI file, in all the ways in which people write one."""
+"""Writes sections and options as an INI file, in various styles."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-# Option to its value, a multi-line one with newlines; comments and blank lines are the writer's to add.
+# Option to value, with newlines in a multi-line value; the writer adds comments and empty lines.
 Section = dict[str, str]
 
 
 @dataclass(slots=True)
 class File:
-    """One file: what it includes, and its sections in order."""
+    """One file: its includes, and its sections in order."""
 
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
     sections: dict[str, Section] = field(default_factory=dict)
 
     def put(self, section: str, option: str, value: str) -> None:
-        """Set an option; its section comes into being where it is not there."""
+        """Set an option; creates its section if it is missing."""
         self.sections.setdefault(section, {})[option] = value
 
 
 _DELIMITERS = ("=", " = ", " =", "= ", ":", ": ", " : ", "\t=\t", "  =   ")
 _COMMENTS = ("# a comment", "; a comment", "#", ";", "  # indented = yes", "\t; [section]")
 _INLINE = ("", "", "", " ; and why", "\t; x = y", "  ;", "   ")
-# Options whose value may begin on the line after. Fail2Ban finds no filter that is named so.
+# Options whose value may begin on the next line. Fail2Ban does not find a filter that is named so.
 _LISTS = ("failregex", "ignoreregex", "datepattern", "journalmatch", "ignoreip", "logpath")
 _INSIDE = ("", "# out of it", "; so is this", "   # indented", "  ", "\t")
 
 
 def plain(file: File) -> st.SearchStrategy[str]:
-    """As a tidy person writes it."""
+    """In a regular style."""
     lines: list[str] = []
     for name, section in _all(file).items():
         lines.append(f"[{name}]")
@@ -44,7 +44,7 @@ def plain(file: File) -> st.SearchStrategy[str]:
 
 @st.composite
 def untidy(draw: st.DrawFn, file: File) -> str:
-    """With both delimiters, comments, blank lines, odd indentation, capitals, values that begin a line later."""
+    """With both delimiters, comments, empty lines, irregular indentation, capitals, values that begin on the next line."""
     end = draw(st.sampled_from(("\n", "\n", "\r\n")))
     lines: list[str] = draw(st.lists(st.sampled_from(_COMMENTS), max_size=1))
     for name, section in _all(file).items():
@@ -61,7 +61,7 @@ def _option(draw: st.DrawFn, option: str, value: str, indent: str) -> list[str]:
     first, *rest = value.split("\n")
     name = option.upper() if draw(st.integers(0, 5)) == 0 else option
     deeper = indent + draw(st.sampled_from((" ", "    ", "\t", "            ")))
-    # In one line of a regex an empty first line would make two of it.
+    # For a single-line regex, an empty first line would add a second, empty regex.
     if first and option in _LISTS and draw(st.integers(0, 4)) == 0:
         rest, first = [first, *rest], ""
     inline = st.sampled_from(_INLINE)

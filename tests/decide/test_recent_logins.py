@@ -1,4 +1,4 @@
-"""Who logged in from an address speaks for it, for a time, and not for who tries others' accounts there."""
+"""A recent login makes an address known-good for some time, unless it tries accounts of others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ OFFICE, HOME, NEW = (Network.parse(a) for a in ("203.0.113.7", "203.0.113.8", "2
 def test_a_login_is_remembered_for_as_long_as_it_lasts() -> None:
     known = RecentLogins(30 * DAY)
     assert known.login(OFFICE, "Bob@example.com", 0.0)
-    assert known.good(OFFICE, 29 * DAY) and known.owns(OFFICE, "bob@example.com", 29 * DAY)
-    assert not known.good(OFFICE, 31 * DAY) and not known.owns(OFFICE, "bob@example.com", 31 * DAY)
-    assert not known.good(HOME, 1.0)
+    assert known.is_known(OFFICE, 29 * DAY) and known.owns(OFFICE, "bob@example.com", 29 * DAY)
+    assert not known.is_known(OFFICE, 31 * DAY) and not known.owns(OFFICE, "bob@example.com", 31 * DAY)
+    assert not known.is_known(HOME, 1.0)
 
 
 def test_a_login_is_written_down_when_it_is_new_and_every_few_hours() -> None:
@@ -29,8 +29,8 @@ def test_who_is_spoilt_is_not_good_until_then() -> None:
     known = RecentLogins(30 * DAY)
     known.login(OFFICE, "bob", 0.0)
     known.spoil(OFFICE, 100.0)
-    assert not known.good(OFFICE, 99.0)
-    assert known.good(OFFICE, 101.0)
+    assert not known.is_known(OFFICE, 99.0)
+    assert known.is_known(OFFICE, 101.0)
 
 
 def test_an_address_that_all_its_accounts_left_for_one_other_is_forgotten() -> None:
@@ -38,15 +38,15 @@ def test_an_address_that_all_its_accounts_left_for_one_other_is_forgotten() -> N
     for account in ("bob", "carol"):
         known.login(OFFICE, account, 0.0)
     known.login(NEW, "bob", 10.0)
-    assert known.good(OFFICE, 11.0)
+    assert known.is_known(OFFICE, 11.0)
     known.login(NEW, "carol", 12.0)
-    assert not known.good(OFFICE, 13.0)
-    assert known.good(NEW, 13.0)
+    assert not known.is_known(OFFICE, 13.0)
+    assert known.is_known(NEW, 13.0)
 
 
 def test_one_who_logs_in_from_home_too_keeps_both() -> None:
     known = RecentLogins(30 * DAY)
     known.login(OFFICE, "bob", 0.0)
     known.login(HOME, "bob", 10.0)
-    assert known.good(OFFICE, 11.0) and known.good(HOME, 11.0)
+    assert known.is_known(OFFICE, 11.0) and known.is_known(HOME, 11.0)
     assert known.inside(Network.parse("203.0.113.0/24"), 11.0) == 2

@@ -1,4 +1,5 @@
-"""A proxy that nobody named is banned by no log, told once with the very line that names it, and counted."""
+"""A proxy that is not configured is not banned by logs, is reported once with the line that configures it,
+and counted."""
 
 from __future__ import annotations
 
@@ -9,15 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.options import RuntimeOptions
-from sidecar.app.protect import protection
-from sidecar.app.service import Service
+from sidecar.app import daemon
+from sidecar.app.bootstrap import build
+from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.configuration import loading
-from sidecar.decide.known_good import Note
 from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.detect.grammar import Trust
-from sidecar.host.environment import HostEnvironment
-from sidecar.model import Ban, Refused
+from sidecar.detect.login_notes import Note
+from sidecar.model import Ban, Batch, Refused
 from sidecar.network import Network
 from sidecar.settings import TrustSettings
 from tests.app.plain import CONFIG
@@ -45,7 +45,7 @@ def line(context: str, account: str, error: str = "invalid password", ago: float
 
 
 def relayed(client: str, account: str = "bob", error: str = "invalid password") -> str:
-    # What nginx says of itself is not the address that mailboxd sees.
+    # The address that nginx logs for itself is not the one that mailboxd sees.
     return line(f"ip={PROXY};oip={client};via=192.168.20.52(nginx/1.7.1);", account, error)
 
 
@@ -60,7 +60,7 @@ def refused(proxy: str, client: str | None = None) -> Refused:
 
 def test_the_line_that_is_told_is_toml_and_names_all_that_are_configured_or_suspected() -> None:
     found = suspects(OTHER, "fd00::/64")
-    found.hear([refused(PROXY, EVIL), refused("fd01::5")])
+    found.handle(Batch([refused(PROXY, EVIL), refused("fd01::5")]))
     for told in found.told():
         proxies = tomllib.loads(f"[trust]\n{told['proxies']}")["trust"]["proxies"]
         assert proxies == [OTHER, "fd00::/64", PROXY, "fd01::5"]
@@ -77,7 +77,7 @@ def test_where_the_environment_names_the_proxies_the_line_is_for_the_environment
 ) -> None:
     monkeypatch.setenv("ZMBAN_TRUST_PROXIES", OTHER)
     found = suspects(OTHER)
-    found.hear([refused(PROXY)])
+    found.handle(Batch([refused(PROXY)]))
     assert found.line() == f"ZMBAN_TRUST_PROXIES={OTHER},{PROXY}"
     assert f"in the environment: {found.line()}" in found.sentence(Network.parse(PROXY))
 
@@ -85,18 +85,20 @@ def test_where_the_environment_names_the_proxies_the_line_is_for_the_environment
 def test_each_is_found_once_whatever_comes_and_nobody_who_is_trusted() -> None:
     found, names = suspects(), list[tuple[str, bool]]()
     found.on_found(lambda network, new: names.append((network.address, new)))
-    found.hear([refused(PROXY, EVIL)] * 5 + [Refused(OTHER, "web", 1.0, "masked"), refused("nonsense")])
+    found.handle(
+        Batch([refused(PROXY, EVIL)] * 5 + [Refused(OTHER, "web", 1.0, "masked"), refused("nonsense")])
+    )
     assert names == [(PROXY, True)]
     (told,) = found.told()
     assert (told["lines"], told["clients"]) == (5, [EVIL])
-    found.know(TrustSettings(), HostEnvironment({}, near=(Network.parse(PROXY),)), ())
+    found.know(TrustSettings(), [Network.parse(PROXY)], (), ())
     assert (found.told(), len(found.networks())) == ([], 0)
 
 
 def test_a_gateway_of_a_container_network_is_told_with_its_danger() -> None:
     found = suspects()
-    found.know(TrustSettings(), HostEnvironment({}, gateways=(Network.parse("172.18.0.1"),)), ())
-    found.hear([refused("172.18.0.1", EVIL), refused(PROXY)])
+    found.know(TrustSettings(), (), (), [Network.parse("172.18.0.1")])
+    found.handle(Batch([refused("172.18.0.1", EVIL), refused(PROXY)]))
     assert "userland-proxy" in found.sentence(Network.parse("172.18.0.1"))
     assert "userland-proxy" not in found.sentence(Network.parse(PROXY))
 
@@ -115,7 +117,7 @@ def test_logins_of_several_clients_through_one_peer_show_a_proxy_and_of_one_none
     ("peer", "seconds", "suspected"),
     [
         (PROXY, 60.0, True),
-        # One telephone after the other at one address of a provider's, a house or an office.
+        # One phone after another at one address of a provider, house or office.
         (PROXY, 7200.0, False),
         (EVIL, 60.0, False),
         ("127.0.0.1", 60.0, False),
@@ -153,7 +155,7 @@ def test_users_behind_a_proxy_that_nobody_named_mistype_and_the_proxy_is_not_ban
     log = tmp_path / "logs/audit.log"
     with service(tmp_path, JAIL.format(log=log), settings=f'[trust]\nproxies = ["{OTHER}"]\n') as running:
         users = "".join(relayed(f"198.51.100.{n}", f"user{n}") for n in range(1, 10))
-        # Who is outside and says as much is himself the client, and bans nobody else.
+        # A client on the Internet that claims to forward is itself blamed, and gets nobody else banned.
         forged = line(f"ip={EVIL};oip=198.51.100.99;via={PROXY}(nginx/1.7.1);", "bob") * 2
         log.write_text(users + forged, encoding="utf-8")
         until(lambda: blackholes(host) == {EVIL})
@@ -164,7 +166,7 @@ def test_users_behind_a_proxy_that_nobody_named_mistype_and_the_proxy_is_not_ban
         assert told["proxies"] == f'proxies = ["{OTHER}", "{PROXY}"]'
         assert running.said().count(told["zimbra"]) == 1
         assert told["proxies"] in zmban("status", "--socket", running.socket).stdout.replace("\n", "")
-        # mailboxd does not believe it: of a login by web it writes the proxy alone, after a restart too.
+        # mailboxd does not trust it: for a web login it logs only the proxy, after a restart too.
         for round_ in (1, 2):
             with log.open("a", encoding="utf-8") as file:
                 file.write("".join(line(f"ip={PROXY};ua=x;", f"web{n}{round_}") for n in range(5)))
@@ -174,7 +176,7 @@ def test_users_behind_a_proxy_that_nobody_named_mistype_and_the_proxy_is_not_ban
             running.stop()
             running.start()
         assert running.ask("explain", PROXY)[0]["verdict"] == "protected"
-        # A person may.
+        # A manual ban is possible.
         (banned,) = running.ask("ban", PROXY, "--reason", "it is none")
         assert banned["result"] == "banned"
         until(lambda: blackholes(host) == {EVIL, PROXY})
@@ -186,15 +188,15 @@ async def test_a_ban_that_a_log_made_of_it_before_rests_from_the_first_line_that
 ) -> None:
     async with in_process(tmp_path) as one:
         ban = Ban(Network.parse(PROXY), "smtp", time.time(), None, "log", "r", 3)
-        one.publish(filter(None, [one.table.ban(ban)]))
+        one.ban(ban)
         await one.settled()
         assert blackholes(host) == {PROXY}
-        one.publish([refused(PROXY, EVIL)])
+        one.bus.publish([refused(PROXY, EVIL)])
         await one.settled()
         assert blackholes(host) == set()
         assert len(one.table) == 1
-        # Once it is trusted it is no suspect any more; who is trusted is banned by nobody.
-        await protection.believe(one, {Network.parse(PROXY)})
+        # A trusted proxy is no longer suspected, and cannot be banned.
+        await one.protection.trust_also([Network.parse(PROXY)])
         assert (one.suspects.told(), blackholes(host)) == ([], set())
 
 
@@ -203,22 +205,23 @@ async def test_a_suspect_is_remembered_by_the_database_and_with_it_by_what_repla
     host: Namespace, tmp_path: Path
 ) -> None:
     async with in_process(tmp_path, dry_run=True) as one:
-        one.publish([refused(PROXY, EVIL)])
-        await one.ledger.commit()
-        assert [good.network.address for good in one.goods.all()] == [PROXY]
-        assert len(one.judge.known) == 0
-    again = Service(loading.load([str(tmp_path / "config")]), RuntimeOptions(tmp_path / "state", True))
-    await again.start()
+        one.bus.publish([refused(PROXY, EVIL)])
+        await one.commit_queue.commit()
+        assert [network.address for network, _ in one.suspects.noted()] == [PROXY]
+        assert len(one.engine.known_good.clients) == 0
+    again = build(loading.load([str(tmp_path / "config")]), RuntimeOptions(tmp_path / "state", True))
+    await daemon.startup(again)
     try:
-        assert [told["proxy"] for told in again.suspects.told()] == [PROXY]
-        assert again.judge.suspects.covering(Network.parse(PROXY)) is not None
+        assert [told["proxy"] for told in again.memory.suspects.told()] == [PROXY]
+        target = again.memory.engine.jails["smtp"].ban_target(PROXY)
+        assert target == (Network.parse(PROXY), "untrusted-proxy")
     finally:
-        await again._stop()
+        await daemon.shutdown(again)
 
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    """Three users who mistype behind a proxy that nobody named, three who do not, and an attacker."""
+    """Three users who mistype behind a proxy that is not configured, three who do not, and an attacker."""
     log = tmp_path / "audit.log"
     (tmp_path / "jail.local").write_text(JAIL.format(log=log), encoding="utf-8")
     users = [relayed(f"198.51.100.{n}", f"user{n}", "" if n > 3 else "invalid password") for n in range(1, 7)]
@@ -241,7 +244,7 @@ def test_a_replay_bans_no_proxy_in_its_clients_place_and_says_in_its_summary_wha
     assert str(told["told"]) in zmban(*command).stdout
     (logs / "zmban.toml").write_text(f"[trust]\n{told['proxies']}\n", encoding="utf-8")
     *decisions, summary = records(zmban(*command, "--jsonl"))
-    # Now each client is counted for himself, and what the web writes is hidden.
+    # Now each client is counted on its own, and web requests are hidden.
     assert [r["event"] for r in decisions if r.get("reason") != "masked"] == ["ban"]
     assert summary["suspected_proxies"] == []
 
@@ -250,13 +253,13 @@ def test_check_tells_of_a_proxy_that_the_logs_show_and_of_a_log_that_names_whom_
     logs: Path,
 ) -> None:
     done = zmban("--config", CONFIG, "--config", logs, "check")
-    assert f"{logs}/zmban.toml:1: warning: {PROXY} speaks for other clients" in done.stdout
+    assert f"{logs}/zmban.toml:1: warning: {PROXY} forwards for other clients" in done.stdout
     assert f'proxies = ["{PROXY}"]; and run as zimbra: zmprov mcf +zimbraMailTrustedIP {PROXY}' in done.stdout
     assert done.returncode == 0, done.stdout
     (logs / "zmban.toml").write_text(f'[trust]\nproxies = ["{PROXY}"]\n', encoding="utf-8")
     (logs / "jail.local").write_text(JAIL.format(log="/x/access_log*"), encoding="utf-8")
     done = zmban("--config", CONFIG, "--config", logs, "check")
-    assert "speaks for other" not in done.stdout
+    assert "forwards for other" not in done.stdout
     assert (
         f"{logs}/jail.local:4: warning: access_log names as client what X-Forwarded-For says" in done.stdout
     )

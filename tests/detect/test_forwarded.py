@@ -1,4 +1,4 @@
-"""Where an access log names in any field whom a request was forwarded for, the proxy is not blamed for it."""
+"""X-Forwarded-For in any field of an access log: the proxy is not blamed for its clients."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LINE = '{} - - []  "GET https://mail/wp-login.php HTTP/1.1" 404 5 "{}" "{}" {}'
 
 
 def blamed(peer: str, behind: str, referer: str = "-", agent: str = "ua") -> tuple[str | None, str | None]:
-    said = access.with_port(LINE.format(peer, referer, agent, behind), TRUST)
-    return said.client, said.relay
+    facts = access.with_port(LINE.format(peer, referer, agent, behind), TRUST)
+    return facts.client, facts.relay
 
 
 NAMED = [
@@ -62,7 +62,7 @@ NAMED = [
         ("2001:db8::9:4001", ("2001:db8::9", None)),
     ],
 )
-def test_a_proxy_of_ours_is_not_blamed_and_a_peer_from_outside_gains_nothing(
+def test_an_internal_proxy_is_not_blamed_and_an_external_peer_is(
     peer: str, who: tuple[str | None, str | None], behind: str
 ) -> None:
     assert blamed(peer, behind) == who
@@ -85,7 +85,7 @@ def test_a_proxy_of_ours_is_not_blamed_and_a_peer_from_outside_gains_nothing(
         f'host="{A}"',
     ],
 )
-def test_the_servers_that_a_request_came_to_are_nobody_it_was_forwarded_for(behind: str) -> None:
+def test_upstream_servers_are_not_taken_for_forwarded_clients(behind: str) -> None:
     for peer in ("10.0.0.9", LAN, "fd00::9", A):
         assert blamed(f"{peer}:4001", behind) == (peer, None)
 
@@ -94,22 +94,22 @@ def test_the_servers_that_a_request_came_to_are_nobody_it_was_forwarded_for(behi
     "words", [A, f"\\x22 \\x22{A}", f"x\\x22 xff=\\x22{A}\\x22", f"{A}, {LAN}", f"xff={A}"]
 )
 @pytest.mark.parametrize("behind", ["", ZIMBRA, f'{ZIMBRA} "-"'])
-def test_a_referer_or_user_agent_that_imitates_such_a_field_names_nobody(words: str, behind: str) -> None:
+def test_a_referer_or_user_agent_that_imitates_a_field_names_no_client(words: str, behind: str) -> None:
     for peer in ("10.0.0.9", LAN, B):
         assert blamed(f"{peer}:4001", behind, words, words) == (peer, None)
 
 
 @pytest.mark.parametrize("behind", [f'"{A}" "{B}"', f'"{B}, {A}" "{B}"', f"xff={B} zzz, {A}", f"{B} x {A}"])
-def test_behind_a_trusted_proxy_two_fields_that_disagree_name_nobody(behind: str) -> None:
+def test_behind_a_trusted_proxy_two_contradictory_fields_name_no_client(behind: str) -> None:
     assert blamed("10.0.0.9:4001", behind) == ("10.0.0.9", None)
     assert blamed(f"{LAN}:4001", behind) == (None, LAN)
 
 
-def test_a_forged_quotation_mark_in_jetty_s_log_names_nobody_behind_a_trusted_proxy() -> None:
+def test_a_forged_quotation_mark_in_jetty_s_log_names_no_client_behind_a_trusted_proxy() -> None:
     for peer, who in (("10.0.0.9", ("10.0.0.9", None)), (LAN, (None, LAN)), (B, (B, None))):
-        said = access.without_port(LINE.format(peer, "-", f'x" "{A}', "12"), TRUST)
-        assert (said.client, said.relay) == who
+        facts = access.without_port(LINE.format(peer, "-", f'x" "{A}', "12"), TRUST)
+        assert (facts.client, facts.relay) == who
 
 
-def test_a_list_of_any_length_is_read_in_its_turn() -> None:
+def test_a_list_of_any_length_is_read_from_the_right() -> None:
     assert blamed("10.0.0.9:4001", f'{ZIMBRA} "{"x, " * 5000}{A}"') == (A, None)

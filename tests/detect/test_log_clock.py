@@ -16,7 +16,7 @@ def line(now: float, zone: timezone | ZoneInfo, late: float = 1.0) -> str:
     return datetime.fromtimestamp(now - late, zone).strftime("%b %d %H:%M:%S host x")
 
 
-def test_three_live_lines_of_different_seconds_tell_the_zone() -> None:
+def test_three_live_lines_of_different_seconds_determine_the_zone() -> None:
     clock = LogClock(UTC, [])
     assert [clock.see(line(NOW + n, KOLKATA), NOW + n) for n in (0, 0.2, 1, 2)] == [False, False, False, True]
     assert clock.learnt == 19800
@@ -30,7 +30,7 @@ def test_a_change_of_the_clocks_is_learnt_again() -> None:
     assert clock.learnt == 7200
 
 
-def test_the_hosts_own_zone_needs_no_learning_and_takes_a_learnt_one_back() -> None:
+def test_the_hosts_zone_needs_no_learning_and_replaces_a_learnt_one() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     clock = LogClock(berlin, [])
     assert not any(clock.see(line(NOW + n, berlin), NOW + n) for n in range(5))
@@ -40,7 +40,7 @@ def test_the_hosts_own_zone_needs_no_learning_and_takes_a_learnt_one_back() -> N
     assert moved.zone is berlin
 
 
-def test_dates_that_name_their_zone_and_late_lines_teach_nothing() -> None:
+def test_dates_with_a_zone_and_late_lines_change_nothing() -> None:
     clock = LogClock(UTC, [])
     for n in range(9):
         assert not clock.see(f"2026-03-01T17:30:0{n}+05:30 host x", NOW + n)
@@ -48,13 +48,13 @@ def test_dates_that_name_their_zone_and_late_lines_teach_nothing() -> None:
         assert not clock.see("no date at all", NOW + n)
 
 
-def test_lines_that_contradict_each_other_teach_nothing() -> None:
+def test_contradictory_lines_change_nothing() -> None:
     clock = LogClock(UTC, [])
     zones = (KOLKATA, timezone(timedelta(hours=2)))
     assert not any(clock.see(line(NOW + n, zones[n % 2]), NOW + n) for n in range(20))
 
 
-def test_the_last_line_of_a_log_is_a_first_guess_by_the_time_the_file_was_written() -> None:
+def test_the_last_line_and_the_mtime_of_a_log_give_a_first_guess() -> None:
     clock = LogClock(UTC, [])
     assert clock.guess(line(NOW, KOLKATA, late=0), NOW)
     assert clock.learnt == 19800

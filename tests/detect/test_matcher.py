@@ -24,7 +24,7 @@ def outcome(tmp_path: Path, definition: str, line: str) -> Outcome:
     return matcher(tmp_path, definition).match(line, NOW)
 
 
-def test_the_part_that_a_prefregex_cuts_out_is_what_the_others_see(tmp_path: Path) -> None:
+def test_the_other_regexes_see_only_the_content_of_the_prefregex(tmp_path: Path) -> None:
     definition = "prefregex = ^ x <F-CONTENT>.+</F-CONTENT> y$\nfailregex = ^bad <HOST>$"
     assert outcome(tmp_path, definition, "Nov 24 10:00:00 x bad 198.51.100.7 y").host == "198.51.100.7"
     assert not outcome(tmp_path, definition, "Nov 24 10:00:00 bad 198.51.100.7").matched
@@ -52,7 +52,7 @@ def test_the_identifier_comes_before_the_address_and_a_subnet_is_its_network(tmp
     assert outcome(tmp_path, r"failregex = net <SUBNET>", "net 203.0.113.9/28").host == "203.0.113.9/28"
 
 
-def test_several_lines_are_matched_together_and_what_was_skipped_stays(tmp_path: Path) -> None:
+def test_several_lines_are_matched_together_and_skipped_lines_stay(tmp_path: Path) -> None:
     lines = matcher(tmp_path, "maxlines = 4\nfailregex = ^ begin <HOST>$<SKIPLINES>^ end$")
     told = [
         lines.match(f"Nov 24 10:00:0{n} {text}", NOW)
@@ -62,7 +62,7 @@ def test_several_lines_are_matched_together_and_what_was_skipped_stays(tmp_path:
     assert [line[16:] for line in told[2].lines] == ["begin 198.51.100.7", "end"]
 
 
-def test_every_line_is_looked_at_where_several_are_matched_together(tmp_path: Path) -> None:
+def test_with_maxlines_every_line_is_a_candidate(tmp_path: Path) -> None:
     (tmp_path / "f.conf").write_text("[Definition]\nmaxlines = 2\nfailregex = long literal <HOST>\n")
     spec, _ = filters.from_file(ConfigFiles([]), tmp_path / "f.conf", {})
     assert Prefilter([spec]).candidates(b"anything\n") == [(b"anything", ((0, (0,)),))]
@@ -76,7 +76,7 @@ def test_a_name_is_a_host_only_where_names_are_used(tmp_path: Path, usedns: str,
     assert outcome(tmp_path, definition, "from a.example.com").host == host
 
 
-def test_a_line_without_a_date_happens_when_the_one_before_it_just_did(tmp_path: Path) -> None:
+def test_a_line_without_a_date_takes_that_of_a_recent_previous_line(tmp_path: Path) -> None:
     one = matcher(tmp_path, "failregex = from <HOST>$")
     assert one.match("from 198.51.100.7", NOW).at is None
     at = one.match("2026-11-25T00:00:00Z from 198.51.100.7", NOW).at

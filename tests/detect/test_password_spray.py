@@ -1,10 +1,10 @@
-"""One account tried from many addresses and many accounts from one network are seen, and banned only if a jail
-says so."""
+"""Password spraying (one account from many addresses, many accounts from one network) is reported, and banned only
+if a jail is configured so."""
 
 from __future__ import annotations
 
 from sidecar.bans.guard import Guard
-from sidecar.bans.table import BanTable
+from sidecar.bans.register import BanRegister
 from sidecar.decide.engine import DecisionEngine
 from sidecar.detect.count.password_spray import MANY, PasswordSprayDetector
 from sidecar.fail2ban.jails import JailSpec
@@ -19,7 +19,7 @@ def address(third: int, fourth: int) -> Network:
     return Network.parse(f"198.18.{third}.{fourth}")
 
 
-def test_an_account_that_many_addresses_tried_within_a_day_is_told_with_them() -> None:
+def test_an_account_tried_by_many_addresses_within_a_day_is_reported_with_them() -> None:
     spread = PasswordSprayDetector()
     for number in range(MANY):
         spread.see(address(number, 1), "Bob@example.com", float(number))
@@ -28,13 +28,13 @@ def test_an_account_that_many_addresses_tried_within_a_day_is_told_with_them() -
     assert list(spread.accounts(DAY + 5.0)) == []
 
 
-def test_many_tries_of_one_address_are_one() -> None:
+def test_repeated_tries_of_one_address_count_once() -> None:
     spread = PasswordSprayDetector()
     assert [spread.see(address(1, 1), "bob", float(n)) for n in range(20)] == [1] * 20
     assert list(spread.accounts(30.0)) == []
 
 
-def test_a_network_of_which_many_accounts_were_tried_is_told() -> None:
+def test_a_network_that_tried_many_accounts_is_reported() -> None:
     spread = PasswordSprayDetector()
     for number in range(MANY):
         spread.see(address(7, number % 4), f"user{number}@example.com", 0.0)
@@ -45,10 +45,10 @@ def test_a_network_of_which_many_accounts_were_tried_is_told() -> None:
     ]
 
 
-def test_a_jail_may_ban_each_of_the_many_and_does_not_by_itself() -> None:
+def test_a_jail_bans_the_addresses_of_a_spray_only_if_configured() -> None:
     def bans(**options: int) -> int:
         jail = JailSpec("mail", FilterSpec("f", ()), (), 5, 600.0, None, count="logins", **options)  # type: ignore[arg-type]
-        judge = DecisionEngine([jail], Guard({}), BanTable())
+        engine = DecisionEngine([jail], Guard({}), BanRegister())
         matches = [
             Match(
                 "mail",
@@ -61,7 +61,7 @@ def test_a_jail_may_ban_each_of_the_many_and_does_not_by_itself() -> None:
             for n in range(20)
         ]
         return sum(
-            isinstance(event, Ban) for m in matches for event in judge.judge(m, m.at or 0.0, m.at or 0.0)
+            isinstance(event, Ban) for m in matches for event in engine.decide(m, m.at or 0.0, m.at or 0.0)
         )
 
     assert bans() == 0

@@ -1,4 +1,4 @@
-"""What nobody needs to keep is cut out of evidence, and nothing else is."""
+"""Secrets are redacted in evidence, and nothing else."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from sidecar.detect.match.secrets import without_secrets
         ("GET /service/preauth?account=bob&preauth=abc123&x=y", "abc123"),
     ],
 )
-def test_secrets_are_cut_out(line: str, kept: str) -> None:
+def test_secrets_are_redacted(line: str, kept: str) -> None:
     told = without_secrets(line)
     assert kept not in told
     assert "[cut]" in told

@@ -1,4 +1,4 @@
-"""Lines that belong together by a session's name."""
+"""Lines joined by the identifier of a session."""
 
 from datetime import UTC
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_a_second_user_in_one_session_is_a_failure_even_with_a_welcome(matcher: 
     assert gained.groups["users"] == ["bob", "root"]
 
 
-def test_a_login_after_a_try_of_the_same_user_is_none(matcher: Matcher) -> None:
+def test_a_login_after_a_failed_try_of_the_same_user_is_no_failure(matcher: Matcher) -> None:
     assert [o.matched for o in feed(matcher, "maybe bob from 198.51.100.7", "welcome bob")] == [False, False]
 
 
@@ -74,7 +74,7 @@ def test_a_session_that_is_closed_or_old_is_forgotten(matcher: Matcher) -> None:
     assert not feed(matcher, "bad password for bob", pid=9, second=301)[0].matched
 
 
-def test_only_so_many_sessions_are_kept(matcher: Matcher) -> None:
+def test_the_number_of_sessions_is_limited(matcher: Matcher) -> None:
     for pid in range(150):
         feed(matcher, "connect from 198.51.100.7", pid=pid)
     assert not feed(matcher, "bad password for bob", pid=1)[0].matched

@@ -1,4 +1,4 @@
-"""No regex works on a line for longer than it may."""
+"""The time budget of a regex per line, and its quarantine."""
 
 import time
 from datetime import UTC
@@ -32,7 +32,7 @@ def scanner(tmp_path: Path, **definitions: str) -> Scanner:
 
 
 def told(scanner: Scanner, data: bytes, now: float = NOW) -> list[Match | Refused | Slow]:
-    with regex_budget.kept():
+    with regex_budget.limited():
         return list(scanner.scan(data, now))
 
 
@@ -45,9 +45,7 @@ CATASTROPHES = [
 
 
 @pytest.mark.parametrize("regex", CATASTROPHES)
-def test_a_regex_that_would_work_for_ever_is_broken_off_and_other_jails_see_the_line(
-    tmp_path: Path, regex: str
-) -> None:
+def test_a_runaway_regex_is_aborted_and_other_jails_still_match_the_line(tmp_path: Path, regex: str) -> None:
     both = scanner(tmp_path, slow=f"failregex = {regex}", good=r"failregex = (?:good|evil) \S+ from <HOST>")
     begun = time.thread_time()
     slow, match = told(both, BAD)
@@ -55,11 +53,11 @@ def test_a_regex_that_would_work_for_ever_is_broken_off_and_other_jails_see_the_
     assert (slow.jail, slow.regex, slow.until) == ("slow", "failregex 1", None)
     assert isinstance(match, Match)
     assert match.jail == "good"
-    # A generous bound: it would otherwise be years.
+    # A generous limit: without the budget it would take years.
     assert time.thread_time() - begun < 5
 
 
-def test_a_regex_that_overruns_again_and_again_is_left_out_and_the_others_of_its_filter_are_not(
+def test_a_regex_that_overruns_repeatedly_is_quarantined_alone(
     tmp_path: Path,
 ) -> None:
     one = scanner(tmp_path, slow=f"failregex = {CATASTROPHES[0]}\n            good from <HOST>")
@@ -68,13 +66,13 @@ def test_a_regex_that_overruns_again_and_again_is_left_out_and_the_others_of_its
     assert last.until == NOW + 60
     assert [type(t) for t in told(one, BAD + GOOD)] == [Refused, Match]
     assert one.quarantined(NOW) == [Slow("slow", "failregex 1", NOW + 60)]
-    # It is tried again later, and goes straight back, for longer.
+    # It is tried again later, and quarantined again at once, for longer.
     again = told(one, BAD, NOW + 61)[0]
     assert isinstance(again, Slow)
     assert again.until == NOW + 61 + 120
 
 
-def test_a_line_that_an_ignoreregex_did_not_finish_is_counted_against_nobody(tmp_path: Path) -> None:
+def test_a_line_with_an_aborted_ignoreregex_does_not_count(tmp_path: Path) -> None:
     one = scanner(tmp_path, slow="failregex = evil .* from <HOST>\nignoreregex = evil (?:a+)+$")
     assert [type(t) for t in told(one, BAD * 3)] == [Slow] * 3
     refused = told(one, BAD)[0]
@@ -82,14 +80,14 @@ def test_a_line_that_an_ignoreregex_did_not_finish_is_counted_against_nobody(tmp
     assert refused.reason == "slow-regex"
 
 
-def test_a_datepattern_is_held_to_the_same_time(tmp_path: Path) -> None:
+def test_a_datepattern_has_the_same_time_budget(tmp_path: Path) -> None:
     pattern = r"^(?:[a-z0-9 :]+)+%%Y-%%m-%%d"
     one = scanner(tmp_path, slow=f"failregex = evil .* from <HOST>\ndatepattern = {pattern}")
     found = told(one, b"x" * 200 + b" evil a! from 203.0.113.8\n")
     assert [t.regex for t in found if isinstance(t, Slow)] == ["datepattern"]
 
 
-def test_lines_of_every_day_never_overrun(tmp_path: Path) -> None:
+def test_ordinary_lines_never_overrun(tmp_path: Path) -> None:
     one = scanner(tmp_path, good="failregex = good from <HOST>")
     assert all(isinstance(t, Match) for t in told(one, GOOD * 50_000))
 
@@ -107,6 +105,6 @@ def test_quarantine_ends_by_itself_and_grows_to_an_hour() -> None:
     assert ends == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]
 
 
-def test_strikes_that_lie_hours_apart_put_nobody_in_quarantine() -> None:
+def test_overruns_hours_apart_cause_no_quarantine() -> None:
     quarantine = Quarantine()
     assert [quarantine.overran("r", NOW + 8000 * n) for n in range(6)] == [None] * 6

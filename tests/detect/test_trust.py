@@ -1,4 +1,4 @@
-"""Who is blamed for what came by way of others, and who is suspected to be a proxy that nobody named."""
+"""The client of a chain of addresses, and suspected proxies that are not configured."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TRUST = Trust([Network.parse("10.0.0.9")], [Network.parse("192.0.2.0/24")])
         ([], Blamed()),
     ],
 )
-def test_who_speaks_for_others_from_a_network_of_ours_is_not_blamed_for_them(
+def test_a_peer_on_an_internal_network_that_forwards_is_not_blamed(
     elements: list[str], blamed: Blamed
 ) -> None:
     assert TRUST.blamed(elements) == blamed
@@ -55,11 +55,11 @@ def test_nothing_that_somebody_outside_says_spares_him_or_names_a_proxy(
 
     for words in (forged, f"{forged}, {LAN}", LAN, "10.0.0.9"):
         context = f"ip={client};oip={escaped(words)};via={escaped(via)};"
-        said = mailbox.client(f" WARN  [ImapServer-1] [{context}] security - x", TRUST)
-        assert (said.client, said.relay) == (client, None)
-        # The same through Zimbra's own nginx, which puts whom it sees behind it.
-        said = mailbox.client(f" INFO  [qtp1:https://m/x] [oip={escaped(words)}, {client};] x - y", TRUST)
-        assert (said.client, said.relay) == (client, None)
+        facts = mailbox.client(f" WARN  [ImapServer-1] [{context}] security - x", TRUST)
+        assert (facts.client, facts.relay) == (client, None)
+        # The same through Zimbra's nginx, which appends the address of its peer.
+        facts = mailbox.client(f" INFO  [qtp1:https://m/x] [oip={escaped(words)}, {client};] x - y", TRUST)
+        assert (facts.client, facts.relay) == (client, None)
 
 
 @pytest.mark.parametrize(
@@ -75,16 +75,16 @@ def test_nothing_that_somebody_outside_says_spares_him_or_names_a_proxy(
         (f"via={A}(ZimbraWebClient/8);", None),
     ],
 )
-def test_a_context_shows_a_proxy_by_whom_it_names_beside_the_peer(context: str, relay: str | None) -> None:
-    said = mailbox.client(f" WARN  [ImapServer-1] [{context}] security - x", TRUST)
-    assert said.relay == relay
-    assert said.client is None or relay is None
+def test_a_context_with_a_client_beside_the_peer_shows_a_proxy(context: str, relay: str | None) -> None:
+    facts = mailbox.client(f" WARN  [ImapServer-1] [{context}] security - x", TRUST)
+    assert facts.relay == relay
+    assert facts.client is None or relay is None
 
 
-def test_a_peer_that_is_named_afterwards_is_believed() -> None:
+def test_a_peer_configured_later_is_trusted() -> None:
     trust = Trust(())
     assert trust.blamed([A, LAN]).relay == LAN
-    trust.believe([Network.parse(LAN)], ())
+    trust.trust_also([Network.parse(LAN)], ())
     assert trust.blamed([A, LAN]) == Blamed(A)
 
 
@@ -109,14 +109,14 @@ def test_a_peer_that_is_named_afterwards_is_believed() -> None:
         ("", None),
     ],
 )
-def test_an_address_is_read_in_every_way_that_servers_write_one(token: str, text: str | None) -> None:
+def test_an_address_is_read_in_all_forms_that_servers_write(token: str, text: str | None) -> None:
     found = address(token)
     assert (found and found.address) == text
     if text is not None:
         assert canonical(token.strip()) == text
 
 
-def test_only_where_a_port_must_follow_is_the_end_of_an_ipv6_address_one() -> None:
+def test_the_end_of_an_ipv6_address_is_a_port_only_where_one_must_follow() -> None:
     assert bare("2001:db8::5:4001") == "2001:db8::5"
     assert canonical("2001:db8::5:4001") == "2001:db8::5:4001"
     assert bare("[2001:db8::5:4001]:7") == "2001:db8::5:4001"

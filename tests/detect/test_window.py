@@ -32,7 +32,7 @@ def test_a_window_counts_exactly(times: list[float], counts: list[int]) -> None:
         assert reached == [] or max(reached) == expected
 
 
-def test_maxretry_gives_the_failures_and_forgets_the_network() -> None:
+def test_reaching_maxretry_returns_the_failures_and_drops_the_network() -> None:
     window = Window(60, 3, 2)
     assert window.add(WHO, 1, "a") is None
     assert window.add(WHO, 2, "b") is None
@@ -66,7 +66,7 @@ def test_an_earlier_failure_that_is_read_later_counts_with_those_after_it() -> N
     assert window.count(WHO) == 1
 
 
-def test_pruning_drops_those_who_stopped() -> None:
+def test_pruning_drops_networks_without_recent_failures() -> None:
     window = Window(60, 9, 2)
     window.add(WHO, 1, "")
     list(window.prune(60))
@@ -75,7 +75,7 @@ def test_pruning_drops_those_who_stopped() -> None:
     assert len(window) == 0
 
 
-def test_pruning_lets_others_in_between_and_drops_nobody_who_fails_meanwhile() -> None:
+def test_pruning_in_steps_keeps_networks_that_fail_meanwhile() -> None:
     window, many = Window(60, 9, 0), 25_000
     for number in range(many):
         window.add(Network(4, number + (1 << 24), 32), 1, "")
@@ -100,7 +100,7 @@ def test_a_window_decides_as_a_plain_list_of_failures_would(
     standing: list[tuple[int, int, str]] = []
     for number, (at, weight) in enumerate(failures):
         standing.append((at, weight, f"line {number}"))
-        # Of the same moment the earlier line comes first; the newest failure ends what is remembered.
+        # Failures of the same time stay in order; the newest one determines which are dropped.
         standing.sort(key=lambda failure: failure[0])
         standing = [one for one in standing if one[0] > standing[-1][0] - 300]
         enough = None

@@ -1,4 +1,4 @@
-"""What becomes of the actions that a jail names."""
+"""The `action` of a jail: which become routes, and which are reported."""
 
 from pathlib import Path
 
@@ -31,13 +31,13 @@ def test_an_action_that_refuses_an_address_becomes_a_route(tmp_path: Path, text:
 
 
 @pytest.mark.parametrize("text", ["sendmail[name=x]", "abuseipdb[key=x]", "cloudflare", ""])
-def test_an_action_that_only_tells_somebody_bans_nobody_and_says_so(tmp_path: Path, text: str) -> None:
+def test_an_action_that_only_notifies_bans_nobody_and_causes_a_warning(tmp_path: Path, text: str) -> None:
     found = judge(text, files(tmp_path).action)
     assert (found.bans, found.errors) == (False, [])
     assert bool(found.warnings) == bool(text)
 
 
-def test_a_command_of_one_s_own_is_refused_with_what_to_use_instead(tmp_path: Path) -> None:
+def test_a_custom_command_is_rejected_with_an_alternative(tmp_path: Path) -> None:
     found = judge(
         "notify", files(tmp_path, notify_DOT_conf="[Definition]\nactionban = /usr/bin/notify <ip>\n").action
     )
@@ -45,7 +45,7 @@ def test_a_command_of_one_s_own_is_refused_with_what_to_use_instead(tmp_path: Pa
     assert "action = route" in message
 
 
-def test_a_stock_action_may_be_there_as_a_file_and_not_with_a_command_of_one_s_own(tmp_path: Path) -> None:
+def test_a_stock_action_may_exist_as_a_file_but_not_with_a_custom_command(tmp_path: Path) -> None:
     stock = "[Definition]\nactionban = ip route add <blocktype> <ip>\n"
     assert judge("route", files(tmp_path, route_DOT_conf=stock).action).errors == []
     own = files(
@@ -56,10 +56,10 @@ def test_a_stock_action_may_be_there_as_a_file_and_not_with_a_command_of_one_s_o
     assert judge("route", blocktype.action).errors == []
 
 
-def test_an_action_that_lets_somebody_in_is_refused(tmp_path: Path) -> None:
+def test_an_action_that_admits_the_address_is_rejected(tmp_path: Path) -> None:
     text = "iptables-allports[name=x, blocktype=RETURN, returntype=DROP]"
-    assert "lets somebody in" in judge(text, files(tmp_path).action).errors[0]
+    assert "admits the address" in judge(text, files(tmp_path).action).errors[0]
 
 
-def test_an_action_that_is_nowhere_is_named(tmp_path: Path) -> None:
-    assert "action gone is not there" in judge("gone", files(tmp_path).action).missing[0]
+def test_a_missing_action_is_named(tmp_path: Path) -> None:
+    assert "action gone not found" in judge("gone", files(tmp_path).action).missing[0]

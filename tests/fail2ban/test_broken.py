@@ -1,7 +1,7 @@
-"""`zmban check` on broken configurations: one sentence for each fault, and the good jail beside it runs.
+"""`zmban check` on broken configurations: one sentence for each fault, and other jails still run.
 
-Each directory of `broken/` is one that an administrator could have written; its `expected` holds what the
-command prints, with paths relative to the directory, and the exit code.
+Each directory of `broken/` is a configuration with a mistake that administrators make; its `expected` has the
+output of the command, with paths relative to the directory, and the exit code.
 """
 
 import re
@@ -15,12 +15,12 @@ from tests.cli.running import zmban
 
 GOOD = Path(__file__).with_name("good")
 BROKEN = Path(__file__).with_name("broken")
-# What depends on the host that the test runs on.
-_HOSTS = re.compile(r"is not there; it is read as soon|a Fail2Ban runs beside|may not be read")
+# Messages that depend on the host.
+_HOSTS = re.compile(r"does not exist; it is read once|Fail2Ban is running too|is not readable")
 
 
 def told(directory: Path) -> tuple[int, list[str]]:
-    """The exit code and the lines of `zmban check`, those of the host left out."""
+    """The exit code and the lines of `zmban check`, without those that depend on the host."""
     done = CliRunner().invoke(program, ["--config", str(GOOD), "--config", str(directory), "check"])
     assert done.stderr == ""
     assert done.exception is None or isinstance(done.exception, SystemExit)
@@ -36,7 +36,7 @@ def test_check_names_every_fault_of_a_broken_configuration_and_its_cure(name: st
 
 
 @pytest.mark.parametrize("name", ["regex-that-lost-its-host", "default-header-lost", "regex-with-en-dash"])
-def test_the_program_itself_says_so_and_exits_so(name: str) -> None:
+def test_the_installed_program_prints_the_same_and_exits_with_the_same_code(name: str) -> None:
     done = zmban("--config", GOOD, "--config", BROKEN / name, "check")
     expected = (BROKEN / name / "expected").read_text(encoding="utf-8").splitlines()
     assert f"exit {done.returncode}" == expected[-1]
@@ -44,5 +44,5 @@ def test_the_program_itself_says_so_and_exits_so(name: str) -> None:
     assert all(line in done.stdout.replace(f"{BROKEN / name}/", "") for line in expected[:-1])
 
 
-def test_nothing_is_said_of_a_configuration_that_is_right() -> None:
+def test_a_correct_configuration_has_no_fault() -> None:
     assert told(GOOD) == (0, ["1 jail can run (good); 0 cannot"])

@@ -1,15 +1,17 @@
-"""When a line happened."""
+"""The date of a line: found, converted and removed."""
 
+import math
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.fail2ban.dates.detector import DateDetector
 from sidecar.fail2ban.dates.moments import fixed_offset
 from sidecar.model import ConfigError
+from tests.fail2ban.outcome import is_cut_from
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()
 
@@ -68,7 +70,7 @@ def test_an_own_datepattern_replaces_the_list() -> None:
     assert detector.cut("Feb  5 10:00:06 x", NOW)[0] is None
 
 
-def test_a_datepattern_with_an_unknown_token_is_refused() -> None:
+def test_a_datepattern_with_an_unknown_token_is_rejected() -> None:
     with pytest.raises(ConfigError, match="%Q"):
         DateDetector(UTC, ["%Q"])
 
@@ -79,7 +81,24 @@ def test_fixed_offsets_are_read_and_names_are_not() -> None:
         fixed_offset("Europe/Zurich")
 
 
-@given(st.text(max_size=80))
-def test_no_line_breaks_the_detector(line: str) -> None:
-    moment, text = DateDetector(UTC).cut(line, NOW)
-    assert moment is None or len(text) <= len(line)
+DATES = st.sampled_from(
+    ["Feb  5 10:00:06", "Feb 30 10:00:06", "2026-02-28T11:58:36.591Z", "2026/01/05 10:00:03", "05/Jan/2026:10:00:11 +0000",
+     "1767607211", "@4000000037c219bf2ef02e94", "99/99/2026 99:99:99", "10:00:03", "0000-00-00 00:00:00"]
+)  # fmt: skip
+
+
+@given(st.lists(DATES | st.text(max_size=20), max_size=4).map("".join))
+@example("1767607211 x")
+def test_of_any_line_only_its_date_is_cut_and_a_line_without_one_is_whole(line: str) -> None:
+    detector = DateDetector(UTC)
+    moment, text = detector.cut(line, NOW)
+    assert is_cut_from(text, line)
+    # A date that does not exist, such as 30 February, is cut too.
+    assert (text == line) == (detector.template is None)
+    if moment is not None:
+        cut = len(line) - len(text)
+        # No date pattern is shorter than 10:00:03, and none longer than a weekday, a date and a zone.
+        assert 8 <= cut <= 60
+        assert math.isfinite(moment)
+    # The same line is dated in the same way, also with the pattern and the position of the last line.
+    assert detector.cut(line, NOW) == (moment, text)

@@ -1,4 +1,4 @@
-"""What somebody probably meant: a name that is near, or none at all."""
+"""Suggestions for misspelt names: a similar name, or none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FILTERS = [*ConfigFiles([SHIPPED]).filter_names(), "sshd", "postfix"]
         ("zimbra-recipents", "zimbra-recipient"),
         ("ssh", "sshd"),
         ("posfix", "postfix"),
-        # What begins alike is not near for that.
+        # A common prefix alone is no similarity.
         *((word, None) for word in (
             "zimbra-web", "zimbra-audit", "zimbra-imap", "zimbra-submission", "zimbra-webmail", "zimbra-account",
             "zimbra-nginx-scanners", "zimbra-postfix-submission", "zimbra", "dovecot", "recidive", "postfix-sasl",
@@ -41,28 +41,28 @@ FILTERS = [*ConfigFiles([SHIPPED]).filter_names(), "sshd", "postfix"]
         )),
     ],
 )  # fmt: skip
-def test_a_suggestion_is_near_or_none(word: str, meant: str | None) -> None:
+def test_a_suggestion_is_similar_or_none(word: str, meant: str | None) -> None:
     assert hints.closest(word, FILTERS) == meant
     assert hints.near(word, FILTERS) == (f"; did you mean {meant}?" if meant else "")
 
 
 @given(st.sampled_from(FILTERS), st.data())
-def test_one_slip_in_a_longer_name_leads_back_to_it(name: str, data: st.DataObject) -> None:
+def test_one_typing_error_in_a_longer_name_leads_back_to_it(name: str, data: st.DataObject) -> None:
     family, _, rest = name.rpartition("-")
     if len(rest) < 5:
         return
     at = data.draw(st.integers(1, len(rest) - 2))
     letter = data.draw(st.sampled_from("qxz"))
-    slips = [rest[:at] + rest[at + 1 :], rest[:at] + letter + rest[at:], rest[:at] + letter + rest[at + 1 :]]
-    slips.append(rest[:at] + rest[at + 1] + rest[at] + rest[at + 2 :])
-    for slip in slips:
-        wrong = f"{family}-{slip}" if family else slip
+    typos = [rest[:at] + rest[at + 1 :], rest[:at] + letter + rest[at:], rest[:at] + letter + rest[at + 1 :]]
+    typos.append(rest[:at] + rest[at + 1] + rest[at] + rest[at + 2 :])
+    for typo in typos:
+        wrong = f"{family}-{typo}" if family else typo
         if wrong not in FILTERS:
             assert hints.closest(wrong, FILTERS) == name
 
 
 @given(st.text(max_size=100), st.lists(st.text(max_size=30), max_size=5))
-def test_whatever_is_asked_the_answer_is_one_of_the_known(word: str, known: list[str]) -> None:
+def test_the_suggestion_for_any_word_is_a_known_name(word: str, known: list[str]) -> None:
     found = hints.closest(word, known)
     assert found is None or (found in known and found != word)
 
@@ -91,16 +91,18 @@ def test_whatever_is_asked_the_answer_is_one_of_the_known(word: str, known: list
         *((option, None) for option in hints.JAIL_OPTIONS),
     ],
 )  # fmt: skip
-def test_an_option_that_is_nearly_one_is_known(key: str, meant: str | None) -> None:
+def test_a_misspelt_option_is_recognised(key: str, meant: str | None) -> None:
     assert hints.misspelt(key) == meant
 
 
 @pytest.mark.parametrize(
     ("name", "ending"), [("zimbra-web", "zimbra-web.conf"), ("zimbra-smpt", "; did you mean zimbra-smtp?")]
 )
-def test_a_missing_filter_is_told_with_a_near_name_only(tmp_path: Path, name: str, ending: str) -> None:
+def test_a_missing_filter_is_reported_with_a_similar_name_only(
+    tmp_path: Path, name: str, ending: str
+) -> None:
     text = f"[x]\nenabled = true\nfilter = {name}\nlogpath = /var/log/zimbra.log\n"
     (tmp_path / "jail.local").write_text(text, encoding="utf-8")
     done = zmban("check", "--config", SHIPPED, "--config", tmp_path)
-    (line,) = [line for line in done.stdout.splitlines() if f"filter {name} is not there" in line]
+    (line,) = [line for line in done.stdout.splitlines() if f"filter {name} not found" in line]
     assert line.endswith(ending)

@@ -1,4 +1,4 @@
-"""How a ban time grows: the vectors of Fail2Ban's own arithmetic."""
+"""Growing ban times: test vectors computed by Fail2Ban."""
 
 import pytest
 
@@ -26,15 +26,15 @@ EXPONENTIAL = "ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banF
     ],
 )
 def test_a_ban_time_grows_with_each_ban(increment: Increment, expected: tuple[int, ...]) -> None:
-    # The last of the exponential formula is 638 years; longer than a hundred is never needed.
+    # The last value of the exponential formula would be 638 years; it is limited to a hundred.
     assert tuple(increment.seconds(600, count, 0.0) for count in COUNTS) == expected
 
 
-def test_the_first_ban_has_the_plain_time_and_no_luck() -> None:
+def test_the_first_ban_has_the_plain_time_without_rndtime() -> None:
     assert Increment(rndtime=100).seconds(600, 0, 0.99) == 600
 
 
-def test_luck_is_added_behind_the_longest_time() -> None:
+def test_rndtime_is_added_after_maxtime() -> None:
     assert Increment(maxtime=1000, rndtime=100).seconds(600, 5, 0.5) == 1050
 
 
@@ -54,17 +54,17 @@ def test_a_formula_is_never_evaluated_as_a_program(formula: str) -> None:
 @pytest.mark.parametrize(
     "formula", ["ban.Time * 10.0**(ban.Count*100)", "ban.Time / (5-ban.Count)", "1e307*2**ban.Count"]
 )
-def test_a_formula_that_fails_at_a_later_ban_ends_no_service_and_the_time_doubles(formula: str) -> None:
+def test_the_time_doubles_if_a_formula_fails_at_a_later_ban(formula: str) -> None:
     grown = Increment(formula=formula)
     grown.check()
     assert all(600 <= grown.seconds(600, count, 0.5) <= LONGEST for count in range(40))
     assert grown.seconds(600, 5, 0.0) in (19200, LONGEST)
 
 
-def test_no_ban_time_grows_beyond_a_century_whatever_luck_adds() -> None:
+def test_no_ban_time_grows_beyond_a_century_even_with_rndtime() -> None:
     assert Increment(rndtime=LONGEST).seconds(LONGEST, 5, 0.99) == LONGEST
 
 
-def test_who_was_banned_before_needs_fewer_failures() -> None:
+def test_an_address_with_earlier_bans_needs_fewer_failures() -> None:
     assert [weight(count, 100) for count in (0, 1, 2, 3, 4, 5)] == [1, 2, 3, 5, 9, 17]
     assert weight(30, 5) == 5

@@ -21,7 +21,7 @@ def test_text_before_the_first_section_is_named_with_its_line_and_cure() -> None
     assert "[Definition]" in fault.message
 
 
-def test_a_section_or_an_option_that_stands_twice_is_a_fault_of_its_jail() -> None:
+def test_a_repeated_section_or_option_is_a_fault_of_its_jail() -> None:
     faults = parse("[a]\nx = 1\nx = 2\n[b]\n[a]\n", "f").faults
     assert [(f.line, f.jail) for f in faults] == [(3, "a"), (5, "a")]
 

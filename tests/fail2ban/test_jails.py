@@ -50,11 +50,11 @@ def test_a_regex_that_does_not_compile_is_named_by_its_own_line(tmp_path: Path) 
     assert (fault.file, fault.line) == (str(tmp_path / "filter.d/a.conf"), 3)
 
 
-def test_a_port_is_accepted_with_the_warning_that_a_route_closes_every_port(tmp_path: Path) -> None:
+def test_a_port_is_accepted_with_the_warning_that_a_route_blocks_all_ports(tmp_path: Path) -> None:
     found = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\nport = 25,465\n")
     assert list(found.jails) == ["a"]
     assert [f.warning for f in found.faults] == [True]
-    assert "every port" in found.faults[0].message
+    assert "all ports" in found.faults[0].message
 
 
 def test_a_later_directory_overrides_a_jail_option_by_option(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_jail_gives_its_filter_parameters_and_they_reach_the_regex(tmp_path: P
     assert regex.search("h Definition helo=<x.example> from 203.0.113.7")
 
 
-def test_a_parameter_that_leads_back_to_itself_is_a_fault_and_no_endless_loop(tmp_path: Path) -> None:
+def test_a_parameter_that_refers_to_itself_is_a_fault_and_not_an_endless_loop(tmp_path: Path) -> None:
     found = load(
         tmp_path, "[a]\nenabled=1\nlogpath=/x\n", "[Definition]\nx = <y>\ny = <x>\nfailregex = <x> <HOST>\n"
     )
@@ -86,7 +86,7 @@ def test_a_parameter_that_leads_back_to_itself_is_a_fault_and_no_endless_loop(tm
 
 
 @pytest.mark.parametrize("text", ["a[b=c", "a]b", "", "a[=]"])
-def test_a_filter_name_that_cannot_be_read_is_refused(text: str) -> None:
+def test_an_invalid_filter_name_is_rejected(text: str) -> None:
     with pytest.raises(ConfigError):
         split_name(text)
 
@@ -98,7 +98,7 @@ def test_options_of_a_filter_keep_their_quoted_commas() -> None:
     )
 
 
-def test_what_the_user_s_default_ignores_is_ignored_by_the_shipped_jails_too(tmp_path: Path) -> None:
+def test_the_shipped_jails_use_the_ignoreip_of_the_administrator_s_default(tmp_path: Path) -> None:
     shipped = Path(__file__).parents[2] / "config"
     write(tmp_path, jail_DOT_local="[DEFAULT]\nignoreip = 203.0.113.0/24\n")
     found = jails.load(ConfigFiles([shipped, tmp_path]))
@@ -127,12 +127,12 @@ def test_an_umlaut_in_another_encoding_loses_no_option(tmp_path: Path) -> None:
         "datepattern = {UNB}%Y",
     ],
 )
-def test_no_value_breaks_the_reader(tmp_path: Path, option: str) -> None:
+def test_no_value_breaks_the_parser(tmp_path: Path, option: str) -> None:
     found = load(tmp_path, f"[a]\nenabled=1\nlogpath=/x\n{option}\n")
     assert found.degraded | found.stopped == {"a"}
 
 
-def test_an_include_is_found_in_another_layer_and_a_missing_one_is_told(tmp_path: Path) -> None:
+def test_an_include_is_found_in_another_layer_and_a_missing_one_is_reported(tmp_path: Path) -> None:
     text = "[INCLUDES]\nbefore = common.conf\n  gone.conf\n  quiet.local\n[Definition]\nfailregex = ^<_who> <HOST>$\n"
     write(tmp_path / "one", filter_DOT_d__common_DOT_conf="[DEFAULT]\n_who = root\n")
     (tmp_path / "one/filter.d/common.local").symlink_to("/nowhere")
@@ -150,12 +150,12 @@ def test_an_include_that_is_a_directory_or_itself_ends(tmp_path: Path) -> None:
 def test_a_ban_of_more_than_a_hundred_years_is_for_ever(tmp_path: Path) -> None:
     found = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\nbantime = 99999999999999999\n")
     assert found.jails["a"].bantime is None
-    (told,) = found.faults
-    assert told.warning
-    assert str(told).endswith("bantime = 1e+17 is longer than 100 years and is for ever here; write -1")
+    (fault,) = found.faults
+    assert fault.warning
+    assert str(fault).endswith("bantime = 1e+17 is longer than 100 years and counts as for ever; write -1")
 
 
-def test_a_longer_findtime_counts_as_a_hundred_years_and_says_so(tmp_path: Path) -> None:
+def test_a_longer_findtime_counts_as_a_hundred_years_with_a_warning(tmp_path: Path) -> None:
     found = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\nfindtime = 99999y\n")
     assert found.jails["a"].findtime == LONGEST
     assert [fault.warning for fault in found.faults] == [True]
@@ -164,13 +164,13 @@ def test_a_longer_findtime_counts_as_a_hundred_years_and_says_so(tmp_path: Path)
 @pytest.mark.parametrize(
     "option", ["bantime.maxtime = 0", "bantime.maxtime = -5", "bantime.rndtime = -1m", "bantime = --1"]
 )
-def test_a_time_that_would_end_bans_at_once_counts_for_nothing(tmp_path: Path, option: str) -> None:
+def test_a_time_that_would_end_bans_at_once_is_not_used(tmp_path: Path, option: str) -> None:
     found = load(tmp_path, f"[a]\nenabled=1\nlogpath=/x\nbantime.increment = true\n{option}\n")
     assert (found.jails["a"].bantime, found.jails["a"].increment) == (600, Increment())
     assert option.split(" ")[0] in str(found.faults[0])
 
 
-def test_the_longest_of_grown_times_is_for_ever_where_it_says_so(tmp_path: Path) -> None:
+def test_a_maxtime_of_more_than_a_hundred_years_is_no_limit(tmp_path: Path) -> None:
     found = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\nbantime.increment = true\nbantime.maxtime = 500y\n")
     assert found.jails["a"].increment == Increment()
     assert [fault.warning for fault in found.faults] == [True]
@@ -184,7 +184,7 @@ def test_a_jail_that_is_neither_enabled_nor_disabled_is_named(tmp_path: Path) ->
 
 
 def test_the_image_s_defaults_are_those_of_a_stock_jail_conf_and_none_are_built_in() -> None:
-    """A jail.local that leaves a value out means what it meant above Fail2Ban's own jail.conf."""
+    """A jail.local that omits a value has the same value as over Fail2Ban's own jail.conf."""
     text = "[a]\nenabled=1\nfilter=zimbra-smtp\nlogpath=%(sshd_log)s\naction=%(action_mwl)s\n"
     shipped = Path(__file__).parents[2] / "config"
     with TemporaryDirectory() as place:
@@ -194,12 +194,12 @@ def test_the_image_s_defaults_are_those_of_a_stock_jail_conf_and_none_are_built_
     assert (jail.logpath[0].glob, jail.dry_run, jail.filter.usedns) == ("/var/log/auth.log", False, "warn")
 
 
-def test_without_any_default_the_built_in_ones_count(tmp_path: Path) -> None:
+def test_without_any_default_the_built_in_ones_apply(tmp_path: Path) -> None:
     jail = load(tmp_path, "[a]\nenabled=1\nlogpath=/x\n").jails["a"]
     assert (jail.maxretry, jail.findtime, jail.bantime, jail.maxmatches) == (3, 600, 600, 5)
 
 
-def test_growing_ban_times_are_read_with_their_whole_family(tmp_path: Path) -> None:
+def test_all_options_of_growing_ban_times_are_read(tmp_path: Path) -> None:
     text = (
         "bantime.increment = true\nbantime.factor = 2.0 / 2.885385\nbantime.multipliers = 1 2 4\n"
         "bantime.maxtime = 5w\nbantime.rndtime = 30m\nbantime.overalljails = yes\n"
@@ -209,7 +209,7 @@ def test_growing_ban_times_are_read_with_their_whole_family(tmp_path: Path) -> N
     assert load(tmp_path, "[a]\nenabled=1\nlogpath=/x\n").jails["a"].increment is None
 
 
-def test_a_jail_writes_its_regexes_itself_and_extends_those_of_its_filter(tmp_path: Path) -> None:
+def test_a_jail_sets_its_regexes_itself_and_extends_those_of_its_filter(tmp_path: Path) -> None:
     text = "[a]\nenabled=1\nlogpath=/x\nfailregex = %(known/failregex)s\n  more <HOST>\n[b]\nenabled=1\nlogpath=/x\nfailregex = own <HOST>\nfilter =\n"
     found = load(tmp_path, text).jails
     assert [p.text for p in found["a"].filter.failregex] == [r"^ host \S+: bad from <HOST>$", "more <HOST>"]
@@ -231,6 +231,6 @@ def test_one_jail_is_read_whether_it_is_enabled_or_not(tmp_path: Path) -> None:
     assert jails.one(files, "gone") == (None, [])
 
 
-def test_a_fault_names_the_file_that_enables_the_jail_where_the_option_is_nowhere(tmp_path: Path) -> None:
+def test_a_fault_of_an_unset_option_names_the_line_that_enables_the_jail(tmp_path: Path) -> None:
     (fault,) = load(tmp_path, "[gone]\nenabled=1\nlogpath=/x\n").faults
-    assert str(fault).startswith(f"{tmp_path}/jail.local:2: filter gone is not there")
+    assert str(fault).startswith(f"{tmp_path}/jail.local:2: filter gone not found")

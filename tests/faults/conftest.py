@@ -1,4 +1,4 @@
-"""A service that a test starts when the trouble is there."""
+"""A service that the test starts after it caused the fault."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.app.running import Running
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    """A service and its places, not started yet; killed by its id if the test left it running."""
+    """A service with its directories, not started; killed by process id if the test leaves it running."""
     made = Running(tmp_path)
     made.state.mkdir()
     try:

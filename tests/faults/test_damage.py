@@ -1,4 +1,4 @@
-"""The database is damaged, gone or of a later version: who attacks is banned all the same."""
+"""Attackers are banned even if the database is damaged, missing or of a later version."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_damaged_database_is_set_aside_and_no_ban_that_anybody_knows_of_is_lif
     with notifications() as changes:
         running.start()
         assert blackholes(host) == BANNED
-        # But for the friend, who is allowed no more where nothing is left that says so.
+        # One change at most: the allowed network, if the entry for it is lost.
         assert changes() <= 1
     assert running.metric('zmban_store_failing{reason="set-aside"}') == 1
     assert running.metric('zmban_store_failing{reason="unwritten"}') == 0
@@ -81,7 +81,7 @@ def test_a_damaged_database_is_set_aside_and_no_ban_that_anybody_knows_of_is_lif
     running.stop(signal.SIGKILL)
     running.start()
     assert blackholes(host) == BANNED | {NEW}
-    # He failed once before, in a line that was counted, or is read again.
+    # One earlier failure, in a line that was counted or is read again.
     running.attack(ONCE, times=1)
     until(lambda: blackholes(host) == BANNED | {NEW, ONCE})
     assert len(running.ask("bans", "--contains", NEW)) == 1
@@ -133,7 +133,7 @@ def test_what_is_taken_back_from_the_kernel_gives_way_to_what_the_log_says_when_
     assert rows(running, "SELECT jail, why, count(*) FROM history GROUP BY 1, 2") == [
         ("import", "replaced", 2)
     ]
-    # A stand-in is one after a restart, too.
+    # An adopted ban also gives way after a restart.
     running.stop(signal.SIGKILL)
     running.start()
     running.attack("203.0.113.64")
@@ -168,7 +168,7 @@ def test_a_halved_database_is_no_reason_to_read_the_logs_later_nor_to_stop_later
     stopping = time.monotonic()
     assert running.stop() == 0
     assert time.monotonic() - stopping < 10
-    # What was not read yet is read on.
+    # The salvage continues.
     running.start()
     until(lambda: running.metric('zmban_store_failing{reason="salvage"}') == 0, 120)
     assert EVIL in blackholes(host)
@@ -195,7 +195,7 @@ def test_only_what_is_ours_is_taken_back_from_the_kernel_and_nobody_who_is_prote
     assert [r["network"] for r in running.ask("bans")] == [f"{EVIL}/32"]
     until(lambda: blackholes(host) == {EVIL, "198.51.100.99"})
     assert "throw 10.20.0.0/24 proto 222" in host.routes("2520")
-    assert "1 ban is taken back from the kernel" in running.said()
+    assert "1 ban restored from the routes in the kernel" in running.said()
 
 
 def test_bans_that_are_taken_back_last_as_long_as_the_longest_of_the_jails(
@@ -217,7 +217,7 @@ def test_bans_that_are_taken_back_last_as_long_as_the_longest_of_the_jails(
 def test_a_database_that_is_damaged_while_running_is_written_anew_from_memory(
     host: Namespace, running: Running
 ) -> None:
-    # More than is held in memory of it.
+    # More than the page cache of SQLite holds.
     first, lines = Network.parse("10.64.0.0/10").value, ("an attack, as a log tells of it" * 20,)
     database = Database(running.state)
     database.write(
@@ -229,7 +229,7 @@ def test_a_database_that_is_damaged_while_running_is_written_anew_from_memory(
     running.attack(ONCE, times=1)
     running.ask("allow", FRIEND, "--reason", "on the telephone")
     garbage(running.state / FILE, 0)
-    # Its place among the others lies on a page that is not in memory.
+    # The row belongs on a page that is not in that cache.
     running.attack(LOW)
     until(lambda: {EVIL, LOW} <= blackholes(host))
     until(lambda: running.metric('zmban_store_failing{reason="set-aside"}') == 1, 30)
@@ -282,4 +282,4 @@ def test_a_kill_between_the_two_names_of_a_new_database_loses_nothing(
     (running.state / f"{FILE}-wal").write_bytes(b"of the damaged one")
     running.start()
     assert running.banned() == {"203.0.113.64/26", f"{EVIL}/32", "2001:db8:7::/64"}
-    assert "taken back" not in running.said()
+    assert "restored from the routes" not in running.said()

@@ -1,4 +1,4 @@
-"""Fewer descriptors than logs: those that cannot be opened are told and tried again, everything else goes on."""
+"""With fewer descriptors than logs, unopened logs are reported and retried, and everything else works."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.kernel.links import links
+from sidecar.kernel.facts.links import links
 from sidecar.model import KernelError
 from sidecar.sources.files.descriptors import must_leave_some, reason
 from sidecar.sources.files.disk import open_regular
@@ -27,7 +27,7 @@ LIMIT, LOGS = 64, 100
 
 
 def sources(running: Running) -> dict[str, str | None]:
-    """Why each log is not read; None where it is."""
+    """The reason why each log is not read; None if it is."""
     told: list[dict[str, Any]] = running.ask("status")[0]["sources"]
     return {one["source"]: one["error"] for one in told}
 
@@ -64,7 +64,7 @@ def test_with_fewer_descriptors_than_logs_the_rest_is_told_and_everything_else_g
         until(lambda: blackholes(host) == {EVIL})
         assert running.ask("status")[0]["enforced"]
         assert running.ask("bans")[0]["network"] == f"{EVIL}/32"
-    # Where some are gone, others have their turn.
+    # Deleted logs free descriptors for others.
     for path in first[1:]:
         path.unlink()
     until(lambda: len(set(read(running)) - set(first)) > 3, 90)
@@ -83,7 +83,7 @@ def test_with_fewer_descriptors_than_logs_the_rest_is_told_and_everything_else_g
 
 @contextlib.contextmanager
 def limited(more: int) -> Iterator[None]:
-    """So many descriptors are left to this process."""
+    """Limit the free descriptors of this process."""
     lowest = os.open(os.devnull, os.O_RDONLY)
     os.close(lowest)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""No room, no leave or no lock for the database: who attacks is banned all the same, and nothing is lost."""
+"""Attackers are banned, and nothing is lost, with a full disk, without permission, or with a locked database."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_disk_that_is_full_at_the_start_is_no_reason_not_to_start(
 def test_a_read_only_disk_is_read_and_written_to_when_it_can_be(host: Namespace, running: Running) -> None:
     with disk(running.state):
         attackers(running)
-        # Killed: the last of it is in the write-ahead log only.
+        # After the kill the last changes are only in the write-ahead log.
         running.stop(signal.SIGKILL)
         host.ip("route", "flush", "table", "2520")
         host.ip("-6", "route", "flush", "table", "2520")

@@ -1,6 +1,6 @@
-"""Killed at any moment, over every rotation of its log: each failure counts once, and each ban that is due stands.
+"""Kills at random moments during rotations: each failure counts once, and each due ban is active.
 
-`ZMBAN_KILLS` says how often it is killed; what came by chance comes again with the `ZMBAN_SEED` that is printed.
+`ZMBAN_KILLS`: number of kills; `ZMBAN_SEED`: the printed seed repeats a run.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ logpath = {log}
 
 
 def missing_and_doubled(lines: list[str], written: int) -> tuple[list[int], dict[int, int]]:
-    """The numbers of the lines that were not counted, and those that were counted several times."""
+    """Numbers of the lines that were not counted, and of those that were counted more than once."""
     counted = Counter(int(found) for line in lines for found in re.findall(r" n=(\d+)$", line))
     assert len(lines) == counted.total(), "a line without a number"
     assert all(f"[{client(n)}]" in line for line in lines for n in map(int, re.findall(r" n=(\d+)$", line)))
@@ -57,7 +57,7 @@ def missing_and_doubled(lines: list[str], written: int) -> tuple[list[int], dict
 
 
 def refused(written: int) -> set[str]:
-    """What the kernel shows of the bans that are due."""
+    """The routes in the kernel of the bans that are due."""
     networks = [Network.parse(who).unit() for who in due(written)]
     return {n.address if n.single else str(n) for n in networks}
 
@@ -83,7 +83,7 @@ def writer(log: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def launched(running: Running) -> None:
-    """Start it without waiting for anything."""
+    """Start the service without waiting."""
     places = ["--state", str(running.state), "--socket", str(running.socket)]
     with (running.root / "service.log").open("ab") as log:
         command = [str(ZMBAN), "--config", str(running.root / "config"), "run", *places]
@@ -91,12 +91,12 @@ def launched(running: Running) -> None:
 
 
 def killed(running: Running, writing: subprocess.Popen[str]) -> None:
-    """Start it and kill it, again and again; now and then the log is rotated several times meanwhile."""
+    """Start and kill the service repeatedly, sometimes with several rotations in between."""
     chance = random.Random(f"{SEED} kills")
     assert writing.stdin is not None
     for _ in range(KILLS):
         launched(running)
-        # A third of them while it starts.
+        # A third of the kills happen during the start.
         threading.Event().wait(chance.uniform(0.1, 3.0))
         running.stop(signal.SIGKILL)
         if chance.random() < 0.4:
@@ -129,7 +129,7 @@ def test_killed_at_any_moment_it_counts_every_failure_once_and_bans_whom_it_must
     try:
         running.start()
         with writer(running.log) as writing:
-            # A log of which nothing was ever read may be rotated away: nobody knows that there was one.
+            # Rotated files of a log that was never read are skipped, so some of it must be read first.
             until(lambda: counted(running))
             running.stop(signal.SIGKILL)
             killed(running, writing)
@@ -138,13 +138,13 @@ def test_killed_at_any_moment_it_counts_every_failure_once_and_bans_whom_it_must
         told = json.loads(out)
         until(lambda: running.get("/readyz")[0] == 200, 120)
         with contextlib.suppress(AssertionError):
-            # Below it is said which ones are missing.
+            # The assertion below reports the missing lines.
             until(lambda: len(counted(running)) >= told["lines"], 15)
         running.stop()
         lines = counted(running)
         assert missing_and_doubled(lines, told["lines"]) == ([], {}), f"ZMBAN_SEED={SEED} {told}"
         assert blackholes(host) == refused(told["lines"])
-        # Nothing of it is read again.
+        # No line is read again.
         running.start()
         running.stop()
         assert sorted(counted(running)) == sorted(lines)

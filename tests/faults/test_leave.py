@@ -1,4 +1,4 @@
-"""The database between leave and no leave: permissions taken and given back, no descriptors, a disk that fails."""
+"""The database with changing permissions, without descriptors, and on a failing disk."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 from sidecar.app.persist import recovery
-from sidecar.store import damage
 from sidecar.store.database import FILE
+from sidecar.store.repair import damage
 from tests.app.running import Running, until
 from tests.app.test_service import EVIL, blackholes
 from tests.faults.trouble import BANNED, NEW, PATIENCE, attackers, is_whole_again, rows
 from tests.netns import Namespace, program, run
 from tests.store.damaging import realistic
 
-# Root, but for the right to pass over permissions.
+# Root without the capabilities that override file permissions.
 POOR = ["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
 
 
@@ -39,7 +39,7 @@ def test_permissions_taken_while_running_and_given_back_cost_nothing(
     running.attack(NEW)
     until(lambda: NEW in blackholes(host))
     until(lambda: "Permission denied" in running.get("/readyz")[1])
-    # Table, suspension and what was set aside are looked at meanwhile.
+    # Meanwhile the service checks table, suspension and files set aside.
     assert running.ask("status")[0]["enforced"]
     running.state.chmod(0o700)
     is_whole_again(host, running, BANNED - {"2001:db8:7::/64"})
@@ -67,7 +67,7 @@ def test_a_database_that_may_not_be_read_at_a_start_is_left_as_it_is_until_it_ma
     until(lambda: NEW in blackholes(host))
     os.chown(place, 0, 0)
     place.chmod(mode)
-    # It ends, to be started with what it can read again.
+    # The service ends, to be restarted with the readable file.
     assert running.process is not None
     running.process.wait(PATIENCE)
     running.start()
@@ -89,13 +89,13 @@ def test_without_descriptors_a_database_is_left_as_it_is(tmp_path: Path) -> None
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         if store.failing:
-            # Either nothing of it could be read, and it will not be written over; or all of it was.
-            assert store.unread or len(list(store.database.standing())) == len(bans)
+            # Either the file was not readable and is not overwritten, or all of it was read.
+            assert store.unread or len(list(store.database.active_bans())) == len(bans)
             if store.unread:
                 with pytest.raises(recovery.UnreadError):
                     recovery.returned(tmp_path, store)
         else:
-            assert len(list(store.database.standing())) == len(bans)
+            assert len(list(store.database.active_bans())) == len(bans)
         store.database.close()
         assert not damage.aside(tmp_path / FILE)
     assert (tmp_path / FILE).read_bytes() == before
@@ -103,7 +103,7 @@ def test_without_descriptors_a_database_is_left_as_it_is(tmp_path: Path) -> None
 
 @contextlib.contextmanager
 def breaking(root: Path, state: Path) -> Iterator[Path]:
-    """A small disk under the state directory; the file that it lies in."""
+    """A small disk for the state directory; yields its image file."""
     image = root / "disk"
     image.touch()
     os.truncate(image, 32 << 20)
@@ -134,7 +134,7 @@ def test_what_a_disk_does_not_give_back_costs_what_stands_there_and_no_more(tmp_
             with pytest.raises(OSError, match="Input/output"):
                 os.pread(file.fileno(), size, (count // 2) * size)
         store = recovery.opened(state)
-        found = {ban.network for ban in store.database.standing()}
+        found = {ban.network for ban in store.database.active_bans()}
         assert found <= {ban.network for ban in bans}
         assert len(found) > len(bans) // 5
         assert store.lost == "the database was damaged"

@@ -1,4 +1,4 @@
-"""A service whose database is in trouble: how to make it, and what must go on."""
+"""Causes faults of the database, and checks what must still work."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ NEW, LOW, ONCE, FRIEND = "203.0.113.9", "10.63.0.9", "198.51.100.77", "203.0.113
 PAGE = 4096
 
 
-# A read of the state of a service that writes nothing comes at most this late after the cure.
+# Timeout for the recovery of a service after the fault is gone.
 PATIENCE = 40.0
 
 
 @contextlib.contextmanager
 def disk(state: Path) -> Iterator[None]:
-    """A small disk of its own under the state directory."""
+    """A small separate disk for the state directory."""
     run(program("mount", "mount"), "-t", "tmpfs", "-o", "size=4m", "zmban-test", str(state))
     try:
         yield
@@ -40,7 +40,7 @@ def remount(state: Path, how: str) -> None:
 
 
 def fill(state: Path) -> Path:
-    """Write until nothing more fits; the file to remove."""
+    """Fill the disk; returns the file to remove."""
     filler = state / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (1 << 16, PAGE):
@@ -51,13 +51,13 @@ def fill(state: Path) -> Path:
 
 
 def rows(running: Running, query: str) -> list[Any]:
-    """What the file on disk says, beside the service that may be writing to it."""
+    """Query the database file while the service may write to it."""
     with contextlib.closing(sqlite3.connect(f"{(running.state / FILE).as_uri()}?mode=ro", uri=True)) as db:
         return db.execute(query).fetchall()
 
 
 def attackers(running: Running) -> None:
-    """Two who are banned, one who failed once, one who is allowed; all of it in the file."""
+    """Two bans, one failure and one allowed network, all committed."""
     running.start()
     running.attack(EVIL)
     running.attack("2001:db8:7::7")
@@ -72,7 +72,7 @@ BANNED = {EVIL, "2001:db8:7::/64", "203.0.113.64/26"}
 
 
 def goes_on(host: Namespace, running: Running, word: str, banned: set[str] = BANNED) -> None:
-    """Who attacks now is banned; the database is told of as what it is."""
+    """Check that a new attacker is banned, and that the state of the database is reported."""
     started(running)
     until(lambda: word in running.get("/readyz")[1], 30)
     until(lambda: banned <= blackholes(host))
@@ -84,13 +84,13 @@ def goes_on(host: Namespace, running: Running, word: str, banned: set[str] = BAN
 
 
 def is_whole_again(host: Namespace, running: Running, banned: set[str] = BANNED) -> None:
-    """Everything is written once, and is there after a kill."""
+    """Check that everything is written once, and survives a kill."""
     until(lambda: running.get("/readyz")[0] == 200, PATIENCE)
     assert running.metric('zmban_store_failing{reason="unwritten"}') == 0
     assert running.ask("status")[0]["store"] == "good"
     running.stop(signal.SIGKILL)
     assert rows(running, "SELECT count(*) FROM bans") == [(len(banned) + 1,)]
-    # He who failed once before the trouble, or in it.
+    # The single failure from before or during the fault.
     assert rows(running, "SELECT count(*) FROM failures") == [(1,)]
     running.start()
     assert blackholes(host) == banned | {NEW}

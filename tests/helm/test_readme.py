@@ -1,4 +1,4 @@
-"""The chart's README and values.yaml: every value has its comment, and the README's table says the same."""
+"""The chart's README and values.yaml: every value has a comment, and the README's table is equal to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHOLE = {
     "resources",
     "updateStrategy",
     "dashboard.labels",
-}  # one comment for all that is in them
+}  # one comment for all their keys
 SOURCE = (CHART / "values.yaml").read_text()
 
 

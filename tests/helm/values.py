@@ -1,4 +1,4 @@
-"""Sets of values that real installations use, by what they are for."""
+"""Sets of values as in real installations, by their purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine that hangs keeps nobody from being protected."""
+"""Discovery of the networks to protect, with and without Docker."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from sidecar.host import environment
 from sidecar.host.environment import look
-from sidecar.kernel import host as kernel
-from sidecar.kernel.host import HostFacts
+from sidecar.kernel.facts import host_facts as kernel
+from sidecar.kernel.facts.host_facts import HostFacts
 from sidecar.network import Network
 from sidecar.settings import read
-from sidecar.sources.docker import engine
+from sidecar.sources.docker import docker_engine
 from tests.sources.test_docker import NETWORKS, container
 
 
@@ -23,8 +23,8 @@ async def test_docker_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: 
     with socket.socket(socket.AF_UNIX) as engine:
         engine.bind(str(place))
         engine.listen()
-        monkeypatch.setattr(engine, "SOCKET", place)
-        monkeypatch.setattr(engine, "_PATIENCE_SECONDS", 4)
+        monkeypatch.setattr(docker_engine, "SOCKET", place)
+        monkeypatch.setattr(docker_engine, "_PATIENCE_SECONDS", 4)
         monkeypatch.setenv("DOCKER_HOST", f"unix://{place}")
         begun = time.monotonic()
         found = await look(read([]).settings, [])
@@ -44,11 +44,11 @@ async def test_the_host_s_own_address_on_a_container_network_is_no_proxy_and_its
         resolvers=(),
         connected=networks("198.51.100.0/24"),
     )
-    one = engine.describe(container(), NETWORKS)
+    one = docker_engine.describe(container(), NETWORKS)
     monkeypatch.setattr(kernel, "host_facts", lambda: facts)
     monkeypatch.setattr(environment, "_zimbra_containers", lambda: [one])
     found = await look(read([]).settings, [])
-    # Docker's userland-proxy brings clients from 10.28.0.1.
+    # Clients behind the userland proxy of Docker have the address 10.28.0.1.
     assert found.near == networks("198.51.100.5", "10.28.0.2")
     assert found.gateways == networks("10.28.0.1")
     assert set(found.inside) == {*networks("198.51.100.5", "10.28.0.1", "198.51.100.0/24", "10.28.0.0/24")}

@@ -1,4 +1,4 @@
-"""Where bans would reach nobody, status says so; a person may say that the own network is the right one."""
+"""Detection of a network in which bans have no effect, and the setting that accepts it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.host import namespace_check as looked
-from sidecar.host.namespace_check import whereabouts
+from sidecar.host.namespace_check import check_namespace
 from sidecar.settings import read
-from sidecar.sources.docker.engine import describe
+from sidecar.sources.docker.docker_engine import describe
 from tests.app.running import service, until
 from tests.netns import Namespace
 from tests.sources.test_docker import NETWORKS, container
@@ -24,7 +24,7 @@ def test_in_a_network_of_its_own_nothing_is_enforced_unless_that_is_meant(
     with service(tmp_path) as running:
         state = running.ask("status")[0]
         told = [*state["not_enforced_because"], *state["doubts"]]
-        assert any('say [kernel] namespace = "own"' in reason for reason in told)
+        assert any('set [kernel] namespace = "own"' in reason for reason in told)
         assert state["enforced"] is not bool(state["not_enforced_because"])
         running.stop()
         monkeypatch.setenv("ZMBAN_KERNEL_NAMESPACE", "own")
@@ -37,7 +37,7 @@ def test_in_a_network_of_its_own_nothing_is_enforced_unless_that_is_meant(
     [
         (True, False, "", ""),
         (False, False, "network_mode: host", ""),
-        (None, False, "", "it cannot be told"),
+        (None, False, "", "cannot determine"),
         (None, True, "rootless", ""),
     ],
 )
@@ -53,10 +53,10 @@ def test_each_kind_of_network_has_its_sentence(
     monkeypatch.setattr(looked, "in_user_namespace", lambda: rootless)
     with monkeypatch.context() as patch:
         patch.delenv("ZMBAN_KERNEL_NAMESPACE")
-        found = whereabouts(read([]).settings, [], tmp_path)
+        found = check_namespace(read([]).settings, [], tmp_path)
     assert (missing in "".join(found.missing)) and bool(found.missing) is bool(missing)
     assert (doubts in "".join(found.doubts)) and bool(found.doubts) is bool(doubts)
-    assert whereabouts(read([]).settings, [], tmp_path) == looked.NamespaceCheck()
+    assert check_namespace(read([]).settings, [], tmp_path) == looked.NamespaceCheck()
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_a_container_whose_packets_pass_the_host_by_is_no_success(
     tmp_path: Path, driver: str, options: dict[str, str] | None, past: bool
 ) -> None:
     network = {"n1": {**NETWORKS["n1"], "Driver": driver, "Options": options}}
-    found = whereabouts(read([]).settings, [describe(container(), network)], tmp_path)
+    found = check_namespace(read([]).settings, [describe(container(), network)], tmp_path)
     assert bool(found.missing) is past
     assert not past or found.missing[0].startswith(f"mail is on mail_default ({driver})")
 
 
 def test_cilium_is_a_doubt(tmp_path: Path) -> None:
     (tmp_path / "cilium_host").mkdir()
-    (told,) = whereabouts(read([]).settings, [], tmp_path).doubts
+    (told,) = check_namespace(read([]).settings, [], tmp_path).doubts
     assert told.startswith("Cilium is on this host")

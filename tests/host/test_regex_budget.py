@@ -1,4 +1,4 @@
-"""A filter that is a catastrophe harms itself alone: the whole service, end to end."""
+"""A catastrophic regex affects only its own jail, end to end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.kernel
 
 
 def catastrophe(root: Path) -> str:
-    """A jail on the same log whose regex never ends on a line of its own."""
+    """A jail on the same log whose regex never ends on one of the lines."""
     (root / "filter.d").mkdir()
     (root / "filter.d/bad.conf").write_text(
         "[Definition]\nfailregex = evil (?:a+)+$ from <HOST>\n", encoding="utf-8"
@@ -44,14 +44,14 @@ def test_a_catastrophic_regex_is_left_out_and_the_other_jails_ban_as_fast_as_eve
         running.start()
         poison(running, 200)
         running.attack(EVIL)
-        # Without a budget each of those lines takes longer than the age of the universe.
+        # Without a time budget, each of these lines takes longer than the age of the universe.
         until(lambda: blackholes(host) == {EVIL}, 20)
         assert running.metric('zmban_slow_regex_total{jail="bad"}') >= 3
         assert running.metric('zmban_refused_total{jail="bad",reason="slow-regex"}') >= 150
         (slow,) = running.ask("status")[0]["slow_regexes"]
         assert (slow["jail"], slow["regex"], slow["source"]) == ("bad", "failregex 1", str(running.log))
         assert slow["left_out_until"] > time.time()
-        assert "left out" in running.said()
+        assert "is not used for" in running.said()
         assert running.get("/readyz")[0] == 200
         running.stop()
     finally:
@@ -63,7 +63,7 @@ def test_a_catastrophic_regex_is_left_out_and_the_other_jails_ban_as_fast_as_eve
 def test_where_hyperscan_does_not_run_everything_works_and_says_so(
     host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What an old processor looks like to the library, in the process that is started.
+    # Makes the processor look old to the library in the started process.
     (tmp_path / "old").mkdir()
     (tmp_path / "old/sitecustomize.py").write_text(
         "import hyperscan\n\n\nclass Old(hyperscan.Database):\n"

@@ -1,4 +1,4 @@
-"""Two services never write one table, and nobody without rights keeps one from starting."""
+"""Two services never write the same table, and an unprivileged process cannot keep one from starting."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.kernel
 
 
 def second(tmp_path: Path, settings: str = "") -> Running:
-    """Another service with a state, a socket and a configuration of its own."""
+    """Another service with its own state, socket and configuration."""
     root = tmp_path / "second"
     root.mkdir()
     made = Running(root)
@@ -84,13 +84,13 @@ def test_a_user_without_rights_who_holds_the_name_keeps_nobody_from_starting_and
     with child(squat) as pid, service(tmp_path) as running:
         running.attack(EVIL)
         until(lambda: blackholes(host) == {EVIL})
-        (doubt,) = (text for text in running.ask("status")[0]["doubts"] if "holds the name" in text)
+        (doubt,) = (text for text in running.ask("status")[0]["doubts"] if "holds the lock" in text)
         assert f"user 65534, process {pid}" in doubt
 
 
 async def taken(state: Path, table: int = 2520) -> tuple[str, ...]:
     with contextlib.ExitStack() as stack:
-        return await table_lock.take(stack, KernelSettings(table=table), state, dry_run=False)
+        return await table_lock.acquire(stack, KernelSettings(table=table), state, dry_run=False)
 
 
 async def test_one_that_is_just_ending_is_waited_for(host: Namespace, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_who_holds_the_name_and_does_not_answer_is_no_zmban(
     monkeypatch.setattr(table_lock, "_PATIENCE_SECONDS", 0.3)
     with child(lambda: squat(listening=False)):
         (doubt,) = await taken(tmp_path)
-        assert doubt.startswith("somebody who does not answer holds the name")
+        assert doubt.startswith("an unknown process holds the lock")
 
 
 async def test_of_many_that_start_at_once_one_does_and_the_others_are_told(
@@ -118,7 +118,7 @@ async def test_of_many_that_start_at_once_one_does_and_the_others_are_told(
     monkeypatch.setattr(table_lock, "_PATIENCE_SECONDS", 0.3)
     with contextlib.ExitStack() as stack:
         kernel = KernelSettings(table="main")
-        starts = (table_lock.take(stack, kernel, tmp_path, dry_run=False) for _ in range(6))
+        starts = (table_lock.acquire(stack, kernel, tmp_path, dry_run=False) for _ in range(6))
         found = await asyncio.gather(*starts, return_exceptions=True)
         assert [one for one in found if not isinstance(one, ConfigError)] == [()]
         (words,) = {str(one) for one in found if isinstance(one, ConfigError)}

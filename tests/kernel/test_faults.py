@@ -12,23 +12,26 @@ from typing import Any
 
 import pytest
 
-from sidecar.kernel.netlink import Netlink, NoNetAdmin, Receipt
-from sidecar.kernel.routes import RouteKind, RoutingTable
+from sidecar.app.enforce.proof import CANARY
+from sidecar.kernel.backend import Entry, NoNetAdmin
+from sidecar.kernel.netlink.connection import Netlink, Receipt
+from sidecar.kernel.route.routing_table import RoutingTable
 from sidecar.model import KernelError
 from sidecar.network import Network
+from tests.kernel.entries import reconcile, standing
 from tests.netns import Namespace
 
 pytestmark = pytest.mark.kernel
 
-BLACKHOLE, THROW = RouteKind.BLACKHOLE, RouteKind.THROW
+BAN, EXEMPT = Entry.BAN, Entry.EXEMPT
 WIDE = Network.parse("203.0.113.0/24")
 SPARED = Network.parse("203.0.113.9")
 
 
-def wanted(first: int) -> dict[Network, RouteKind]:
+def wanted(first: int) -> dict[Network, Entry]:
     """120 addresses, a wide ban, and who stays reachable under it."""
-    routes = {Network(4, 0xC6336400 + number, 32): BLACKHOLE for number in range(first, first + 120)}
-    return {**routes, Network.parse("2001:db8:1::/64"): BLACKHOLE, WIDE: BLACKHOLE, SPARED: THROW}
+    routes = {Network(4, 0xC6336400 + number, 32): BAN for number in range(first, first + 120)}
+    return {**routes, Network.parse("2001:db8:1::/64"): BAN, WIDE: BAN, SPARED: EXEMPT}
 
 
 @pytest.fixture
@@ -69,16 +72,16 @@ def test_killed_between_any_two_messages_it_goes_on_where_it_was(table: RoutingT
     def work() -> None:
         other = RoutingTable()
         other._netlink._per_send = 10
-        other.reconcile(after)
+        reconcile(other, after)
 
     steps = 0
     while True:
-        table.reconcile(before)
+        reconcile(table, before)
         finished = not dies(work, steps)
         assert not table.refuses(SPARED)
-        assert finished is (table.present() == after)
-        table.reconcile(after)
-        assert table.present() == after
+        assert finished is (standing(table) == after)
+        reconcile(table, after)
+        assert standing(table) == after
         if finished:
             break
         steps += 1
@@ -90,7 +93,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, code: int, times: int) -> None:
     write, left = Netlink._write, [times]
 
     def some(
-        self: Netlink, message: int, kind: RouteKind, table: int, protocol: int, networks: Sequence[Network]
+        self: Netlink, message: int, kind: Entry, table: int, protocol: int, networks: Sequence[Network]
     ) -> Receipt:
         if not left[0] or len(networks) < 4:
             return write(self, message, kind, table, protocol, networks)
@@ -106,19 +109,18 @@ def test_what_the_kernel_has_no_memory_for_is_tried_again(
     table: RoutingTable, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     refusing(monkeypatch, code, times=2)
-    applied = table.reconcile(wanted(0))
-    assert applied.faults == ()
-    assert table.present() == wanted(0)
+    made = reconcile(table, wanted(0))
+    assert made.faults == ()
+    assert standing(table) == wanted(0)
 
 
 def test_what_the_kernel_never_has_memory_for_is_a_fault_each_and_the_rest_stands(
     table: RoutingTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusing(monkeypatch, errno.ENOMEM, times=1000)
-    applied = table.reconcile(wanted(0))
-    present = table.present()
-    assert {fault.network for fault in applied.faults} == wanted(0).keys() - present.keys()
-    assert {fault.code for fault in applied.faults} == {errno.ENOMEM}
+    made = reconcile(table, wanted(0))
+    assert {fault.network for fault in made.faults} == {*wanted(0), CANARY} - table.present().keys()
+    assert {fault.code for fault in made.faults} == {errno.ENOMEM}
     assert not table.refuses(SPARED)
 
 
@@ -131,9 +133,9 @@ def test_a_right_that_is_lost_meanwhile_ends_the_batch_with_its_name(
     with monkeypatch.context() as patch:
         patch.setattr(Netlink, "_send", denied)
         with pytest.raises(NoNetAdmin):
-            table.reconcile(wanted(0))
-    table.reconcile(wanted(0))
-    assert table.present() == wanted(0)
+            reconcile(table, wanted(0))
+    reconcile(table, wanted(0))
+    assert standing(table) == wanted(0)
 
 
 def test_a_socket_that_takes_nothing_is_an_error_and_changes_nothing(
@@ -142,8 +144,8 @@ def test_a_socket_that_takes_nothing_is_an_error_and_changes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(table._netlink, "_socket", Broken(table._netlink._socket))
         with pytest.raises(KernelError, match="takes no messages"):
-            table.reconcile(wanted(0))
-    assert table.present() == {}
+            reconcile(table, wanted(0))
+    assert standing(table) == {}
 
 
 class Broken:

@@ -1,4 +1,4 @@
-"""A real Prometheus with the shipped configuration and rules, over a healthy host and hosts in trouble."""
+"""Fixture: Prometheus with the shipped configuration and rules, for a healthy host and hosts with faults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Watched:
 
 
 def program(name: str) -> str:
-    """Path of a program of the package prometheus; the tests mean nothing without it."""
+    """The path of a program of the package prometheus; fails if it is missing."""
     path = shutil.which(name)
     if path is None:
         pytest.fail(f"{name} is missing: apt-get install --no-install-recommends prometheus")
@@ -44,7 +44,7 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """An unused loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -52,10 +52,10 @@ def free_port() -> int:
 
 
 def quick_configuration(targets: list[str]) -> str:
-    """The shipped prometheus.yml, once a second, with these targets."""
+    """The shipped prometheus.yml with these targets and an interval of one second."""
     configuration = yaml.safe_load(CONFIG.read_text())
     configuration["global"] |= {
-        # Slow enough that a busy machine misses no scrape: a missed one is an alert that is true.
+        # Long enough that a busy machine misses no scrape: a missed scrape raises an alert.
         "scrape_interval": "1s",
         "scrape_timeout": "1s",
         "evaluation_interval": "1s",
@@ -67,7 +67,7 @@ def quick_configuration(targets: list[str]) -> str:
 
 
 def wait_for_scrapes(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when every living host was scraped often enough, and the rules looked at it."""
+    """Wait until every running host has been scraped often enough and the rules have been evaluated."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
@@ -77,14 +77,14 @@ def wait_for_scrapes(url: str, process: subprocess.Popen[bytes], log: Path) -> N
             if len(rich) == 3:
                 return
         except (urllib.error.URLError, ConnectionError, AssertionError):
-            pass  # not up yet
+            pass  # not started yet
         time.sleep(0.1)
     pytest.fail(f"Prometheus did not scrape in {PATIENCE} s: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Prometheus over one healthy host, two hosts in trouble and one that is gone."""
+    """Prometheus with one healthy host, two hosts with faults and one that is down."""
     place = tmp_path_factory.mktemp("prometheus")
     listen = f"127.0.0.1:{free_port()}"
     with ExitStack() as stack:

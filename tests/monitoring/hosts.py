@@ -1,4 +1,4 @@
-"""Hosts that run zmban as Prometheus sees them: HTTP servers with all its metrics, healthy or in trouble."""
+"""Simulated hosts with zmban: HTTP servers with all its metrics, healthy or with faults."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ SOURCES = ("/var/log/zimbra.log", "/opt/zimbra/log/mailbox.log", "/opt/zimbra/lo
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What one scrape finds on a host: the growth of its counters since the scrape before, and its gauges."""
+    """The state of a host at one scrape: the increase of its counters since the previous scrape, and its gauges."""
 
-    bans: float = 0.1  # a quarter of an hour of scrapes, one a second, is no ZmbanBanBurst
+    bans: float = 0.1  # 15 minutes of scrapes, one per second, stay below ZmbanBanBurst
     framed: int = 0
     gateway: int = 0
     latency: float = 0.004
@@ -62,11 +62,11 @@ TROUBLED = Condition(
     written=False,
     read=False,
 )
-DECEIVED = Condition(routes=0)  # claims to enforce, over an empty table
+DECEIVED = Condition(routes=0)  # reports "enforced" with an empty table
 
 
 class Host:
-    """The metrics of one host; each `scrape` lets a little time pass on it."""
+    """The metrics of one host; each `scrape` advances its counters."""
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
@@ -110,9 +110,11 @@ class Host:
         self.reload = Gauge("zmban_config_last_reload_successful", "Success.", registry=r)
         self.reloaded = Gauge("zmban_config_last_reload_timestamp_seconds", "When.", registry=r)
         self.reloaded.set(time.time() - 3600)
+        self.job_errors = Counter("zmban_job_errors_total", "Failed.", ["task"], registry=r)
+        self.job_run = Gauge("zmban_job_last_run_timestamp_seconds", "When.", ["task"], registry=r)
 
     def scrape(self) -> bytes:
-        """The exposition text after a little more work."""
+        """Advance the counters and return the exposition text."""
         self._read()
         self._judge()
         self._enforce()
@@ -125,6 +127,9 @@ class Host:
             self.up.labels(source).set(self.condition.read)
             self.lag.labels(source).set(self.condition.lag)
             self.last.labels(source).set(time.time() - self.condition.silence)
+
+        self.job_errors.labels("verify").inc(0)
+        self.job_run.labels("verify").set_to_current_time()
 
     def _judge(self) -> None:
         for jail in JAILS:
@@ -164,7 +169,7 @@ class Host:
 
 @contextmanager
 def served(host: Host) -> Iterator[str]:
-    """Serve the host's /metrics on a loopback port while the block runs; gives host:port."""
+    """Serve the host's /metrics on a loopback port while the block runs; yields host:port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -176,7 +181,7 @@ def served(host: Host) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Scrapes are no news."""
+            """Do not log scrapes."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

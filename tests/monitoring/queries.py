@@ -1,4 +1,4 @@
-"""Asks a Prometheus everything that the Grafana dashboard asks, the way Grafana fills its variables in."""
+"""Runs all queries of the Grafana dashboard on Prometheus, with variables filled in as by Grafana."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ VARIABLES = {
 
 
 def load_dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana's JSON model."""
+    """The JSON model of the dashboard."""
     dashboard: dict[str, Any] = json.loads(DASHBOARD.read_text())
     return dashboard
 
 
 def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
-    """All panels that show something: rows left out."""
+    """All panels without rows."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def dashboard_queries(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every PromQL expression with the words to find it by; a variable becomes the query behind it."""
+    """Every PromQL expression by its panel and name, variables by the query that fills them."""
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
@@ -44,7 +44,7 @@ def dashboard_queries(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def filled(expression: str) -> str:
-    """The expression as Grafana sends it, with everything selected."""
+    """The expression as sent by Grafana, with all values selected."""
     for name, value in VARIABLES.items():
         expression = expression.replace(name, value)
     assert "$" not in expression, f"a variable that Grafana would not fill in: {expression}"
@@ -52,7 +52,7 @@ def filled(expression: str) -> str:
 
 
 def ask(prometheus_url: str, path: str, **parameters: str) -> Any:
-    """`data` of an answer of Prometheus's HTTP API; a refusal is an AssertionError with its words."""
+    """`data` of an answer of Prometheus's HTTP API; AssertionError with the message of an error."""
     url = f"{prometheus_url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
@@ -63,7 +63,7 @@ def ask(prometheus_url: str, path: str, **parameters: str) -> Any:
 
 
 def run_dashboard_queries(prometheus_url: str) -> dict[str, int]:
-    """How many series each query of the dashboard gives now; Prometheus must accept every one."""
+    """The number of series of each query of the dashboard; Prometheus must accept all of them."""
     return {
         name: len(ask(prometheus_url, "query", query=filled(expression))["result"])
         for name, expression in dashboard_queries(load_dashboard())

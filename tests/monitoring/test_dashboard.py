@@ -1,4 +1,4 @@
-"""The Grafana dashboard: Prometheus answers all it asks, and every panel explains itself."""
+"""The Grafana dashboard: Prometheus accepts all its queries, and every panel has a description."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PANELS = panels(load_dashboard())
 
 
 def metrics_on_the_dashboard() -> set[str]:
-    """Metric families of zmban that a query names; the parts of a histogram count as the histogram."""
+    """The metric families of zmban in a query; the series of a histogram count as the histogram."""
     named = re.findall(r"\bzmban_\w+", " ".join(query for _, query in dashboard_queries(load_dashboard())))
     return {re.sub(r"_bucket$", "", name) for name in named}
 
@@ -47,7 +47,7 @@ def test_the_hosts_of_these_tests_serve_what_zmban_serves() -> None:
     def names(registry: CollectorRegistry) -> set[str]:
         return {one.name for one in registry.collect() if one.name.startswith("zmban_")}
 
-    # Info calls itself without the ending that its series has.
+    # The name of an Info metric lacks the suffix of its series.
     told = {name.removesuffix("_info") for name in names(Metrics().registry)}
     assert names(Host(HEALTHY).registry) == told
 

@@ -1,4 +1,4 @@
-"""The alert rules: promtool accepts them, each fires when it should, and its words help."""
+"""The alert rules: promtool accepts them, each fires when it should, and its texts are complete."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def alerts(url: str) -> dict[str, list[dict[str, Any]]]:
-    """Pending and firing alerts by the name of their rule."""
+    """Pending and firing alerts by rule."""
     groups = ask(url, "rules")["groups"]
     return {rule["name"]: rule["alerts"] for group in groups for rule in group["rules"]}
 
@@ -80,7 +80,7 @@ def test_every_alert_rises_for_a_host_in_trouble_with_its_words_filled_in(watche
 
 
 def of_the_healthy(watched: Watched) -> list[str]:
-    """The alerts that are raised for the host without any trouble."""
+    """The alerts for the healthy host."""
     found = (
         (name, alert["labels"]) for name, instances in alerts(watched.url).items() for alert in instances
     )
@@ -88,7 +88,7 @@ def of_the_healthy(watched: Watched) -> list[str]:
 
 
 def test_no_alert_rises_for_a_healthy_host(watched: Watched) -> None:
-    # On a busy machine a scrape may be lost, and tells of no trouble; a rule that is wrong says so again and again.
+    # On a busy machine a scrape may be lost, which is harmless; a faulty rule fires repeatedly.
     deadline = time.monotonic() + 15
     while (risen := of_the_healthy(watched)) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -97,7 +97,7 @@ def test_no_alert_rises_for_a_healthy_host(watched: Watched) -> None:
 
 def test_a_healthy_host_stays_so_however_long_the_other_tests_take() -> None:
     host = Host(HEALTHY)
-    for _ in range(900):  # what ZmbanBanBurst looks back on, a scrape each second
+    for _ in range(900):  # the range of ZmbanBanBurst, with one scrape per second
         host.scrape()
     labels = {"jail": "zimbra-smtp", "origin": "log"}
     assert (host.registry.get_sample_value("zmban_bans_total", labels) or 0) < 100

@@ -1,4 +1,4 @@
-"""`explain --log` tells a log that no jail reads from a line that none matches."""
+"""`explain --log` distinguishes a log that no jail reads from a line that no jail matches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.offline.test_lint import written
 @pytest.mark.parametrize(
     ("options", "log", "reason", "sentence"),
     [
-        ([], "access_log", "no-jail", "no enabled jail reads access_log; --all asks every jail"),
+        ([], "access_log", "no-jail", "no enabled jail reads access_log; --all tries all jails"),
         (["--all"], "access_log", "no-jail", "no jail reads access_log"),
         ([], "mailbox.log", "no-match", "no-match"),
-        ([], "nginx.log", "no-jail", "no enabled jail reads nginx.log; --all asks every jail"),
+        ([], "nginx.log", "no-jail", "no enabled jail reads nginx.log; --all tries all jails"),
         (["--all"], "nginx.log", "no-match", "no-match"),
-        # Read by a glob.
+        # Read because of a glob.
         ([], "sync.log", "no-match", "no-match"),
     ],
 )

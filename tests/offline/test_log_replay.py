@@ -1,4 +1,4 @@
-"""A replay of a whole log decides as the plainest count would."""
+"""A replay of a whole log makes the same bans as a simple count."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Logs that are looked through by processes of their own give what one look gives."""
+"""Scanning a log in several processes gives the same result as in one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prefilter() -> Prefilter:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with a log of many gigabytes, but faster."""
+    """Small parts, as if the log had many gigabytes."""
     for name, size in (("_BLOCK", 512), ("_PART", 4096), ("_LONGEST", 1024), ("_SHORT", 0)):
         monkeypatch.setattr(parallel_scan, name, size)
 
@@ -90,7 +90,7 @@ def test_a_process_that_is_killed_is_told_and_no_line_is_left_out_in_silence(
     sifted = begun(log, prefilter)
     for one in set(multiprocessing.active_children()) - before:
         one.kill()
-    with pytest.raises(SourceError, match="killed; is there too little memory"):
+    with pytest.raises(SourceError, match="a scanning process was killed; check the free memory"):
         for _ in sifted:
             pass
 
@@ -98,7 +98,7 @@ def test_a_process_that_is_killed_is_told_and_no_line_is_left_out_in_silence(
 def test_a_packed_log_and_one_that_is_not_there_are_named(tmp_path: Path, prefilter: Prefilter) -> None:
     log = tmp_path / "log.gz"
     log.write_bytes(b"\x1f\x8b\x08")
-    with pytest.raises(SourceError, match="packed; zcat it"):
+    with pytest.raises(SourceError, match="is compressed; decompress it into a file first"):
         read(log, prefilter, 2)
     with pytest.raises(SourceError, match="cannot be read: No such file"):
         read(tmp_path / "none", prefilter, 2)

@@ -1,4 +1,4 @@
-"""The loops of this room's tests: asyncio's, and the one that the service runs on."""
+"""Runs the tests of this room on the event loops of asyncio and uvloop."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -7,5 +7,5 @@ import uvloop
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Both: uvloop accepts and closes in its own way."""
+    """Both loops, because uvloop accepts and closes connections differently."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

@@ -1,4 +1,4 @@
-"""The control socket under clients that are many, slow, silent or endless."""
+"""The control socket with many, slow and silent clients, and with endless requests."""
 
 import asyncio
 import contextlib
@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from sidecar.app.background import run_detached
 from sidecar.model import ConfigError
 from sidecar.serve import control
-from sidecar.serve.control import Control, RefusedError, ask, claim, nobody
+from sidecar.serve.control import Control, RefusedError, ask, claim, why_no_service
+from sidecar.threads import run_detached
 
 
 class Service:
-    """Answers commands; remembers how many it worked on at once."""
+    """Handles commands, and records how many ran at the same time."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
@@ -51,7 +53,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, Service]]:
 
 
 def raw(path: Path, *parts: bytes, end: bool = False) -> dict[str, Any]:
-    """What is answered to bytes that no client of ours would send."""
+    """The response to raw bytes."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(20)
         client.connect(str(path))
@@ -89,7 +91,7 @@ async def test_a_full_queue_is_waited_for_and_then_said_not_taken_for_a_lack_of_
         with pytest.raises(RefusedError, match="too many commands wait") as caught:
             await run_detached(lambda: ask(path, "status", patience=0.3))
         assert caught.value.exit_code == 69
-        # Who listens there is a service that has much to do.
+        # A full queue means that a busy service listens there.
         with pytest.raises(ConfigError, match="another zmban answers"):
             claim(path)
 
@@ -97,15 +99,15 @@ async def test_a_full_queue_is_waited_for_and_then_said_not_taken_for_a_lack_of_
 def test_what_is_not_there_is_said_as_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "sock"
     assert ask(path, "status") is None
-    assert "no such socket" in nobody(path)
+    assert "no such socket" in why_no_service(path)
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
     assert ask(path, "status") is None
-    assert "it was killed" in nobody(path)
+    assert "was killed" in why_no_service(path)
     path.unlink()
     path.touch()
     assert ask(path, "status") is None
-    assert "is no socket" in nobody(path)
+    assert "is not a socket" in why_no_service(path)
 
 
 def test_who_may_not_is_told_with_77(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +143,7 @@ async def test_half_a_request_is_told_after_a_while(
     monkeypatch.setattr(control, "_LINGER", 0.2)
     answer = await run_detached(lambda: raw(served[0], b'{"command": "ba'))
     assert answer["code"] == 64
-    assert "no whole request" in answer["error"]
+    assert "no complete request" in answer["error"]
 
 
 async def test_a_request_without_its_newline_is_one_when_the_client_has_no_more(
@@ -156,10 +158,61 @@ async def test_a_request_of_any_length_is_refused_in_bounded_memory(served: tupl
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     endless = [b"[" * (1 << 20)] * 300
     answers = await asyncio.gather(*(run_detached(lambda: raw(served[0], *endless)) for _ in range(6)))
-    assert all("16 MiB at most" in one["error"] for one in answers)
-    # Four at a time, each with what it holds and the copy of it; in KiB.
+    assert all("the limit is 16 MiB" in one["error"] for one in answers)
+    # Four requests at a time, each with one copy; in KiB.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 << 10
     assert (await run_detached(lambda: ask(served[0], "status")))["did"] == "status"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+REQUESTS = st.one_of(
+    JSON.map(json.dumps),
+    st.fixed_dictionaries({"command": JSON}, optional={"arguments": JSON, "more": JSON}).map(json.dumps),
+    st.lists(st.sampled_from([*'{}[]":,', "command", '"command"', "arguments", "null", "NaN", "1e999", "\\udce9", "\0", "\r"]),
+             max_size=12).map("".join),
+    st.text(max_size=30),
+).map(lambda text: text.encode("utf-8", "surrogatepass"))  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(request=REQUESTS | st.binary(max_size=40))
+@example(request=b'{"command": "x", "arguments": {"a": ' + b"[" * 900 + b"]" * 900 + b"}}")
+@example(request=b"9" * 5000)
+@example(request=b'{"command": "\\udce9"}')
+async def test_any_request_has_one_answer_and_the_next_one_is_served(
+    served: tuple[Path, Service], request: bytes
+) -> None:
+    path, service = served
+    answers = await run_detached(partial(every, path, request.replace(b"\n", b" ") + b"\n"))
+    assert answers.count(b"\n") == 1 and answers.endswith(b"\n")
+    answer = json.loads(answers)
+    assert answer.keys() in ({"result"}, {"error", "code"})
+    if "error" in answer:
+        assert answer["code"] in (64, 65)
+        assert answer["error"] and "\n" not in answer["error"] and len(answer["error"]) < 1000
+    else:
+        # Only what names a command was handled.
+        asked = json.loads(request)
+        assert {"did": str(asked["command"])}.items() <= {
+            **answer["result"],
+            "did": str(asked["command"]),
+        }.items()
+        assert len(answer["result"]) >= 1
+    assert service.now == 0
+    assert await run_detached(lambda: ask(path, "status", number=7)) == {"did": "status", "number": 7}
+
+
+def every(path: Path, data: bytes) -> bytes:
+    """Everything that the service sends for one request."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(str(path))
+        client.sendall(data)
+        return client.makefile("rb").read()
 
 
 async def test_a_long_request_that_may_be_is_answered(served: tuple[Path, Service]) -> None:
@@ -204,7 +257,7 @@ async def test_who_does_not_read_his_answer_is_left_after_a_while(
         client.sendall(b'{"command": "much"}\n')
         assert await run_detached(lambda: ask(tmp_path / "sock", "little")) == "little"
         end = time.monotonic() + 10
-        while "did not read the answer" not in caplog.text:
+        while "did not read the response" not in caplog.text:
             assert time.monotonic() < end
             await asyncio.sleep(0.05)
     one.close()
@@ -224,16 +277,16 @@ async def test_without_descriptors_who_asks_waits_and_the_log_says_so_once(
                 taken.callback(os.close, os.dup(client.fileno()))
         client.connect(str(path))
         client.sendall(b'{"command": "status"}\n')
-        # Of this thread, which is the loop's: others of this process are other tests'.
+        # CPU time of this thread only, which runs the event loop: other threads belong to other tests.
         spent = time.thread_time()
         await asyncio.sleep(1.5)
         assert time.thread_time() - spent < 0.5, "it spins"
-        told = [r for r in caplog.records if "no connection can be accepted" in r.getMessage()]
+        told = [r for r in caplog.records if "cannot accept connections" in r.getMessage()]
         assert len(told) == 1
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         client.settimeout(10)
         assert b"status" in await run_detached(lambda: client.recv(1000))
-    assert "accepted again" in caplog.text
+    assert "accepting connections again" in caplog.text
 
 
 async def test_a_socket_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A Docker engine that answers what was recorded: the way over its socket is the real one."""
+"""A fake Docker engine with recorded responses, on a real socket."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ NETWORK = {
 
 
 def container(name: str, image: str, number: int = 2, **more: Any) -> dict[str, Any]:
-    """What `docker inspect` says, as far as anybody asks. `mounts` maps a place to its source, `:ro` behind it;
-    `paths` (None: may not be looked into) maps what is in it to where it leads; `processes` are command lines."""
+    """The attributes of a container. `mounts` maps a destination to its source, with `:ro` if read-only; `paths`
+    maps paths in it to their targets (None: access denied); `processes` are command lines."""
     mounts = [_mount(place, source) for place, source in more.get("mounts", {}).items()]
     address = {"NetworkID": "n1", "Gateway": "10.28.0.1", "IPAddress": f"10.28.0.{number}"}
     command = more.get("command", ["/entrypoint.sh"])
@@ -70,7 +70,7 @@ def _mount(place: str, source: str) -> dict[str, Any]:
 def engine(
     place: Path, *containers: Mapping[str, Any], volumes: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """Runs one with these containers; yields what DOCKER_HOST must say. `volumes`: those bound to a directory."""
+    """Runs an engine with these containers; yields DOCKER_HOST. `volumes`: those bound to a directory."""
     known = {str(one["Id"]): one for one in containers}
     bound = [
         {"Name": name, "Options": {"type": "none", "o": "bind,rw", "device": device}}

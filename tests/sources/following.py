@@ -1,4 +1,4 @@
-"""A follower with its lines collected."""
+"""A follower that collects its lines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -24,16 +24,16 @@ class Reader:
 
     @property
     def position(self) -> list[Position]:
-        """All positions that are known, as a database would keep them."""
+        """All known positions, as stored in the database."""
         return list(self._follower.positions)
 
     @property
     def unread(self) -> list[str]:
-        """Why lines of some of its files are not read."""
+        """Why some files of the log are not read."""
         return self._follower.unread
 
     async def read_all(self) -> None:
-        """Until the end of the file was reached: what comes now is live."""
+        """Wait until the end of the log is reached: later lines are live."""
         reached = asyncio.Event()
         self._follower.on_end(reached.set)
         async with asyncio.timeout(5):
@@ -74,7 +74,7 @@ def append(path: Path, text: bytes) -> None:
 
 
 async def read_once(path: Path) -> list[Position]:
-    """What is known of a log whose first line was read, and that nobody reads any more."""
+    """The positions of a log after its first line was read and the follower was stopped."""
     async with reading(path) as reader:
         await reader.until(b"one")
         return reader.position

@@ -1,4 +1,4 @@
-"""What Docker tells of Zimbra, from the attributes that its API gives."""
+"""Zimbra containers, from the attributes of the Docker API."""
 
 import socket
 from pathlib import Path
@@ -8,8 +8,8 @@ import docker
 import pytest
 
 from sidecar.model import SourceError
-from sidecar.sources.docker import engine as asking
-from sidecar.sources.docker.engine import describe, zimbra_containers
+from sidecar.sources.docker import docker_engine as asking
+from sidecar.sources.docker.docker_engine import describe, zimbra_containers
 
 NETWORKS = {"n1": {"IPAM": {"Config": [{"Subnet": "10.28.0.0/24", "Gateway": "10.28.0.1"}]}}}
 
@@ -60,7 +60,7 @@ def test_an_engine_that_is_gone_is_told_and_its_client_not_begun(
         engine.bind(str(left))
     monkeypatch.setattr(asking, "SOCKET", left)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    # It would leave a socket open for each attempt.
+    # The Docker client would leak a socket at each attempt.
     monkeypatch.setattr(docker, "from_env", lambda **_: pytest.fail("asked in vain"))
-    with pytest.raises(SourceError, match=r"Docker cannot be asked: .*refused"):
+    with pytest.raises(SourceError, match=r"cannot connect to Docker: .*refused"):
         zimbra_containers()

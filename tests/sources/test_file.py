@@ -83,6 +83,16 @@ async def test_a_line_of_ten_mebibytes_is_handed_on_cut_and_the_next_lines_are_w
         await reader.until(b"one", b"x" * LONGEST, b"next\0\xff")
 
 
+async def test_after_a_restart_the_rest_of_an_overlong_line_is_no_line_of_its_own(log: Path) -> None:
+    append(log, b"x" * (LONGEST + 1))
+    async with reading(log) as reader:
+        await reader.until(b"one", b"x" * LONGEST)
+        positions = reader.position
+    append(log, b"forged\nnext\n")
+    async with reading(log, positions) as again:
+        await again.until(b"next")
+
+
 async def test_a_log_that_cannot_be_opened_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"gone\.log"):
         async with asyncio.timeout(5):
@@ -103,7 +113,7 @@ async def test_a_truncated_log_that_grew_past_its_old_end_is_read_from_its_begin
 async def test_what_was_written_just_before_a_copy_and_truncation_is_read_from_the_copy(log: Path) -> None:
     async with reading(log) as reader:
         await reader.until(b"one")
-        # All of it between two looks of the follower: nothing here gives the loop a turn.
+        # All of this happens between two looks of the follower, because nothing here yields to the loop.
         append(log, b"two\n")
         shutil.copy(log, log.with_name("x.log.1"))
         log.write_bytes(b"three and much longer than what was there\n")
@@ -123,7 +133,7 @@ async def test_a_copy_that_is_packed_at_once_is_read_too(log: Path) -> None:
 async def test_a_file_that_was_truncated_and_packed_between_two_looks_is_read_once(log: Path) -> None:
     async with reading(log) as reader:
         await reader.until(b"one")
-        # As long as what stood there, so that only its bytes tell that it is something else.
+        # Same length as before, so that only the bytes differ.
         log.write_bytes(b"two\n")
         log.rename(log.with_name("x.log.1"))
         with gzip.open(log.with_name("x.log.1.gz"), "wb") as packed:

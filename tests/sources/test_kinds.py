@@ -1,4 +1,4 @@
-"""Only regular files are read, of any other kind it is said, and no disk that hangs keeps anybody waiting."""
+"""Only regular files are read, other kinds are reported, and a hung disk blocks nothing else."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.model import SourceError
+from sidecar.model import Position, SourceError
 from sidecar.sources.files import disk as asking
 from sidecar.sources.files import follower as following
 from sidecar.sources.files.disk import Disk, open_regular
@@ -53,7 +53,7 @@ async def test_a_log_that_is_something_else_for_a_moment_is_read_on(log: Path, k
         append(log, b"two\n")
         log.rename(log.with_name("aside"))
         KINDS[kind](log)
-        # What was open is read to its end before that is told.
+        # The open file is read to its end before the error.
         with pytest.raises(SourceError, match=kind):
             await running
     log.rename(log.with_name("odd"))
@@ -176,9 +176,20 @@ async def test_a_writer_that_goes_on_at_its_old_place_after_a_truncation_is_read
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 async def test_text_in_utf_16_is_told_as_such(log: Path, encoding: str) -> None:
     log.write_bytes("a line of a log, written by an odd program\n".encode(encoding))
-    with pytest.raises(SourceError, match=r"x\.log cannot be read: it is text in UTF-16"):
+    with pytest.raises(SourceError, match=r"x\.log cannot be read: the text is UTF-16"):
         async with asyncio.timeout(5):
             await Reader(log).run()
+
+
+async def test_a_text_in_utf_16_is_refused_at_each_try(log: Path) -> None:
+    log.write_bytes("a line of an odd program\n".encode("utf-16") * 20)
+    positions: list[Position] = []
+    for _ in range(3):
+        reader = Reader(log, positions)
+        with pytest.raises(SourceError, match="the text is UTF-16"):
+            async with asyncio.timeout(5):
+                await reader.run()
+        positions = reader.position
 
 
 async def test_a_sector_that_cannot_be_read_of_an_older_file_costs_only_that_file(
@@ -201,7 +212,7 @@ async def test_a_sector_that_cannot_be_read_of_an_older_file_costs_only_that_fil
     monkeypatch.setattr(os, "preadv", broken)
     async with reading(log, position) as reader:
         await reader.until(b"three")
-    assert "x.log.1 cannot be read on" in caplog.text
+    assert f"cannot continue to read {log}.1" in caplog.text
 
 
 async def test_a_rotated_file_that_cannot_be_unpacked_is_told_as_long_as_it_is_there(log: Path) -> None:
@@ -215,7 +226,7 @@ async def test_a_rotated_file_that_cannot_be_unpacked_is_told_as_long_as_it_is_t
             await asyncio.sleep(0.01)
             if reader.unread:
                 break
-        assert "x.log.1.gz cannot be unpacked" in reader.unread[0]
+        assert "x.log.1.gz cannot be decompressed" in reader.unread[0]
         odd.unlink()
         for _ in range(300):
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Which containers are a Zimbra, and where its logs are, in the layouts that people run."""
+"""Recognition of Zimbra containers and their logs, in common layouts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.sources.docker.engine import Survey, survey
+from sidecar.sources.docker.docker_engine import Survey, survey
 from sidecar.sources.docker.layouts import installed, program
 from tests.sources.engine import container, engine
 
@@ -22,7 +22,7 @@ ZMCONFIGD = (
 )
 HOME = ("/opt/zimbra", "/opt/zimbra/bin")
 LOGS = {"/opt/zimbra/log": "log", "/var/log": "syslog"}
-# Where these lie on the host.
+# Their directories on the host.
 ON_HOST = {"/opt/zimbra/log": f"{VOLUMES}/log/_data", "/var/log": f"{VOLUMES}/syslog/_data"}
 AIO = container(
     "mail",
@@ -202,12 +202,12 @@ SEEN = ("/opt/zimbra", "/opt/zimbra/log")
 @pytest.mark.parametrize(
     ("one", "why"),
     [
-        (container("ship", "acme/siem:1", mounts=FILES, paths=SEEN), "may only read /opt/zimbra/log"),
+        (container("ship", "acme/siem:1", mounts=FILES, paths=SEEN), "mounts /opt/zimbra/log read-only"),
         (container("ship", "elastic/filebeat:8", mounts=LOGS, paths=SEEN), "'filebeat' in its name"),
         (container("ship", "fluent/fluent-bit", mounts=LOGS, paths=None), "'bit' in its name"),
         (container("zimbra-exporter", "acme/x:1", ports=(9100,), paths=()), "'exporter' in its name"),
         (container("x", "acme/zimbra-webhooks:1", ports=(8080,), paths=()), "has no /opt/zimbra"),
-        (container("x", "acme/zimbra-ui:1", ports=(8080,), paths=None), "nothing else speaks for it"),
+        (container("x", "acme/zimbra-ui:1", ports=(8080,), paths=None), "no other sign of Zimbra"),
         (
             container(
                 "relay",
@@ -235,7 +235,7 @@ SEEN = ("/opt/zimbra", "/opt/zimbra/log")
                 command=["rsync", "-a", "/opt/zimbra/", "/b"],
                 mounts={"/opt/zimbra": "h"},
             ),
-            "only works on Zimbra's files: rsync",
+            "only processes files of Zimbra: rsync",
         ),
         (
             container(
@@ -246,7 +246,7 @@ SEEN = ("/opt/zimbra", "/opt/zimbra/log")
                 ports=(25,),
                 paths=SEEN,
             ),
-            "only works on Zimbra's files",
+            "only processes files of Zimbra",
         ),
         (
             container(
@@ -259,7 +259,7 @@ SEEN = ("/opt/zimbra", "/opt/zimbra/log")
             "has no /opt/zimbra",
         ),
         (container("side", "zmban:latest", mounts=LOGS, paths=SEEN), "is a zmban"),
-        (container("other", "acme/mailserver", ports=(25, 993), paths=None), "nothing else speaks for it"),
+        (container("other", "acme/mailserver", ports=(25, 993), paths=None), "no other sign of Zimbra"),
     ],
 )
 def test_what_stands_beside_a_zimbra_is_none_and_its_address_is_no_proxy(
@@ -308,7 +308,7 @@ def test_a_zimbra_without_containers_is_found_on_the_host(
     tmp_path: Path, home: str, files: list[str], logs: tuple[str, str]
 ) -> None:
     assert installed(tmp_path) is None
-    # An empty directory, as zmban's own image has one, is no installation.
+    # An empty directory, as in the image of zmban, is not an installation.
     (tmp_path / home / "log").mkdir(parents=True)
     assert installed(tmp_path) is None
     (tmp_path / home / "bin").mkdir()

@@ -64,7 +64,7 @@ def test_of_a_directory_only_the_log_s_own_files_are_listed_the_oldest_first(tmp
     for name in names:
         (tmp_path / name).write_text(name)
     found = rotation.listing(str(tmp_path / "x.log"))
-    # One that is being packed counts as the plain one that it is.
+    # A file that is being compressed counts as the uncompressed one.
     assert {Path(one.path).relative_to(tmp_path).as_posix() for one in found.others} == {
         "x.log.2.gz", "x.log.1", "old/x.log.3",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The logs of a host that syslog writes twice are read once; a path in the jails that need not be there is no fault."""
+"""Logs that syslog writes twice are read once; a missing optional path is not a fault."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from sidecar.app.ingest.discovery import Discovery
 from sidecar.configuration.loading import load
 from sidecar.detect.grammar import of_log
-from sidecar.fail2ban.ignore.lists import LogPath
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.log_paths import LogPath
 from sidecar.fail2ban.spec import FilterSpec
-from sidecar.offline.check.host import surroundings
+from sidecar.offline.check.host_check import surroundings
 from tests.cli.running import records, zmban
 
 DAY = 86400
@@ -35,7 +35,7 @@ def jail(name: str, *globs: str) -> JailSpec:
         ({"zimbra.log": 0, "carbonio.log": 0, "maillog": 0}, ["zimbra.log"]),
         ({"carbonio.log": 0, "maillog": 0}, ["carbonio.log"]),
         ({"maillog": 0}, ["maillog"]),
-        # Left over from before the move to Carbonio.
+        # A leftover from before the move to Carbonio.
         ({"zimbra.log": 40, "carbonio.log": 0}, ["carbonio.log"]),
         # The whole host was down.
         ({"zimbra.log": 40, "maillog": 40}, ["zimbra.log"]),

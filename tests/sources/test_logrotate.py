@@ -1,4 +1,4 @@
-"""Debian's logrotate in each of its modes, over a log that is written to and followed, with a restart between."""
+"""The logrotate of Debian in all modes, on a log that is written to and followed, with a restart in between."""
 
 import asyncio
 import subprocess
@@ -26,7 +26,7 @@ MODES = {
 
 
 class Rotated:
-    """A log whose lines are numbered, and logrotate for it."""
+    """A log with numbered lines, and logrotate for it."""
 
     def __init__(self, root: Path, mode: str) -> None:
         self.log, self._state, self._conf = root / "logs/x.log", root / "status", root / "rotate.conf"
@@ -48,7 +48,7 @@ class Rotated:
 
     async def rotate(self) -> None:
         command = ["logrotate", "-f", "-s", str(self._state), str(self._conf)]
-        # By date it refuses to rotate twice in one second, and says so.
+        # With dateext logrotate refuses to rotate twice in one second.
         await asyncio.to_thread(
             subprocess.run, command, check="dateext" not in self._mode, capture_output=True
         )
@@ -62,7 +62,7 @@ async def test_no_line_is_lost_and_none_is_read_twice(tmp_path: Path, mode: str)
     for turn in range(4):
         async with reading(rotated.log, positions) as reader:
             if turn == 0:
-                # A log of which nothing was ever read has no past.
+                # Rotated files of a log that was never read are skipped.
                 await reader.read_all()
             for _ in range(2):
                 rotated.write(50)
@@ -77,10 +77,10 @@ async def test_no_line_is_lost_and_none_is_read_twice(tmp_path: Path, mode: str)
                     if len(seen) + len(reader.lines) >= rotated.number:
                         break
                     await asyncio.sleep(0.01)
-        # Stopped, and with it what was read.
+        # The follower was stopped.
         seen += reader.lines
         positions = reader.position
-        # While nobody looks it goes on.
+        # Writes and rotations go on without a follower.
         rotated.write(20)
         await rotated.rotate()
         rotated.write(20)

@@ -1,4 +1,4 @@
-"""After a restart a log is read on where it was left, whatever became of its files."""
+"""After a restart a log is read on from its position, whatever happened to its files."""
 
 import asyncio
 import bz2

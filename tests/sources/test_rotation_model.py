@@ -1,7 +1,7 @@
-"""Every line that logrotate itself did not lose is judged exactly once, in whatever order things happen.
+"""Every line that logrotate itself did not lose is judged exactly once, for any order of events.
 
-A writer, a rotator in every mode, a follower that is stopped at any system call, crashes and restarts, over the real
-file system with a clock of its own. `ZMBAN_MODELS` says how many such stories are tried.
+A writer, a rotator in every mode, and a follower that is interrupted at any system call, crashes and restarts; on the
+real file system with a fake clock. `ZMBAN_MODELS`: number of generated runs.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from sidecar.model import Block, Position, SourceError
-from sidecar.sources.files import disk, file_reader, follower, log_files, packed, rotation
+from sidecar.sources.files import compressed, disk, file_reader, follower, log_files, rotation
 from sidecar.sources.files.disk import Disk
 from sidecar.sources.files.file_watcher import FileWatcher
 from sidecar.sources.files.follower import Follower
 
 MODELS = int(os.environ.get("ZMBAN_MODELS", "100"))
-# So many rotated files are kept; in a directory of their own more, for there a log is known by its older files.
+# Number of rotated files to keep; more in an olddir, where a log is recognized by its older files.
 _KEPT, _KEPT_BELOW = 4, 40
-# No two lines are filled alike: what a torn one begins a file with is its own, as with dates and process ids.
+# The filling of each line is unique, as with dates and process ids, so that torn lines are unique too.
 _LINE = re.compile(rb"<(\d{6}):\d*>")
 _HOOKED = ("stat", "fstat", "open", "scandir", "pread", "preadv")
 _MODES = ("create", "nocreate", "dateext", "compress", "delaycompress", "copytruncate", "copy")
 
 
 class KilledError(BaseException):
-    """The process ends here."""
+    """Ends the simulated process."""
 
 
 class Paused:
-    """Gives control back to who drives the follower by hand."""
+    """Yields control to the test that drives the follower."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield
 
 
 class StillWake(FileWatcher):
-    """Nobody tells when something happens: the follower looks when it is driven on."""
+    """A watcher without events: the follower looks when the test resumes it."""
 
     names: bool | None = None
 
@@ -68,7 +68,7 @@ class StillDisk(Disk):
 
 
 class Hooked:
-    """The module os; before each call that looks at a file the world may go on."""
+    """The module os, with a hook before each call that looks at a file."""
 
     def __init__(self, before: Callable[[], None]) -> None:
         self._before = before
@@ -86,7 +86,7 @@ class Hooked:
 
 
 class World:
-    """A log, who writes it and who rotates it. `lost` are lines that a rotation may lose by itself."""
+    """A log with its writer and rotator. `lost`: lines that the rotation itself may lose."""
 
     def __init__(self, root: Path) -> None:
         self.log = root / "x.log"
@@ -96,7 +96,7 @@ class World:
         self._half = b""
         self._steps: Iterator[None] | None = None
         self._turn = 0
-        # Lines that stand in a file behind what a copy of it took.
+        # Lines in a file after the part that was copied.
         self._uncopied: list[int] | None = None
 
     def _opened(self) -> int:
@@ -106,7 +106,7 @@ class World:
         os.close(self._fd)
 
     def write(self, count: int, length: int, *, half: bool = False) -> None:
-        """So many numbered lines; of the last one perhaps a half for now."""
+        """Write numbered lines; perhaps only half of the last one for now."""
         self.finish_line()
         data = b""
         for _ in range(count):
@@ -123,18 +123,18 @@ class World:
     def finish_line(self) -> None:
         if self._half:
             if self._uncopied is not None:
-                # The copy may have taken its first half only.
+                # The copy may have only its first half.
                 self._uncopied.append(len(self.lines) - 1)
             os.write(self._fd, self._half)
             self._half = b""
 
     def step(self) -> None:
-        """One step of the rotation that goes on."""
+        """Do one step of the current rotation."""
         if self._steps is not None and next(self._steps, self) is self:
             self._steps = None
 
     def rotate(self, mode: str) -> None:
-        """Begin a rotation, when the one before is over."""
+        """Begin a rotation after the previous one has ended."""
         while self._steps is not None:
             self.step()
         self._turn += 1
@@ -184,7 +184,7 @@ class World:
         if create:
             os.close(self._opened())
             yield
-        # Told by postrotate to open the log anew.
+        # postrotate makes the writer reopen the log.
         self.finish_line()
         old, self._fd = self._fd, self._opened()
         os.close(old)
@@ -196,11 +196,11 @@ class World:
             while data := source.read(300):
                 copy.write(data)
                 if self._half:
-                    # Whoever reads the copy first sees a line that was torn.
+                    # A reader of the copy sees a torn line.
                     self.lost.add(len(self.lines) - 1)
                 yield
         if truncate:
-            # What is written from here on until the truncation is nowhere.
+            # Lines written from here until the truncation are lost.
             self._uncopied = [len(self.lines) - 1] if self._half else []
             yield
             os.truncate(self.log, 0)
@@ -225,14 +225,14 @@ class World:
         yield
 
     def rest(self) -> None:
-        """Everything that was begun comes to its end."""
+        """Finish the current rotation and line."""
         while self._steps is not None:
             self.step()
         self.finish_line()
 
 
 class Rotations(RuleBasedStateMachine):
-    """`judged` and `positions` are what memory holds, `kept` what was committed."""
+    """`judged` and `positions`: state in memory; `kept`: the committed state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -248,7 +248,7 @@ class Rotations(RuleBasedStateMachine):
         self.waiting: Any = None
         self.stack = contextlib.ExitStack()
         hooked = Hooked(lambda: self.hook())
-        for module in (disk, log_files, rotation, packed, file_reader):
+        for module in (disk, log_files, rotation, compressed, file_reader):
             self.stack.enter_context(mock.patch.object(module, "os", hooked))
         clock = SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now, time_ns=lambda: 0)
         for module in (follower, file_reader, rotation):
@@ -262,7 +262,7 @@ class Rotations(RuleBasedStateMachine):
         lines=st.integers(0, 3), modes=st.sampled_from((*((m,) for m in _MODES), _MODES, ("olddir",)))
     )
     def begin(self, lines: int, modes: tuple[str, ...]) -> None:
-        """A log of which nothing was ever read has no past: its first look comes first."""
+        """Start with a first look, because rotated files of a log that was never read are skipped."""
         self.modes = modes
         self.follow()
         self.drive(1)
@@ -271,13 +271,13 @@ class Rotations(RuleBasedStateMachine):
             self.world.write(lines, 20)
 
     def follow(self) -> None:
-        # The newest first, as the database gives them.
+        # Newest first, as from the database.
         known = list(reversed(self.positions.values()))
         follower = Follower(str(self.world.log), StillWake(), StillDisk("x.log"), known)
         self.blocks, self.waiting = follower.blocks(), None
 
     def drive(self, count: int) -> bool:
-        """On until so many blocks came, or it waits: whether it waits."""
+        """Run the follower for this many blocks or until it waits; whether it waits."""
         if self.blocks is None:
             self.follow()
         for _ in range(count):
@@ -289,7 +289,7 @@ class Rotations(RuleBasedStateMachine):
                 self.waiting = None
                 self.take(block.value)
             except SourceError:
-                # As the supervisor does: with what is known, anew.
+                # The supervisor restarts the follower with the known positions.
                 self.follow()
                 return True
             except KilledError:
@@ -325,7 +325,7 @@ class Rotations(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 6), data=st.data(), names=st.sampled_from((None, True)))
     def read(self, count: int, data: st.DataObject, names: bool | None) -> None:
-        """The follower goes on, and between any two of its calls the world may."""
+        """Run the follower, with changes of the log between its system calls."""
         StillWake.names = names
         what = data.draw(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 4)), max_size=4))
         calls = 0
@@ -357,7 +357,7 @@ class Rotations(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        """What was not committed is gone with the process."""
+        """Crash: uncommitted state is lost."""
         self.stop()
         self.judged, self.positions = Counter(self.kept[0]), dict(self.kept[1])
 
@@ -398,7 +398,7 @@ async def _no_timeout(seconds: float) -> AsyncIterator[None]:
 
 
 def _no_threads() -> Any:
-    """aiofiles, read at once."""
+    """aiofiles without threads."""
 
     class AtOnce:
         def __init__(self, file: Any, executor: Any) -> None:
@@ -414,7 +414,7 @@ def _no_threads() -> Any:
 
 
 TestRotations = Rotations.TestCase
-# The short form is always the same; the long one tries others each time.
+# The short form is deterministic; the long one is random.
 TestRotations.settings = settings(
     derandomize="ZMBAN_MODELS" not in os.environ,
     max_examples=MODELS,

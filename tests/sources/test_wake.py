@@ -1,4 +1,4 @@
-"""A change of a log is noticed, wherever it lies."""
+"""A change of a log is noticed, on any file system."""
 
 import asyncio
 import os
@@ -115,4 +115,4 @@ async def test_on_a_network_file_system_a_log_is_polled(
         await reader.until(b"one")
         append(log, b"two\n")
         await reader.until(b"one", b"two")
-    assert "lies on nfs4" in caplog.text
+    assert "is on nfs4" in caplog.text

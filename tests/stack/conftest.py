@@ -1,4 +1,4 @@
-"""The compose stack, started once as a person would start it, and taken away at the end."""
+"""Fixture: the compose stack, started once with `make up`, and removed at the end."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Long enough for every kind of attack and for the legitimate clients to come back again and again.
+# Long enough for every kind of attack, and for many logins of the legitimate clients.
 SECONDS = "40"
 
 
 def compose_missing(version: str) -> str | None:
-    """Why there is no Compose of this version, 1 or 2; None where there is, fetched if need be."""
+    """Why Compose of this version (1 or 2) is not available; None if it is. Fetches version 2 if it is missing."""
     done = subprocess.run(
         ["sh", "scripts/compose.sh", "version", "--short"],
         cwd=ROOT,
@@ -34,7 +34,7 @@ def compose_missing(version: str) -> str | None:
 
 
 class Stack:
-    """The running demonstration. `first` is what `make up` printed and how it ended."""
+    """The running demonstration. `first`: output and exit code of `make up`."""
 
     def __init__(self, **variables: str) -> None:
         self.environment = {**os.environ, "DEMO_SECONDS": SECONDS, **variables}
@@ -50,13 +50,13 @@ class Stack:
         )
 
     def container(self, service: str) -> str:
-        """The id of a running service's container."""
+        """The id of the running container of a service."""
         labels = ["label=com.docker.compose.project=zmban", f"label=com.docker.compose.service={service}"]
         filters = [word for label in labels for word in ("--filter", label)]
         return self.run("docker", "ps", "-aq", *filters)
 
     def run(self, *command: str) -> str:
-        """Standard output of a command that must succeed."""
+        """Run a command that must succeed; returns its standard output."""
         done = subprocess.run(
             command,
             cwd=ROOT,
@@ -70,7 +70,7 @@ class Stack:
         return done.stdout.strip()
 
     def zmban(self, *arguments: str) -> str:
-        """What a command in the sidecar's container prints."""
+        """Run a command in the sidecar's container; returns its output."""
         return self.run("docker", "exec", self.container("demo-zmban"), "zmban", *arguments)
 
     def bans(self) -> dict[str, dict[str, Any]]:
@@ -79,7 +79,7 @@ class Stack:
         return {record["network"]: record for record in records}
 
     def knock(self, address: str, times: int, pause: float) -> int:
-        """How many of so many TCP handshakes with the SMTP server complete from a client's address."""
+        """The number of TCP handshakes with the SMTP server that complete from a client's address."""
         done = self.run(
             "docker",
             "exec",
@@ -102,11 +102,11 @@ class Stack:
         return int(done)
 
     def compose(self, *arguments: str) -> str:
-        """What Compose prints about the demonstration, of the version that started it."""
+        """The output of Compose, of the version that started the demonstration."""
         return self.run("sh", "scripts/compose.sh", "--profile", "demo", *arguments)
 
     def down(self) -> None:
-        """Takes everything of it away, whatever happened."""
+        """Removes the whole stack, also after an error."""
         subprocess.run(
             ["sh", "scripts/down.sh"],
             cwd=ROOT,
@@ -119,8 +119,8 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The demonstration, run to its end, under Compose 2 where it can be had; it stays up for the tests. Its zmban
-    keeps the routes when it stops, as that of a mail server does."""
+    """The demonstration after its clients have finished, under Compose 2 if available. It keeps running for the
+    tests. Its zmban keeps its routes when it stops, as in production."""
     version = {} if compose_missing("2") else {"ZMBAN_COMPOSE": "2"}
     running = Stack(DEMO_ON_STOP="keep", **version)
     try:

@@ -1,4 +1,4 @@
-"""Compose 2 of the next Debian: where it cannot be fetched, that is said and nothing is left."""
+"""scripts/compose-v2.sh: if Compose 2 cannot be fetched, the error is reported and nothing is left behind."""
 
 from __future__ import annotations
 

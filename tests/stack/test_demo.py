@@ -1,4 +1,4 @@
-"""`make demo`: the demonstration in namespaces keeps its promises, and leaves nothing however it ends."""
+"""`make demo`: the demonstration in namespaces passes its checks, and leaves nothing behind, however it ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = ("cgroup", "ipc", "mnt", "net", "pid")
 
 
 class Demo:
-    """A run of scripts/demo.sh without a terminal. `namespaces`: those that it made, such as `net:[4026532257]`."""
+    """A run of scripts/demo.sh without a terminal. `namespaces`: those it created, such as `net:[4026532257]`."""
 
     def __init__(self) -> None:
         environment = {k: v for k, v in os.environ.items() if k != "DEMO_SECONDS"}
@@ -36,14 +36,14 @@ class Demo:
         self.namespaces: set[str] = set()
 
     def lines(self) -> Iterator[str]:
-        """What it prints, as it prints it."""
+        """Its output, line by line."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output += line
             yield line
 
     def start(self) -> None:
-        """Returns once the servers and zmban are up (the first run of all makes a root file system before)."""
+        """Wait until the servers and zmban are up (the first run creates a root file system before)."""
         for line in self.lines():
             if found := re.search(r"nsenter --target (\d+) ", line):
                 self.namespaces = namespaces(found[1]) - namespaces("self")
@@ -51,7 +51,7 @@ class Demo:
         pytest.fail(self.output)
 
     def finish(self) -> int:
-        """Reads to the end; the exit code."""
+        """Read the output to its end; returns the exit code."""
         for _ in self.lines():
             pass
         assert self.process.stdout is not None
@@ -59,7 +59,7 @@ class Demo:
         return self.process.wait()
 
     def remains(self) -> list[str]:
-        """Processes in its namespaces or its tree, mounts and names of them."""
+        """What is left: processes in its namespaces or its tree, mounts, and names of namespaces."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -67,7 +67,7 @@ class Demo:
                 if inside or "/zmban-demo/" in str((process / "root").readlink()):
                     found.append(f"process {process.name}: {(process / 'cmdline').read_text()!r}")
             except OSError:
-                continue  # it has just ended
+                continue  # the process has just ended
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
         found += [m for m in mounts if "zmban-demo" in m or any(name in m for name in self.namespaces)]
         names = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
@@ -81,7 +81,7 @@ def namespaces(process: str) -> set[str]:
 
 @pytest.fixture
 def demo() -> Iterator[Demo]:
-    """A demonstration that is under way; whatever the test does, it ends."""
+    """A running demonstration; it is stopped at the end of the test."""
     before = Path("/opt/zimbra").exists(), Path("/var/log/zimbra").exists()
     running = Demo()
     try:
@@ -111,7 +111,7 @@ def test_nothing_is_left_when_it_is_stopped(demo: Demo, how: signal.Signals, cod
     assert demo.remains() != []
     demo.process.send_signal(how)
     assert demo.finish() == code
-    deadline = time.monotonic() + 5  # after a SIGKILL nobody is left who could wait for the kernel
+    deadline = time.monotonic() + 5  # after SIGKILL no process waits for the kernel's cleanup
     while demo.remains() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert demo.remains() == []

@@ -1,4 +1,4 @@
-"""`zmban discover` with a real Docker: who is a Zimbra, where its logs are, and what Compose makes of what it wrote."""
+"""`zmban discover` with a real Docker: finds Zimbra and its logs, and Compose accepts the files it writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.app.protect.zimbra_trust import MailTrust
 from sidecar.network import Network
 from tests.app.running import in_process, until
 from tests.cli.running import zmban
@@ -20,7 +19,7 @@ from tests.stack.conftest import ROOT, compose_missing
 
 pytestmark = pytest.mark.stack
 
-# Programs of the names, arguments and answers of Zimbra's own.
+# Programs with the names, arguments and output of Zimbra's.
 ZIMBRA = """useradd zimbra; mkdir -p /opt/zimbra/bin && cd /opt/zimbra/bin && cat >zmhostname <<'END' && cat >zmprov <<'END2'
 #!/bin/sh
 echo mail.example.com
@@ -31,12 +30,12 @@ printf '# name mail.example.com\\nzimbraMailTrustedIP: 127.0.0.1\\nzimbraMailTru
 END2
 chmod +x zmhostname zmprov && touch /ready && exec sleep 300
 """
-# The same in a directory that is another's root: everything that a program needs is there by a mount.
+# The same in a chroot directory, with bind mounts for everything that the program needs.
 CHROOT = """mkdir -p /data/opt/zimbra/log /data/var/log /data/etc && touch /data/var/log/zimbra.log
 for place in usr lib lib64 bin; do [ ! -e /$place ] || cp -a /$place /data/; done
 useradd zimbra; cp /etc/passwd /etc/group /data/etc/; mkdir /data/dev; touch /data/dev/null
 """
-# A process of the name and place of Postfix's own, under another that is the first.
+# A process with the name and path of Postfix's master, which is not the first process.
 MTA = """mkdir -p /opt/zimbra/common/libexec && cp /bin/sleep /opt/zimbra/common/libexec/master
 /opt/zimbra/common/libexec/master 300 & touch /ready; wait
 """
@@ -45,7 +44,7 @@ SLEEP = "touch /ready; exec sleep 300"
 
 
 class Containers:
-    """Runs containers of the base image under names of their own, and takes them away."""
+    """Runs containers of the base image with given names, and removes them."""
 
     def __init__(self) -> None:
         self.image = self._run("sh", "scripts/base-image.sh")
@@ -59,7 +58,7 @@ class Containers:
         return done.stdout.strip()
 
     def start(self, name: str, image: str, script: str, **mounts: str) -> None:
-        """`mounts` are volumes, by the place with _ for /; `_ro` behind a volume's name mounts it read-only."""
+        """`mounts`: volumes by their path, with _ for /; a volume name that ends with `_ro` is mounted read-only."""
         tag = f"zmban-test.example/{image}"
         self._run("docker", "tag", self.image, tag)
         self._tags.append(tag)
@@ -69,7 +68,7 @@ class Containers:
             self._volumes.add(source)
             readonly = ":ro" if volume.endswith("_ro") else ""
             where += ["-v", f"{source}:/{place.replace('_', '/')}{readonly}"]
-        # The demonstration starts on no host where a Zimbra runs; what is of its own project is none.
+        # The demonstration does not start beside a Zimbra, except containers of its own project.
         label = "com.docker.compose.project=zmban"
         self._names.append(name)
         self._run(
@@ -109,16 +108,17 @@ async def test_zimbra_is_asked_which_proxies_it_trusts(containers: Containers, t
     advice = zmban("discover").stdout
     assert f"ZIMBRA_LOG_DIR={found['logs']['/opt/zimbra/log']}" in advice
     assert f'networks = ["{found["networks"][0]}"]' in advice
-    # Its own nginx is a proxy that it does not believe yet.
+    # Its own nginx is a proxy that is not trusted yet.
     (address,) = found["addresses"]
     assert found["trusted"] == ["127.0.0.1", "198.51.100.10"]
     assert f'proxies = ["{address}", "198.51.100.10"]' in advice
     assert f"zmprov mcf +zimbraMailTrustedIP {address}\n" in advice
     async with in_process(tmp_path, dry_run=True) as one:
-        assert not one.trust.is_proxy("198.51.100.10")
-        await MailTrust(one).look()
-        assert one.trust.is_proxy("198.51.100.10") and not one.trust.is_proxy("198.51.100.11")
-        assert one.judge.guard.refuse(Network.parse("198.51.100.10")) == "trusted-proxy"
+        trust = one.suspects.trust
+        assert not trust.is_proxy("198.51.100.10")
+        await one.parts.zimbra_trust.look()
+        assert trust.is_proxy("198.51.100.10") and not trust.is_proxy("198.51.100.11")
+        assert one.protection.guard.refuse(Network.parse("198.51.100.10")) == "trusted-proxy"
 
 
 def test_a_zimbra_in_a_chroot_is_found_in_it_and_asked_in_it(containers: Containers) -> None:
@@ -146,10 +146,10 @@ def test_a_container_for_each_role_is_found_and_what_stands_beside_them_is_not(
         "zt-carbonio": "all",
     }
     told = zmban("discover", "--write", tmp_path).stdout
-    assert "zt-mta is taken: it runs /opt/zimbra/common/libexec/master" in told
-    assert "zt-ship is passed over: it may only read /opt/zimbra/log, where Zimbra writes" in told
-    assert "zt-job is passed over: it does nothing but share " in told
-    assert "zt-exporter is passed over: it has 'exporter' in its name" in told
+    assert "zt-mta accepted: it runs /opt/zimbra/common/libexec/master" in told
+    assert "zt-ship rejected: it mounts /opt/zimbra/log read-only, where Zimbra writes" in told
+    assert "zt-job rejected: it does nothing but share " in told
+    assert "zt-exporter rejected: it has 'exporter' in its name" in told
     done = zmban("--config", "config", "--config", tmp_path, "check")
     assert done.returncode == 0, done.stdout
 

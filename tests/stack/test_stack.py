@@ -1,4 +1,4 @@
-"""In containers, against real Postfix and nginx: who attacks is refused, and nobody else."""
+"""The stack in containers with real Postfix and nginx: attackers are banned, and no other client is."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def some_attacker(stack: Stack) -> str:
 
 
 class SynAcks:
-    """Counts, on the bridge itself, the SYN-ACKs that the host sends to one address."""
+    """Counts on the bridge the SYN-ACKs that the host sends to one address."""
 
     def __init__(self, address: str) -> None:
         self.count = 0
@@ -167,19 +167,19 @@ def test_every_query_of_the_dashboard_has_an_answer_from_the_running_stack(
     process = subprocess.Popen(command)
     try:
         until(lambda: _scraped(f"http://{listen}"), 60)
-        # Something to count while it watches: a ban, an unban, lines in a log, and somebody who must not be
-        # banned: this host itself, as a client of its own server.
+        # Events for the metrics: a ban, an unban, log lines, and a client that must not be banned: this host
+        # itself, as a client of its own server.
         stack.zmban("ban", "203.0.113.200", "--reason", "a test of the dashboard")
         stack.zmban("unban", "203.0.113.200")
         say_http_to_the_https_port(stack)
-        # Two scrapes that differ are what a rate is made of.
+        # A rate needs two scrapes that differ.
         time.sleep(3)
         answers = run_dashboard_queries(f"http://{listen}")
     finally:
         process.kill()
         process.wait(20)
     assert len(answers) == len(list(dashboard_queries(load_dashboard())))
-    # Where every log is read there is none to be shown that is not.
+    # All logs are read, so the panel of unread logs is empty.
     assert {name for name, series in answers.items() if not series} == {"Logs that are not read A"}
 
 
@@ -201,7 +201,7 @@ def _scraped(url: str) -> bool:
 
 
 def left_behind() -> list[str]:
-    """What the demonstration has in this host's kernel: routes, the rule, the drop, the roads to its clients."""
+    """What the demonstration wrote to this host's kernel: routes, rule, nftables table, routes to its clients."""
     shown = [
         ("ip", "-4", "route", "show", "table", "2520"),
         ("ip", "-6", "route", "show", "table", "2520"),
@@ -215,7 +215,7 @@ def left_behind() -> list[str]:
 
 
 def test_compose_down_takes_the_routes_of_the_demonstration_away(stack: Stack) -> None:
-    # From here on the stack is down: the rest of this file needs its network to be free.
+    # From here on the stack is down: the following tests need its network.
     stack.environment["DEMO_ON_STOP"] = "flush"
     stack.compose("up", "-d", "--no-build", "--no-deps", "demo-zmban")
     until(lambda: healthy(stack), 60)

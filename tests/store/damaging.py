@@ -1,4 +1,4 @@
-"""Databases of a realistic size, and every way to damage one: what a disk, a crash or a hand does to its pages."""
+"""Databases of realistic size, and every way to damage their pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sidecar.model import Ban, Failure, Position
 from sidecar.network import Network
-from sidecar.store.changes import Allowed, Change, Good, Past, Zone
+from sidecar.store.changes import Allowed, Change, HistoryEntry, Login, Zone
 from sidecar.store.database import Database
 
 PAGE = 4096
@@ -20,41 +20,41 @@ LINE = (
 
 
 def realistic(state: Path, bans: int) -> list[Ban]:
-    """A database with so many bans, as years of attacks leave it: the bans that stand in it."""
+    """Create a database with this many active bans, as after years of attacks, and return the bans."""
     made = [
         Ban(Network(4, FIRST + n, 32), "smtp", 1.7e9 + n, None, "log", "2 failures", 2, (f"{LINE} {n}",) * 2)
         for n in range(bans)
     ]
-    # One line of evidence that goes on over many pages.
+    # Evidence that spans many overflow pages.
     made[bans // 2] = made[bans // 2]._replace(evidence=(LINE * 300,))
     changes: list[Change] = [*made]
-    changes += [Past(ban, ban.at + 5.0, "expired") for ban in made[: bans // 2]]
+    changes += [HistoryEntry(ban, ban.at + 5.0, "expired") for ban in made[: bans // 2]]
     changes += [Failure("smtp", Network(6, n << 64, 64), 1.8e9 + n, LINE) for n in range(bans // 10)]
-    changes += [Good(Network(4, FIRST - n - 1, 32), f"user{n}", 1.8e9) for n in range(bans // 20)]
+    changes += [Login(Network(4, FIRST - n - 1, 32), f"user{n}", 1.8e9) for n in range(bans // 20)]
     changes += [Allowed(Network.parse("203.0.113.50"), 1.0, None, "a friend"), Zone("/log", 3600.0)]
     changes += [Position("/log", 1, 10, b"head", b"tail", 1), Position("/log", 2, 20, b"head", b"tail", 2)]
     database = Database(state)
     for start in range(0, len(changes), 500):
-        # Many transactions, so that pages of all tables lie mixed, as they do in life.
+        # Many transactions, so that the pages of all tables are interleaved.
         database.write(changes[start : start + 500])
-    # What is gone leaves free pages.
+    # Deleted rows leave free pages.
     database.prune({"smtp": 1.8e9 + bans // 20})
     database.close()
     return made
 
 
 def halved(data: bytearray, _: random.Random) -> None:
-    """Cut to half its length, as a copy that was broken off."""
+    """Truncate to half the length, as by an interrupted copy."""
     del data[len(data) // 2 :]
 
 
 def cut(data: bytearray, by: random.Random) -> None:
-    """Cut anywhere."""
+    """Truncate at a random length."""
     del data[by.randrange(len(data)) :]
 
 
 def overwritten(data: bytearray, by: random.Random) -> None:
-    """Some bytes or pages are noise."""
+    """Overwrite some bytes or pages with noise."""
     for _ in range(by.choice((1, 3, 20))):
         length = by.choice((1, 4, 100, PAGE))
         place = by.choice((by.randrange(len(data)), by.randrange(min(len(data), 3 * PAGE))))
@@ -62,14 +62,14 @@ def overwritten(data: bytearray, by: random.Random) -> None:
 
 
 def zeroed(data: bytearray, by: random.Random) -> None:
-    """Some pages are empty, as a disk gives them back that never wrote them."""
+    """Zero some pages, as if the disk never wrote them."""
     for _ in range(by.choice((1, 5, 50))):
         place = by.randrange(len(data) // PAGE) * PAGE
         data[place : place + PAGE] = bytes(PAGE)
 
 
 def swapped(data: bytearray, by: random.Random) -> None:
-    """Some pages stand in each other's place."""
+    """Swap some pages."""
     for _ in range(by.choice((1, 5, 50))):
         one, two = (by.randrange(len(data) // PAGE) * PAGE for _ in range(2))
         first, second = data[one : one + PAGE], data[two : two + PAGE]
@@ -77,12 +77,12 @@ def swapped(data: bytearray, by: random.Random) -> None:
 
 
 def pages(data: bytearray, *kinds: int) -> list[int]:
-    """Where the pages of these kinds begin (2 and 5: interior ones of an index and of a table)."""
+    """Offsets of the pages of these types (2 and 5: interior pages of an index and of a table)."""
     return [at for at in range(0, len(data) - PAGE + 1, PAGE) if data[at + (100 if at == 0 else 0)] in kinds]
 
 
 def cyclic(data: bytearray, by: random.Random) -> None:
-    """Interior pages of the trees point to each other, or to themselves."""
+    """Make interior pages of the trees point to each other, or to themselves."""
     interior = pages(data, 2, 5)
     for at in by.sample(interior, min(len(interior), by.choice((1, 2, 99)))):
         cells = struct.unpack_from(">H", data, at + 3)[0]
@@ -94,7 +94,7 @@ def cyclic(data: bytearray, by: random.Random) -> None:
 
 
 def chained(data: bytearray, by: random.Random) -> None:
-    """Chains of overflow pages and of free pages lead back to where they came from."""
+    """Turn the chains of overflow pages and of free pages into loops."""
     trees = {*pages(data, 2, 5, 10, 13)}
     others = [at for at in range(PAGE, len(data) - PAGE + 1, PAGE) if at not in trees]
     for at in others:

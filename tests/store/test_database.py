@@ -1,7 +1,5 @@
-"""What outlives a restart."""
+"""The database: transactions, migrations, pruning."""
 
-import json
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from sidecar import store
 from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, StoreError, Unban
 from sidecar.network import Network
-from sidecar.store import rows
+from sidecar.store import migrations
 from sidecar.store.database import FILE, MOST_FILES, Allowed, Database, Forgotten
+from sidecar.store.errors import DamagedError, LaterError
 
-SCHEMAS = Path(store.__file__).parent
 WHO = Network.parse("203.0.113.7")
 SIX = Network.parse("2001:db8::/64")
 BAN = Ban(WHO, "a", 1.0, None, "log", "why", 2, ("line ü", "two"), 3)
@@ -161,53 +158,65 @@ def test_pruning_keeps_the_contents_of_a_log_that_were_read_last(tmp_path: Path)
     database.close()
 
 
-def test_a_database_of_an_earlier_version_is_brought_up_with_what_it_held(tmp_path: Path) -> None:
-    scripts = [(SCHEMAS / name).read_text(encoding="utf-8") for name in ("schema.sql", "schema-2.sql")]
-    evidence = json.dumps(BAN.evidence)
-    old = sqlite3.connect(tmp_path / FILE)
-    old.executescript("PRAGMA journal_mode=WAL;" + "".join(scripts) + "PRAGMA user_version=2;")
-    old.executemany("INSERT INTO positions VALUES (?,?,?,?)", [("/x", 7, 9, b"head"), ("/y", 8, 1, b"h")])
-    old.execute("INSERT INTO zones VALUES ('/x', 3600.0)")
-    ban = (rows.key_of(WHO), "a", 1.0, None, "log", "why", 2, 3, 0, evidence)
-    old.execute("INSERT INTO bans VALUES (?,?,?,?,?,?,?,?,?,?)", ban)
-    old.commit()
-    old.close()
+# A made-up second version: a column for bans, and a table.
+STEP = """
+ALTER TABLE bans ADD COLUMN country TEXT NOT NULL DEFAULT 'unknown';
+CREATE TABLE countries (country TEXT PRIMARY KEY);
+INSERT INTO countries SELECT DISTINCT country FROM bans;
+"""
+
+
+def countries(database: Database) -> list[Any]:
+    return database._db.execute("SELECT * FROM countries").fetchall()
+
+
+def test_a_step_of_the_schema_is_applied_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database = Database(tmp_path)
-    assert database.positions() == {
-        "/x": [Position("/x", 7, 9, b"head", b"", 1)],
-        "/y": [Position("/y", 8, 1, b"h", b"", 2)],
-    }
-    assert database.zones() == {"/x": 3600.0}
-    assert database.bans() == [BAN]
-    assert list(database.standing()) == [BAN._replace(evidence=())]
+    database.write([BAN])
     database.close()
+    before = (tmp_path / FILE).read_bytes()
+    steps = [*migrations.STEPS]
+    monkeypatch.setattr(migrations, "STEPS", [*steps, STEP + "INSERT INTO no_such_table VALUES (1);"])
+    with pytest.raises(DamagedError, match="tables do not fit schema version 1"):
+        Database(tmp_path)
+    assert (tmp_path / FILE).read_bytes() == before
+    monkeypatch.setattr(migrations, "STEPS", [*steps, STEP])
+    database = Database(tmp_path)
+    assert not database.fresh
+    assert countries(database) == [("unknown",)]
+    assert database.bans() == [BAN]
+    database.close()
+    # The step is applied only once, and a new database gets all steps.
+    database = Database(tmp_path)
+    assert countries(database) == [("unknown",)]
+    database.close()
+    database = Database(tmp_path / "new")
+    assert database.fresh
+    assert countries(database) == []
+    database.close()
+    monkeypatch.setattr(migrations, "STEPS", steps)
+    with pytest.raises(LaterError, match="later version"):
+        Database(tmp_path)
 
 
 def test_a_file_that_is_no_database_is_named_with_the_cure(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database, only text" * 100)
-    with pytest.raises(StoreError, match="zmban run sets it aside"):
-        Database(tmp_path)
-
-
-def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
-    database = Database(tmp_path)
-    database._db.execute("PRAGMA user_version=99")
-    database.close()
-    with pytest.raises(StoreError, match="later version"):
+    with pytest.raises(StoreError, match="zmban run sets the file aside"):
         Database(tmp_path)
 
 
 def test_times_that_no_calendar_shows_are_read_as_some_that_it_does(tmp_path: Path) -> None:
-    """Earlier versions took any number for an end."""
     database = Database(tmp_path)
     ends = [None, 5.0, 1e12, 9e99, float("inf"), -1e99, "x"]
     database.write([replace_end(number, end) for number, end in enumerate(ends)])
     database.write([Allowed(WHO, 1.0, 1e12, "test")])
-    assert [ban.until for ban in database.standing()] == [None, 5.0, None, None, None, 0.0, None]
+    assert [ban.until for ban in database.active_bans()] == [None, 5.0, None, None, None, 0.0, None]
     assert [ban.until for ban in database.bans()] == [None, 5.0, None, None, None, 0.0, None]
-    assert database.beyond() == 4
+    assert database.count_beyond_calendar() == 4
     assert [one.until for one in database.allowed()] == [None]
-    assert all(0 <= ban.at <= LATEST for ban in database.standing())
+    assert all(0 <= ban.at <= LATEST for ban in database.active_bans())
     database.close()
 
 

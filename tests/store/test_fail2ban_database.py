@@ -1,4 +1,4 @@
-"""Databases of Fail2Ban: those that it wrote itself, of every schema; and files that only look like one."""
+"""Fail2Ban databases of every schema, written by Fail2Ban itself; and files that only look like one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sidecar.model import StoreError
 from sidecar.network import Network
 from sidecar.store.imports import fail2ban_database as reader
 from sidecar.store.imports import incoming
-from sidecar.store.imports.entry import Entry, Skipped
+from sidecar.store.imports.entry import ListedBan, Skipped
 from tests.netns import program
 from tests.store.written import SCHEMA_2, SCHEMA_3, SCHEMA_4, fail2ban, made, old_database, write_all
 
@@ -25,15 +25,15 @@ HOUR = 3600.0
 AT = 1_790_000_000
 
 
-def read(path: Path, bantime: float | None = HOUR) -> list[Entry | Skipped]:
+def read(path: Path, bantime: float | None = HOUR) -> list[ListedBan | Skipped]:
     return list(reader.read(path, str(path), lambda _: bantime))
 
 
-def entries(path: Path) -> list[Entry]:
-    return [one for one in read(path) if isinstance(one, Entry)]
+def entries(path: Path) -> list[ListedBan]:
+    return [one for one in read(path) if isinstance(one, ListedBan)]
 
 
-def short(entry: Entry) -> tuple[str, str, float | None, int, bool]:
+def short(entry: ListedBan) -> tuple[str, str, float | None, int, bool]:
     ban = entry.ban
     return str(ban.network), ban.jail, ban.until and ban.until - ban.at, ban.times, entry.current
 
@@ -50,7 +50,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.conformance
 def test_what_fail2ban_wrote_is_read_with_its_counts_ends_and_lines(real: Path) -> None:
     found = read(real)
-    assert {short(one) for one in found if isinstance(one, Entry)} == {
+    assert {short(one) for one in found if isinstance(one, ListedBan)} == {
         ("198.51.100.7/32", "mail", HOUR, 1, True),
         ("2001:db8::7/128", "mail", HOUR, 1, True),
         ("203.0.113.64/26", "mail", HOUR, 1, True),
@@ -149,7 +149,7 @@ def test_an_address_stays_one_and_host_bits_do_not_count(tmp_path: Path, ip: str
 )
 def test_an_id_that_is_no_network_is_skipped_and_the_rest_is_read(tmp_path: Path, ip: Any) -> None:
     found = read(made(tmp_path / "db", SCHEMA_4, bips=[row(ip), row("198.51.100.7")]))
-    assert [type(one) for one in found] == [Skipped, Entry]
+    assert [type(one) for one in found] == [Skipped, ListedBan]
     assert isinstance(found[0], Skipped) and found[0].reason == "not-a-network"
 
 
@@ -157,7 +157,7 @@ def test_an_id_that_is_no_network_is_skipped_and_the_rest_is_read(tmp_path: Path
 def test_a_row_without_a_time_is_skipped_as_unreadable(tmp_path: Path, at: Any) -> None:
     found = read(made(tmp_path / "db", SCHEMA_4, bips=[row("198.51.100.7", at=at), row("198.51.100.8")]))
     assert isinstance(found[0], Skipped) and (found[0].place, found[0].reason) == ("jail mail", "unreadable")
-    assert isinstance(found[1], Entry)
+    assert isinstance(found[1], ListedBan)
 
 
 def test_a_name_of_a_jail_that_could_drive_a_terminal_is_not_taken(tmp_path: Path) -> None:
@@ -205,8 +205,8 @@ def test_a_count_that_is_none_is_the_first_ban(tmp_path: Path, count: Any) -> No
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ("CREATE TABLE people(name TEXT)", "of another program"),
-        (SCHEMA_4.replace("(4)", "(5)"), "schema 5 of Fail2Ban is not known; 1 to 4"),
+        ("CREATE TABLE people(name TEXT)", "is not a Fail2Ban database"),
+        (SCHEMA_4.replace("(4)", "(5)"), "unknown Fail2Ban schema 5; 1 to 4"),
         (SCHEMA_4.replace("(4)", "(0)"), "schema 0"),
         (SCHEMA_4.replace("(4)", "('x')"), "schema 'x'"),
         ("CREATE TABLE fail2banDb(version INTEGER)", "schema None"),
@@ -214,7 +214,7 @@ def test_a_count_that_is_none_is_the_first_ban(tmp_path: Path, count: Any) -> No
         ("CREATE TABLE fail2banDb(version); INSERT INTO fail2banDb VALUES(4)", "no table bans"),
         (
             "CREATE TABLE fail2banDb(version); INSERT INTO fail2banDb VALUES(4); CREATE TABLE bans(jail)",
-            "no column",
+            "lacks a column",
         ),
         (
             "CREATE TABLE fail2banDb(version); INSERT INTO fail2banDb VALUES(4); CREATE VIEW bans AS"
@@ -236,8 +236,8 @@ def test_a_file_on_a_read_only_mount_is_read_and_nothing_is_written_beside_it(tm
     (tmp_path / "in").mkdir()
     path = made(tmp_path / "in/db", SCHEMA_4 + "PRAGMA journal_mode=WAL;", bips=[row("198.51.100.7")])
     before = path.read_bytes()
-    code = "import sys; from pathlib import Path; from sidecar.store import fail2ban\n"
-    code += "print(len(list(fail2ban.read(Path(sys.argv[1]), sys.argv[1], float))))"
+    code = "import sys; from pathlib import Path; from sidecar.store.imports import fail2ban_database\n"
+    code += "print(len(list(fail2ban_database.read(Path(sys.argv[1]), sys.argv[1], float))))"
     mount = f"mount --bind {path.parent} {path.parent} && mount -o remount,ro,bind {path.parent}"
     command = [program("unshare", "util-linux"), "-m", "sh", "-c", f'{mount} && "$@"', "sh"]
     done = subprocess.run(

@@ -1,32 +1,34 @@
-"""Lists of networks as people keep and fetch them."""
+"""Lists of networks in common formats."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.model import StoreError
+from sidecar.network import Network
 from sidecar.store.imports import network_list
-from sidecar.store.imports.entry import Entry, Skipped
+from sidecar.store.imports.entry import ListedBan, Skipped
 
 
-def read(data: bytes | str) -> list[Entry | Skipped]:
+def read(data: bytes | str) -> list[ListedBan | Skipped]:
     return list(
         network_list.read(io.BytesIO(data.encode() if isinstance(data, str) else data), "bad.txt", 5.0)
     )
 
 
 def said(data: bytes | str) -> list[tuple[str, str]]:
-    return [(str(one.ban.network), one.ban.reason) for one in read(data) if isinstance(one, Entry)]
+    return [(str(one.ban.network), one.ban.reason) for one in read(data) if isinstance(one, ListedBan)]
 
 
 def test_a_network_a_line_is_banned_for_ever_from_now_on() -> None:
     (one,) = read("203.0.113.0/24")
-    assert isinstance(one, Entry) and one.current
+    assert isinstance(one, ListedBan) and one.current
     ban = one.ban
     assert (ban.jail, ban.at, ban.until, ban.origin, ban.times) == ("import", 5.0, None, "import", 1)
 
@@ -63,12 +65,12 @@ def test_comments_and_blank_lines_are_none_and_a_bad_line_is_named() -> None:
     ("data", "words"),
     [
         (b"", "empty"),
-        (gzip.compress(b"203.0.113.7\n", mtime=0), "packed; unpack it first: zcat"),
-        ("203.0.113.7\n".encode("utf-16"), "line 1 is no text"),
-        (b"203.0.113.7\n\0", "line 2 is no text"),
-        (b"203.0.113.7 " + b"x" * 70_000, "line 1 is no text"),
-        (b"<html>\n<body>no such page\n", "none of its 2 lines is a network; line 1: '<html>'"),
-        (b"SQLite format", "its only line is no network; line 1"),
+        (gzip.compress(b"203.0.113.7\n", mtime=0), "compressed; decompress it first: zcat"),
+        ("203.0.113.7\n".encode("utf-16"), "line 1 is not text"),
+        (b"203.0.113.7\n\0", "line 2 is not text"),
+        (b"203.0.113.7 " + b"x" * 70_000, "line 1 is not text"),
+        (b"<html>\n<body>no such page\n", "none of the 2 lines is a network; line 1: '<html>'"),
+        (b"SQLite format", "the only line is not a network; line 1"),
     ],
 )
 def test_a_file_that_is_no_list_is_refused_in_one_sentence(data: bytes, words: str) -> None:
@@ -77,11 +79,52 @@ def test_a_file_that_is_no_list_is_refused_in_one_sentence(data: bytes, words: s
     assert str(error.value).startswith("bad.txt")
 
 
-@given(st.binary(max_size=300))
-def test_whatever_the_bytes_it_is_entries_or_our_own_error(data: bytes) -> None:
+# Lines of lists and arbitrary text and bytes.
+PIECES = st.one_of(
+    st.sampled_from([b"203.0.113.7", b"203.0.113.0/24", b"2001:db8::/32", b"0.0.0.0/0", b"203.0.113.300", b"1.2.3.4/99", b"\n",
+                     b"\r\n", b" ", b"\t", b";", b"#", b",", b" why", b"\x1b[2J", b"\0", "\ufeff".encode(), "\u202e".encode(),
+                     b"x" * 3000, b"\xff", b"\x1f\x8b", b"SQLite format 3\0"]),
+    st.text(max_size=10).map(lambda text: text.encode("utf-8", "replace")),
+    st.binary(max_size=20),
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=20).map(b"".join))
+def test_each_line_of_any_file_is_a_ban_of_its_first_word_or_skipped_by_its_number(data: bytes) -> None:
+    lines = data.split(b"\n")
+    lines = lines[:-1] if lines[-1] == b"" else lines
+    texts = [
+        line.decode("utf-8-sig" if n == 0 else "utf-8", "replace").strip() for n, line in enumerate(lines)
+    ]
+    told = [(n, text) for n, text in enumerate(texts, start=1) if text and text[0] not in "#;"]
+    refusal = None
     try:
         found = read(data)
-    except StoreError:
+    except StoreError as error:
+        refusal = str(error)
+    if refusal is not None:
+        assert refusal.startswith("bad.txt") and "\n" not in refusal and len(refusal) < 500
+        networks = [text for _, text in told if is_network(re.split(r"[\s,;#]", text)[0])]
+        assert not networks or b"\0" in data or data.startswith((b"\x1f\x8b", b"BZh", b"PK")) or not lines
         return
-    for one in found:
-        assert one.record()
+    assert len(found) == len(told)
+    for one, (number, text) in zip(found, told, strict=True):
+        if isinstance(one, Skipped):
+            assert (one.place, one.reason) == (f"line {number}", "not-a-network")
+            assert text.startswith(one.text) and len(one.text) <= 200
+        else:
+            assert one.ban.network == Network.around(re.split(r"[\s,;#]", text)[0])
+            assert (one.ban.jail, one.ban.at, one.ban.until, one.ban.origin) == (
+                "import",
+                5.0,
+                None,
+                "import",
+            )
+            assert one.ban.reason.isprintable() and len(one.ban.reason.encode()) <= 1024
+
+
+def is_network(word: str) -> bool:
+    try:
+        return bool(Network.around(word))
+    except ValueError:
+        return False

@@ -1,4 +1,4 @@
-"""A database that Debian's fail2ban wrote itself, and the older schemas; no firewall is touched: its action is `true`."""
+"""Databases written by the fail2ban package of Debian, and older schemas. The ban action is `true`: no firewall."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ bantime = 3
 bantime.increment = true
 logpath = {root}/grow.log
 """
-# The schemas as they are described: 3 counts bans, and has no table of those that stand yet.
+# The documented schemas: 3 counts bans, and has no table of current bans yet.
 SCHEMA_3 = """
 CREATE TABLE fail2banDb(version INTEGER);
 INSERT INTO fail2banDb VALUES (3);
@@ -73,7 +73,7 @@ SCHEMA_2 = (
 
 
 def made(path: Path, schema: str, **rows: list[tuple[Any, ...]]) -> Path:
-    """A database of this schema with these rows in its tables."""
+    """Create a database of this schema with these rows."""
     database = sqlite3.connect(path)
     database.executescript(schema)
     for table, values in rows.items():
@@ -85,12 +85,12 @@ def made(path: Path, schema: str, **rows: list[tuple[Any, ...]]) -> Path:
 
 
 def old_database(version: int) -> Path:
-    """The database of schema 1 or 2 that fail2ban's own suite upgrades."""
+    """The database of schema 1 or 2 from the test suite of fail2ban."""
     return library() / "fail2ban" / "tests" / "files" / f"database_v{version}.db"
 
 
 class Fail2Ban:
-    """A fail2ban-server that runs, with the three jails above."""
+    """A running fail2ban-server with the three jails above."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -104,7 +104,7 @@ class Fail2Ban:
             file.write(f"{stamp} {what} {who}\n" * 2)
 
     def client(self, *arguments: str) -> str:
-        """What its client answers; empty where no server does."""
+        """The output of fail2ban-client; empty without a server."""
         done = subprocess.run(
             [*_command(self.root, "fail2ban-client"), *arguments],
             **_process(),
@@ -114,11 +114,11 @@ class Fail2Ban:
         return done.stdout.decode() if done.returncode == 0 else ""
 
     def said(self) -> str:
-        """What it logged."""
+        """The log of the server."""
         return (self.root / "fail2ban.log").read_text(encoding="utf-8")
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
-        """Its table as it stands."""
+        """The rows of a table."""
         database = sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)
         try:
             return database.execute(f"SELECT ip, jail, bantime, bancount FROM {table}").fetchall()
@@ -128,7 +128,7 @@ class Fail2Ban:
 
 @contextmanager
 def fail2ban(root: Path) -> Iterator[Fail2Ban]:
-    """Run it in a directory; ended by its id, so that what it wrote is whole."""
+    """Run a server in a directory, and stop it by its process id, so that its database is complete."""
     for name, text in {
         "fail2ban.conf": SERVER,
         "jail.conf": JAILS,
@@ -163,7 +163,7 @@ def _process() -> dict[str, Any]:
 
 
 def waited(condition: Callable[[], Any], root: Path) -> None:
-    """Until it is true; else the test fails with what fail2ban said."""
+    """Wait until a condition is true; on timeout the test fails with the log of fail2ban."""
     end = time.monotonic() + 60
     while not condition():
         log = root / "fail2ban.log"
@@ -172,7 +172,7 @@ def waited(condition: Callable[[], Any], root: Path) -> None:
 
 
 def write_all(root: Path) -> Path:
-    """One of everything: bans by log lines, by hand, of users, for ever, over, lifted, and counted twice."""
+    """Bans of every kind: by log lines, manual, of users, permanent, expired, lifted, repeated."""
     with fail2ban(root) as running:
         running.attack("grow", "198.51.100.9")
         for who in ("198.51.100.7", "2001:db8::7"):

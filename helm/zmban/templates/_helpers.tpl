@@ -3,14 +3,14 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Name of the objects: room is left for the longest suffix, "-dashboard". */}}
+{{/* Name of the objects, short enough for the longest suffix, "-dashboard". */}}
 {{- define "zmban.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
 {{- $release := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
 {{- default $release .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
-{{/* What selects the pods: never changes in the life of a release. */}}
+{{/* Labels that select the pods; they must not change during the life of a release. */}}
 {{- define "zmban.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "zmban.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -43,7 +43,7 @@ toToml would write the integer 2520 as 2520.0, because Helm holds all numbers as
 {{- end }}
 {{- end }}
 
-{{/* One probe: path and the figures. On the node's loopback, where zmban listens whatever the node's address is. */}}
+{{/* One probe: path and timing. On the node's loopback, where zmban always listens. */}}
 {{- define "zmban.probe" -}}
 httpGet:
   host: 127.0.0.1

@@ -1,4 +1,4 @@
-{{/* Where the container sees what "zmban.volumes" brings. */}}
+{{/* Mounts of the volumes of "zmban.volumes" in the container. */}}
 {{- define "zmban.mounts" -}}
 - name: config
   mountPath: /etc/zmban
@@ -24,7 +24,7 @@
   mountPath: {{ $log.mountPath }}
   readOnly: true
   {{- if semverCompare ">=1.31.0-0" $.Capabilities.KubeVersion.Version }}
-  # Also the file systems mounted below, such as /var/log/audit.
+  # Also file systems mounted below, such as /var/log/audit.
   recursiveReadOnly: IfPossible
   {{- end }}
 {{- end }}

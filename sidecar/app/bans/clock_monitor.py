@@ -1,4 +1,4 @@
-"""Whether somebody set the clock: bans end after the time that passed, not when a wrong clock says so."""
+"""Detects steps of the system clock, so that a ban lasts for its duration and not until a wrong time."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Callable
 
 from sidecar.model import Instant, Seconds
 
-# What a time service corrects in small steps is none.
+# Smaller corrections, as of a time service, are ignored.
 _TOLERANCE: Seconds = 2.0
 
 
 def _steady() -> float:
-    """Seconds since the machine started; those that it slept count, and nobody can set them."""
+    """Seconds since boot, including suspend; not affected by setting the clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class ClockStepMonitor:
-    """Holds the wall's clock against one that nobody can set."""
+    """Compares the system clock with one that cannot be set. After a restart only the system clock is known,
+    so a step while the service is down is not detected."""
 
     def __init__(
         self, wall: Callable[[], Instant] = time.time, steady: Callable[[], float] = _steady
@@ -26,7 +27,7 @@ class ClockStepMonitor:
         self._ahead = wall() - steady()
 
     def seen(self) -> Seconds:
-        """By how much the clock was set since this was asked last, forward or (negative) back; else 0."""
+        """By how many seconds the clock was set since the last call: positive is forward, 0 is not at all."""
         ahead = self._wall() - self._steady()
         jump, self._ahead = ahead - self._ahead, ahead
         return jump if abs(jump) > _TOLERANCE else 0.0

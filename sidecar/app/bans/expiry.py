@@ -1,68 +1,63 @@
-"""What is over ends: bans, what was allowed, and what nobody needs to remember."""
+"""Ends bans, allowed networks and failures when their time is over."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from sidecar.app.active import ActiveConfiguration
 from sidecar.app.bans.clock_monitor import ClockStepMonitor
-from sidecar.app.protect import protection
+from sidecar.app.bus import Bus
+from sidecar.app.enforce.enforcer import Enforcer
+from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.app.protect.allow_list import AllowList
+from sidecar.app.protect.protection import Protection
+from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Instant, Seconds
-
-if TYPE_CHECKING:
-    from sidecar.app.service import Service
 
 _log = logging.getLogger("zmban")
 
-_TICK_SECONDS = 1.0
-_PRUNE_SECONDS = 600.0
-
 
 class ExpiryTask:
-    """Looks every second, until cancelled."""
+    """`look` is called every second, `prune` every ten minutes."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._jumps = ClockStepMonitor()
+    def __init__(
+        self,
+        active: ActiveConfiguration,
+        engine: DecisionEngine,
+        bus: Bus,
+        allow_list: AllowList,
+        protection: Protection,
+        enforcer: Enforcer,
+        commit_queue: CommitQueue,
+    ) -> None:
+        self._active, self._engine, self._bus = active, engine, bus
+        self._allow_list, self._protection = allow_list, protection
+        self._enforcer, self._commit_queue = enforcer, commit_queue
+        self._clock = ClockStepMonitor()
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        pruned = time.monotonic()
-        while True:
-            await asyncio.sleep(_TICK_SECONDS)
-            now = time.time()
-            await self.end(now, self._jumps.seen())
-            if time.monotonic() - pruned > _PRUNE_SECONDS:
-                pruned = time.monotonic()
-                await self._prune(now)
+    async def look(self) -> None:
+        """End what ends by now."""
+        await self.end(time.time(), self._clock.seen())
 
     async def end(self, now: Instant, jump: Seconds = 0.0) -> None:
-        """End what ends by now; where the clock was set by a `jump` meanwhile, so much later."""
-        service = self._service
+        """End everything whose time is over. If the clock was set by `jump` seconds, all ends are moved by
+        that first."""
         if jump:
-            self._set(jump)
-        service.publish(service.table.expire(now))
-        over = [n for n, a in service.allowed.items() if a.until is not None and a.until <= now]
-        if over:
-            for network in over:
-                del service.allowed[network]
-            protection.protect(service)
-            await service.reconcile()
+            _log.warning("clock set by %+.0f s: ends of bans and allowed networks were moved by that", jump)
+            self._engine.register.shift(jump)
+            self._allow_list.shift(jump)
+        self._bus.publish(self._engine.register.expire(now))
+        if self._allow_list.expire(now):
+            self._protection.apply()
+            await self._enforcer.reconcile()
 
-    def _set(self, jump: Seconds) -> None:
-        _log.warning("the clock was set by %+.0f s; what stands lasts as long as before", jump)
-        self._service.table.shift(jump)
-        for network, one in self._service.allowed.items():
-            if one.until is not None:
-                self._service.allowed[network] = replace(one, until=one.until + jump)
-
-    async def _prune(self, now: Instant) -> None:
-        service = self._service
-        oldest = {name: now - jail.findtime for name, jail in service.jails.items()}
-        for court in service.judge.courts.values():
-            for _ in court.prune(now):
+    async def prune(self) -> None:
+        """Drop failures that no longer count, in memory and in the database."""
+        now = time.time()
+        oldest = {name: now - jail.findtime for name, jail in self._active.jails.items()}
+        for jail in self._engine.jails.values():
+            for _ in jail.prune(now):
                 await asyncio.sleep(0)
-        await service.ledger.prune(oldest)
+        await self._commit_queue.prune(oldest)

@@ -1,1 +1,1 @@
-"""The kernel made to say what the ban table says, and checked."""
+"""Writes the bans of the table into the ban backend, and verifies them."""

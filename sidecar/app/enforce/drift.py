@@ -1,131 +1,92 @@
-"""What others change of ours in the kernel is put right at once; what changes on the host is looked at."""
+"""Repairs drift: restores at once what other programs change in the kernel, and reacts to changes of the
+host's network.
+
+systemd-networkd, CNI plugins and administrators remove routes and rules that they do not know. Polling would
+leave bans open for up to a minute, and would read 300,000 routes to find one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import socket
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
-from sidecar.app.background import run_uncancellable
-from sidecar.app.enforce.enforcer import MOST_SINGLE
-from sidecar.app.protect import protection
-from sidecar.kernel import nftables
-from sidecar.kernel.ingress import NAME
-from sidecar.kernel.listener import Heard
-from sidecar.model import KernelError, counted, plural
-
-if TYPE_CHECKING:
-    from sidecar.app.service import Service
+from sidecar.app.background import BackgroundTasks
+from sidecar.app.enforce.enforcer import MOST_SINGLE, Enforcer
+from sidecar.kernel.backend import Heard
+from sidecar.model import KernelError
 
 _log = logging.getLogger("zmban.kernel")
 
-# Who removes one route often removes the next: they are put right together, and two programs that undo each
-# other's work do it a hundred times a second at most.
+# Wait before a repair. A program that removes one route often removes more; they are restored together. It
+# also limits a conflict of two programs to a hundred repairs per second.
 _GATHER_SECONDS = 0.01
-# Interfaces come and go in swarms when containers start.
+# Wait before looking at the host. Many interfaces change at once when containers start.
 _LOOK_SECONDS = 1.0
 
 
-class Drift:
-    """Keeps the kernel as the service wants it, until cancelled."""
+class DriftRepair:
+    """`look_around` updates the facts about the host, and reconciles if the protected networks change."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(
+        self, enforcer: Enforcer, background: BackgroundTasks, look_around: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._enforcer, self._background, self._look_around = enforcer, background, look_around
         self._changed = asyncio.Event()
         self._looking = False
 
     async def run(self) -> None:
-        """Where nothing can be heard, the reconcile of each minute has to do."""
+        """Run until cancelled. If the kernel announces no changes, drift is repaired by the check every
+        minute."""
         try:
-            listener = self._service.enforcer.listener()
+            changes = self._enforcer.changes()
         except KernelError as error:
-            _log.warning("%s; what somebody removes comes back within a minute", error)
+            _log.warning("%s; what another program removes is restored within a minute", error)
             return
-        if listener is None:
+        if changes is None:
             return
         loop = asyncio.get_running_loop()
-        with contextlib.closing(listener), _filters() as filters:
-            heard = [listener.fileno(), *([filters.fileno()] if filters else [])]
-            for descriptor in heard:
+        with contextlib.closing(changes):
+            descriptors = changes.filenos()
+            for descriptor in descriptors:
                 loop.add_reader(descriptor, self._changed.set)
             try:
-                await self.keep_ingress()
+                await self._enforcer.keep_ingress()
                 while True:
                     await self._changed.wait()
                     await asyncio.sleep(_GATHER_SECONDS)
                     self._changed.clear()
-                    news = listener.read()
-                    # Without a default route every sender is unknown to the rule: it goes at once.
-                    if news.around or (filters and nftables.touches(filters, NAME)):
-                        await self.keep_ingress()
-                    await self._answer(news)
+                    heard = changes.read()
+                    # Without a default route, the ingress rule drops every packet, so it is updated first.
+                    if heard.around or heard.ingress:
+                        await self._enforcer.keep_ingress()
+                    await self._answer(heard)
             finally:
-                for descriptor in heard:
+                for descriptor in descriptors:
                     loop.remove_reader(descriptor)
 
-    async def keep_ingress(self) -> None:
-        """What drops on the way in is as it should be."""
-        self._tell("ingress", await run_uncancellable(self._service.enforcer.keep_ingress))
-
-    def tell(self) -> None:
-        """Count what others changed and is as it should be again; whoever found it, once."""
-        for kind, number in self._service.enforcer.others().items():
-            self._tell(kind, number)
-
     async def check(self) -> None:
-        """Look at all of it, as if anything might have happened."""
-        await self._take_over()
-        await self.keep_ingress()
-        await self._answer(Heard(rules=True, lost=True))
+        """Check everything, regardless of announcements."""
+        await self._look_around()
+        await self._enforcer.keep_ingress()
+        await self._answer(Heard(attachment=True, lost=True))
 
     async def _answer(self, heard: Heard) -> None:
-        service, enforcer = self._service, self._service.enforcer
+        enforcer = self._enforcer
         if enforcer.suspended:
             return
-        if heard.rules:
-            try:
-                await run_uncancellable(enforcer.mend_rules)
-            except KernelError as error:
-                _log.error("%s", error)
-        if heard.lost or len(heard.routes) > MOST_SINGLE:
-            await service.reconcile()
+        if heard.attachment:
+            await enforcer.mend_attachment()
+        if heard.lost or len(heard.entries) > MOST_SINGLE:
+            await enforcer.reconcile()
         else:
-            enforcer.mend(service.table, heard.routes)
-        self.tell()
+            enforcer.mend(heard.entries)
         if heard.around and not self._looking:
             self._looking = True
-            service.later(self._look())
+            self._background.spawn(self._look_soon())
 
-    def _tell(self, kind: str, mended: int) -> None:
-        if mended:
-            self._service.metrics.drift.labels(kind).inc(mended)
-            what = counted(mended, "ingress rule" if kind == "ingress" else kind)
-            back = plural(mended, "it is", "they are")
-            _log.warning("somebody removed or changed %s of ours; %s back", what, back)
-
-    async def _look(self) -> None:
-        """The host's addresses or its way out changed."""
+    async def _look_soon(self) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
         self._looking = False
-        await self._take_over()
-
-    async def _take_over(self) -> None:
-        """What follows from the host's networks is written, and is nobody's doing."""
-        if await protection.look_around(self._service):
-            await self._service.reconcile()
-
-
-@contextlib.contextmanager
-def _filters() -> Iterator[socket.socket | None]:
-    """Hears what changes in nftables; None where nothing can be heard, for there is none."""
-    try:
-        heard = nftables.listener()
-    except KernelError as error:
-        _log.info("%s", error)
-        yield None
-        return
-    with contextlib.closing(heard):
-        yield heard
+        await self._look_around()

@@ -1,293 +1,285 @@
-"""Makes the kernel say what the ban table says: single bans at once, everything by reconcile."""
+"""Enforces bans in the kernel: single bans at once, everything by reconcile."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
-from sidecar.app.background import run_uncancellable
-from sidecar.app.enforce import proof
-from sidecar.app.enforce.proof import CANARY, TOLD, Proof
+from sidecar.app.background import BackgroundTasks
+from sidecar.app.enforce.attachment import Attachment
+from sidecar.app.enforce.enforcement_status import DRY_RUN, SUSPENDED, EnforcementStatus, found
+from sidecar.app.enforce.proof import CANARY, look
 from sidecar.app.enforce.reconciler import Reconciler
 from sidecar.bans.table import BanTable
-from sidecar.kernel.ingress import Ingress, Way
-from sidecar.kernel.listener import Listener
-from sidecar.kernel.plan import Applied, BanBackend, Count
-from sidecar.kernel.routes import RouteKind
-from sidecar.model import KernelError, plural
+from sidecar.kernel.backend import BanBackend, Changes, Entry, Way
+from sidecar.model import Ban, Batch, KernelError, Unban, counted
 from sidecar.network import Network
-from sidecar.store.suspension import Marker
+from sidecar.serve.metrics import Metrics
+from sidecar.store.suspension import SuspensionMarker
+from sidecar.threads import run_uncancellable
 
 _log = logging.getLogger("zmban.kernel")
 
-# More routes than this at once are written in bulk.
+# More entries than this at once are written in bulk.
 MOST_SINGLE = 1000
-_FLUSHED = "suspended by flush; zmban resume"
-# So many of the newest bans are asked for each time.
+# Lookups of newest bans at each check.
 _NEWEST = 8
 
 
 class Enforcer:
-    """Writes routes, and by `ingress` what drops on the way in: None in a dry run.
+    """Writes bans into a backend and verifies them. A subscriber of the bus.
 
-    `fast` writes, `bulk` reads whole tables in a thread meanwhile, `remove_all` empties the kernel of all
-    of ours, whatever these are. The marker of a suspension is a file: another process may leave it.
+    `after_commit` calls a function after the next commit. A suspension is marked by a file in `state`, which
+    another process may create.
     """
 
     def __init__(
         self,
-        fast: BanBackend,
-        bulk: BanBackend,
+        backend: BanBackend,
+        table: BanTable,
         state: Path,
-        remove_all: Callable[[], int],
-        ingress: Ingress | None = None,
+        after_commit: Callable[[Callable[[], None]], None],
+        background: BackgroundTasks,
+        metrics: Metrics,
     ) -> None:
-        self.dry = ingress is None
-        # What is only remembered is remembered once.
-        self._fast, self._bulk = fast, fast if self.dry else bulk
-        self.routes = Reconciler(fast, self._bulk)
-        self._remove_all, self._ingress = remove_all, ingress
-        self._marker = Marker(state)
-        self.suspended = self._marker.stands
+        self._backend, self._table, self._metrics = backend, table, metrics
+        self._after_commit, self._background = after_commit, background
+        # Bans are only recorded.
+        self.dry = not backend.enforces
+        self._routes = Reconciler(backend, table)
+        self._writer = self._routes.writer
+        self._marker = SuspensionMarker(state)
+        self._writer.stopped = self._marker.is_suspended
         self._left = False
-        self.faults: tuple[str, ...] = ()
-        self.missing: tuple[str, ...] = (_FLUSHED if self.suspended else "not verified yet",)
-        self.doubts: tuple[str, ...] = ()
-        self._unkept: tuple[str, ...] = ()
-        # The families whose rule was written, and for each one that was gone again its family.
-        self._rules: set[int] = set()
-        self._lost_rules: list[int] = []
+        self._attachment = Attachment(backend, lambda: not (self.suspended or self._marker.is_suspended))
         self._turn = asyncio.Lock()
-        # Held while rules and what drops on the way in are written: a flush waits for it.
-        self._gate = threading.Lock()
 
     @property
     def suspended(self) -> bool:
         """Whether nothing is written until `resume`."""
-        return self.routes.writer.stopped
-
-    @suspended.setter
-    def suspended(self, suspended: bool) -> None:
-        self.routes.writer.stopped = suspended
+        return self._writer.stopped
 
     @property
-    def throws(self) -> set[Network]:
-        """Who must be reachable, whatever is banned around it; the caller reconciles."""
-        return self.routes.throws
+    def exempted(self) -> set[Network]:
+        """The networks that stay reachable under a wider ban."""
+        return self._routes.exempted
 
-    @throws.setter
-    def throws(self, throws: set[Network]) -> None:
-        self.routes.spare(throws)
+    def exempt(self, networks: set[Network]) -> None:
+        """Set the networks that stay reachable under a wider ban; the caller reconciles."""
+        self._routes.exempt(networks)
 
     def mark_due(self, networks: Iterable[Network]) -> None:
-        """What should stand on these changes by our own doing; the caller reconciles."""
-        self.routes.writer.due.update(networks)
+        """The wanted entries of these networks changed, so that a difference is not drift; the caller
+        reconciles."""
+        self._writer.due.update(networks)
 
-    def hold(self, networks: Iterable[Network]) -> None:
-        """The bans of these ended: their routes stay as they are until `release`."""
-        self.routes.writer.held.update(networks)
+    def handle(self, batch: Batch) -> None:
+        """Refuse networks of new bans at once. Let in networks of ended bans after the commit: after a crash,
+        an unneeded route is removed by reconcile, but a lost unban is not."""
+        new: dict[Network, int] = {}
+        replaced: set[Network] = set()
+        ended: list[Network] = []
+        for event in batch.events:
+            if isinstance(event, Ban) and not event.dry and not event.adopted:
+                new[event.network] = new.get(event.network, 0) + 1
+            elif isinstance(event, Unban):
+                if event.reason == "replaced":
+                    replaced.add(event.network)
+                if not self._table.stands(event.network):
+                    ended.append(event.network)
+        # A network that another ban refuses has its entry already. Writing it again would let packets through
+        # for a moment.
+        reasons = self._table.reasons
+        banned = [n for n, times in new.items() if n not in replaced and 0 < reasons(n) <= times]
+        if banned:
+            self._refuse(banned)
+        if ended:
+            self._writer.held.update(ended)
+            self._after_commit(partial(self._let_in, ended))
+        if batch.read_at is not None:
+            for _ in banned:
+                self._metrics.latency.observe(time.time() - batch.read_at)
 
-    def release(self, networks: Iterable[Network]) -> None:
-        """That they ended is written down; the caller lets in those that have no throw by now."""
-        self.routes.writer.held.difference_update(networks)
-        self.mark_due(self.throws.intersection(networks))
+    def _refuse(self, networks: list[Network]) -> None:
+        if len(networks) > MOST_SINGLE:
+            self.mark_due(networks)
+            self._background.spawn(self.reconcile())
+        elif not self.suspended:
+            wanted = [n for n in networks if n not in self.exempted]
+            self._metrics.kernel_errors.inc(len(wanted) - sum(map(self._ban, wanted)))
 
-    def ban(self, networks: Iterable[Network]) -> int:
-        """Refuse these now; how many the kernel took. Errors are logged: a reconcile comes after them."""
-        return sum(self._one(network, wanted=True) for network in networks)
+    def _let_in(self, networks: list[Network]) -> None:
+        self._writer.held.difference_update(networks)
+        # An exemption may have been added since.
+        self.mark_due(self.exempted.intersection(networks))
+        if len(networks) > MOST_SINGLE:
+            self.mark_due(networks)
+            self._background.spawn(self.reconcile())
+        elif not self.suspended:
+            for network in networks:
+                if network != CANARY and network not in self.exempted and not self._table.stands(network):
+                    self._write(self._routes.unban, network)
 
-    def unban(self, networks: Iterable[Network]) -> int:
-        """Let these in again now."""
-        return sum(self._one(network, wanted=False) for network in networks)
+    def _ban(self, network: Network) -> bool:
+        return network == CANARY or self._write(self._routes.ban, network)
 
-    def _one(self, network: Network, *, wanted: bool) -> bool:
-        if self.suspended or network in self.throws or network == CANARY:
-            return False
+    def _write(self, write: Callable[[Network], None], network: Network) -> bool:
+        """Write one entry. Errors are logged; the next reconcile retries."""
         try:
-            (self.routes.ban if wanted else self.routes.unban)(network)
+            write(network)
         except KernelError as error:
-            _log.error("%s %s: %s", "ban" if wanted else "unban", network, error)
-            self.faults = (str(error),)
+            _log.error("%s %s: %s", write.__name__, network, error)
             return False
         return True
 
-    def mend(self, table: BanTable, changed: Mapping[Network, RouteKind | None]) -> None:
-        """Somebody changed these routes of ours, to this kind or (None) to nothing: make good at once what is
-        not as wanted."""
-        if self.suspended or self._marker.stands:
-            return
-        try:
-            self.routes.mend(table, changed)
-        except KernelError as error:
-            _log.error("repair of routes: %s", error)
-
-    def others(self) -> Counter[str]:
-        """How many routes and rules of ours others removed or changed since this was asked last; they are as
-        they should be again."""
-        writer = self.routes.writer
-        found = Counter(route=writer.others, rule=len(self._lost_rules))
-        writer.others = 0
-        del self._lost_rules[: found["rule"]]
-        return found
-
-    def mend_rules(self) -> None:
-        """Add the rules of ours that are gone. Call it in a thread."""
-        with self._gate:
-            if not (self.suspended or self._marker.stands):
-                self._ensure_rules()
-
-    def _ensure_rules(self) -> None:
-        missing = self._bulk.ensure_rules()
-        # The first time they are not there yet.
-        self._lost_rules += [version for version in missing if version in self._rules]
-        self._rules.update(self._bulk.versions)
-
-    def keep_ingress(self) -> int:
-        """Drop on the way in what only our rule drops; how many rules somebody had removed. In a thread."""
-        with self._gate:
-            if self._ingress is None or self.suspended or self._marker.stands:
-                return 0
+    def mend(self, changed: Mapping[Network, Entry | None]) -> None:
+        """Restore entries that another program changed, or removed (None)."""
+        if not (self.suspended or self._marker.is_suspended):
             try:
-                lost = self._ingress.ensure()
-                self._unkept = ()
+                self._routes.mend(changed)
             except KernelError as error:
-                if not self._unkept:
-                    _log.warning("%s: only the replies to the banned are refused", error)
-                self._unkept, lost = (str(error),), 0
-            return lost
+                _log.error("repair of routes: %s", error)
+        self._count_drift()
 
-    def dropped(self) -> int:
-        """How many packets were dropped on the way in since this was asked last. In a thread."""
-        with contextlib.suppress(KernelError):
-            return self._ingress.dropped() if self._ingress else 0
-        return 0
+    def _count_drift(self) -> None:
+        """Count and log what other programs changed. It was restored."""
+        routes, self._writer.changed_externally = self._writer.changed_externally, 0
+        self._drifted("route", routes)
+        self._drifted("rule", self._attachment.take_lost())
+
+    def _drifted(self, kind: str, number: int) -> None:
+        if number:
+            self._metrics.drift.labels(kind).inc(number)
+            what = "ingress rule" if kind == "ingress" else kind
+            _log.warning("removed or changed externally: %s; restored", counted(number, what))
+
+    async def mend_attachment(self) -> None:
+        """Restore missing attachments."""
+        try:
+            await run_uncancellable(self._attachment.keep)
+        except KernelError as error:
+            _log.error("%s", error)
+
+    async def keep_ingress(self) -> None:
+        """Drop incoming packets of banned senders."""
+        self._drifted("ingress", await run_uncancellable(self._attachment.keep_ingress))
+
+    async def count_dropped(self) -> None:
+        """Count the incoming packets dropped since the last call."""
+        self._metrics.ingress_dropped.inc(await run_uncancellable(self._attachment.dropped))
 
     def ways(self) -> tuple[Way, ...]:
-        """How what the banned send is dropped on each interface that leads out."""
-        return self._ingress.ways if self._ingress else ()
+        """How incoming packets of banned senders are dropped on each interface with a default route."""
+        return self._backend.ways()
 
-    def listener(self) -> Listener | None:
-        """Hears what others change of ours; None in a dry run. KernelError where nothing can be heard."""
-        return None if self.dry else Listener((self._fast.port, self._bulk.port), self._bulk.table)
+    def changes(self) -> Changes | None:
+        """Announcements of changes by other programs, None if the backend has none. KernelError."""
+        return self._backend.changes()
 
-    async def reconcile(self, table: BanTable, *, keep_unknown: bool = False) -> Applied:
-        """Write the difference between table and kernel, rules included; one at a time.
+    async def reconcile(self, *, keep_unknown: bool = False) -> int:
+        """Attach, and write the difference between ban table and kernel. One reconcile at a time. Returns the
+        number of written entries. Errors are logged and counted; the check every minute retries.
 
-        `keep_unknown`, at the start, leaves blackholes of ours that the table does not know, until
-        `forget_unknown`: after a crash they may be bans whose lines are still to be read again.
+        `keep_unknown`, at the start, keeps routes that the table does not know until `forget_unknown`: after
+        a crash, their log lines may still be unread.
         """
-        async with self._turn:
-            await run_uncancellable(self._heed_marker)
-            if self.suspended:
-                return Applied()
-            made = await self.routes.make_good(table, keep_unknown=keep_unknown)
-            await run_uncancellable(self._heed_marker)
-        faults = tuple(made.faults)
-        self.faults = tuple(map(str, faults))
-        for fault in faults[:10]:
+        try:
+            async with self._turn:
+                await run_uncancellable(self._heed_marker)
+                if self.suspended:
+                    return 0
+                made = await self._routes.make_good(keep_unknown=keep_unknown)
+                await run_uncancellable(self._heed_marker)
+        except KernelError as error:
+            self._metrics.kernel_errors.inc()
+            _log.error("%s", error)
+            return 0
+        finally:
+            self._count_drift()
+        for fault in made.faults[:10]:
             _log.error("route: %s", fault)
-        return Applied(added=made.written, faults=faults)
+        self._metrics.kernel_errors.inc(len(made.faults))
+        return made.written
 
     def forget_unknown(self) -> None:
-        """Whatever was banned before is known again: the rest is nobody's; the caller reconciles."""
-        self.routes.forget_unknown()
+        """All bans of earlier runs are known now: unknown entries are to be removed. The caller
+        reconciles."""
+        self._routes.forget_unknown()
 
     def _heed_marker(self) -> None:
-        """Another process may have flushed meanwhile: its word counts. Else our rules stand. In a thread."""
-        with self._gate:
-            if self._marker.stands:
-                left, self.suspended = self.suspended and self._left, True
+        """Suspend if another process has flushed, otherwise attach. Blocks."""
+        if self._marker.is_suspended:
+            with self._attachment.gate:
+                left, self._writer.stopped = self.suspended and self._left, True
                 if not (left or self.dry):
                     self._leave()
-            elif not self.suspended:
-                self._ensure_rules()
+        else:
+            self._attachment.keep()
 
-    async def verify(self, table: BanTable) -> dict[int, Count]:
-        """Read the kernel, make good what is missing, and ask it for the way to some who are banned.
-
-        `missing` says afterwards why bans are not enforced, empty if they are; `doubts` what else is wrong.
-        Returns what stands, per family, without the canary. KernelError where the kernel cannot be read.
-        """
+    async def check(self) -> EnforcementStatus:
+        """Read the entries in the kernel, write missing ones, and look up some banned networks. KernelError
+        if the kernel cannot be read."""
         await run_uncancellable(self._heed_marker)
-        # What another reconcile is writing is not there yet.
+        # While another reconcile is writing, entries may be missing because of that.
         looks_on = self.dry or self.suspended or self._turn.locked()
         if looks_on:
-            wanted = self.routes.wanted(table)
-            absent = set((await run_uncancellable(self._bulk.differs, wanted)).add)
-            told = absent & {CANARY}
+            wanted = self._routes.wanted()
+            absent = set((await run_uncancellable(self._backend.differs, wanted)).add)
+            missing = absent & {CANARY}
         else:
             async with self._turn:
-                made = await self.routes.make_good(table)
+                made = await self._routes.make_good()
+            self._count_drift()
             wanted, absent = dict(made.wanted), made.wanted.keys() & made.refused.keys()
-            told = {network for network in absent if self.routes.wish(table, network) is not None}
-        present = {n: kind for n, kind in wanted.items() if n not in absent} if absent else wanted
-        seen = await run_uncancellable(proof.look, self._bulk, present, table.newest(_NEWEST), self.throws)
-        self.doubts = () if self.dry else (*seen.doubts(self.throws), *self._unkept)
+            missing = {network for network in absent if self._routes.wish(network) is not None}
+        present = {n: entry for n, entry in wanted.items() if n not in absent} if absent else wanted
+        newest = self._table.newest(_NEWEST)
+        seen = await run_uncancellable(look, self._backend, present, newest, self.exempted)
+        status = found(seen, present, missing, len(wanted), self._table, self.exempted)
         if self.dry:
-            self.missing = ("dry run",)
-        elif self.suspended:
-            self.missing = (_FLUSHED,)
-        else:
-            self.missing = tuple(self._reasons(table, seen, told, len(wanted)))
-        return seen.counts if table.stands(CANARY) else proof.without_canary(seen.counts, present)
-
-    def _reasons(self, table: BanTable, seen: Proof, absent: set[Network], wanted: int) -> Iterator[str]:
-        for version in self._bulk.versions:
-            if version not in seen.rules:
-                yield f"no rule for IPv{version} leads to our table"
-        if CANARY in absent:
-            yield f"the canary route {CANARY} is missing"
-        if absent:
-            yield f"{len(absent)} of {wanted} {plural(wanted, 'route is', 'routes are')} missing"
-        # Who was let in meanwhile may be reached.
-        yield from [why for network, why in seen.let_in if network == CANARY or table.stands(network)][:TOLD]
+            return EnforcementStatus((DRY_RUN,), (), status.counts)
+        reasons = (SUSPENDED,) if self.suspended else status.missing
+        return EnforcementStatus(reasons, (*status.doubts, *self._attachment.unkept), status.counts)
 
     def can_write(self) -> bool:
-        """Whether the kernel lets us; asks, and changes nothing."""
-        return self._fast.can_write()
+        """Whether the process may write routes. Changes nothing."""
+        return self._backend.can_write()
 
-    def present(self) -> Mapping[Network, RouteKind]:
-        """Our routes, read from the kernel. Takes a second for a million: call it in a thread."""
-        return {} if self.dry else self.routes.present()
+    async def banned_in_kernel(self) -> set[Network]:
+        """The networks that entries of zmban refuse, without the canary; none in a dry run. Takes a second
+        for a million."""
+        present = {} if self.dry else await run_uncancellable(self._routes.present)
+        return {n for n, entry in present.items() if entry is Entry.BAN and n != CANARY}
 
     def suspend(self) -> int:
-        """Everything of ours out of the kernel, and nothing written until `resume`, over restarts."""
-        self._marker.leave()
-        self.suspended = True
-        with self._gate:
+        """Remove all entries of zmban from the kernel, and write nothing until `resume`, also after a
+        restart. Returns the number of removed entries. Blocks."""
+        self._marker.suspend()
+        self._writer.stopped = True
+        with self._attachment.gate:
             return self._leave()
 
     def _leave(self) -> int:
-        """Everything of ours out of the kernel; how many routes that were."""
         self._left = False
-        self.routes.forget_unknown()
-        self._rules.clear()
-        self._let_all_in()
-        removed = self._remove_all()
-        # Where that failed it is tried again at the next look.
+        self._routes.forget_unknown()
+        self._attachment.forget()
+        removed = self._backend.flush()
+        # After an error, the next check retries.
         self._left = True
         return removed
 
-    def _let_all_in(self) -> None:
-        with contextlib.suppress(KernelError):
-            if self._ingress is not None:
-                self._ingress.remove()
-
     def resume(self) -> None:
-        """Write again; the caller reconciles."""
-        self._marker.remove()
-        self.suspended = False
+        """Permit writing again; the caller reconciles."""
+        self._marker.resume()
+        self._writer.stopped = False
 
     def close(self, *, flush: bool) -> None:
-        """End; with `flush` the routes go too."""
-        with self._gate:
+        """Close the backend; with `flush` remove all entries of zmban first."""
+        with self._attachment.gate:
             if flush:
-                self._bulk.flush()
-                self._let_all_in()
-            self._fast.close()
-            self._bulk.close()
+                self._backend.flush(everywhere=False)
+            self._backend.close()

@@ -1,51 +1,49 @@
-"""The logs as witnesses: a line of a client who has been banned for a while says that a ban does not hold."""
+"""Detects bans without effect: a banned client still causes log lines."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from sidecar.model import Event, Failure, Instant, Match, Seconds
+from sidecar.app.enforce.enforcer import Enforcer
+from sidecar.bans.table import BanTable
+from sidecar.model import Batch, Failure, Instant, Seconds
+from sidecar.serve.metrics import Metrics
 
-if TYPE_CHECKING:
-    from sidecar.app.service import Service
-
-# What was on its way, or in the buffers of a log, when the ban began.
+# Lines that were still buffered, or written late, when the ban began.
 _GRACE: Seconds = 10.0
-# So long after the last such line it is a reason why bans are not enforced.
+# How long after the last such line bans count as not enforced.
 _REMEMBERED: Seconds = 300.0
 _MOST_REMEMBERED = 1000
 
 
 class LeakDetector:
-    """Listens to what live lines count as."""
+    """A subscriber of the bus that examines failures in live lines. `started` is when the service began."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, table: BanTable, enforcer: Enforcer, metrics: Metrics, started: Instant) -> None:
+        self._table, self._enforcer, self._metrics = table, enforcer, metrics
+        self._started = started
         self._seen: deque[tuple[Instant, Failure]] = deque(maxlen=_MOST_REMEMBERED)
 
-    def hear(self, events: Iterable[Event | Match]) -> None:
-        """Count the failures of those whom the kernel should have refused before they could happen."""
-        service = self._service
-        if service.enforcer.dry or service.enforcer.suspended:
+    def handle(self, batch: Batch) -> None:
+        """Count failures of clients that the kernel should have refused."""
+        if not batch.live or self._enforcer.dry or self._enforcer.suspended:
             return
-        for event in events:
+        for event in batch.events:
             if isinstance(event, Failure):
-                begun = service.table.refused_since(event.network)
-                if begun is not None and event.at > max(begun, service.started) + _GRACE:
-                    service.metrics.still_seen.labels(event.jail).inc()
+                begun = self._table.refused_since(event.network)
+                if begun is not None and event.at > max(begun, self._started) + _GRACE:
+                    self._metrics.still_seen.labels(event.jail).inc()
                     self._seen.append((time.monotonic(), event))
 
-    def reasons(self) -> tuple[str, ...]:
-        """Why bans are not enforced, by what was heard lately."""
+    def reasons(self) -> Iterator[str]:
+        """Why bans are not enforced, if banned clients were seen recently."""
         now = time.monotonic()
         while self._seen and now - self._seen[0][0] > _REMEMBERED:
             self._seen.popleft()
-        if not self._seen:
-            return ()
-        last = self._seen[-1][1]
-        many = f"{len(self._seen)} lines" if len(self._seen) > 1 else "a line"
-        text = f"{many} of banned clients came after their bans, the last of {last.network} for {last.jail}"
-        return (f"{text}: something lets them in past this host's routes",)
+        if self._seen:
+            last = self._seen[-1][1]
+            many = f"{len(self._seen)} lines" if len(self._seen) > 1 else "a line"
+            text = f"{many} of banned clients after their bans, the last of {last.network} for {last.jail}"
+            yield f"{text}: their packets bypass the routes of this host"

@@ -1,4 +1,4 @@
-"""Whether the kernel refuses who is banned and finds the way to everybody else: asked, not believed."""
+"""Checks by lookups that the kernel refuses banned networks and reaches all others."""
 
 from __future__ import annotations
 
@@ -7,79 +7,77 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from sidecar.kernel.ingress import STRANGERS
-from sidecar.kernel.plan import BanBackend, Count, count
-from sidecar.kernel.reading import Routes
-from sidecar.kernel.routes import RouteKind
+from sidecar.kernel.backend import STRANGERS, BanBackend, Count, Entries, Entry
+from sidecar.kernel.plan import count
 from sidecar.network import BITS, Network, Ranges
 
-# The standing proof that our table is written and read: an address that nobody has (TEST-NET-3).
+# A permanent ban of an address that no host has (TEST-NET-3). It proves that our table is consulted.
 CANARY = Network.parse("203.0.113.255")
-# So many of the newest bans, of any bans, and of those who must be reachable are asked for at each look.
+# Lookups per check: of the newest bans, of random bans, and of exempted networks.
 _SAMPLE = 8
-# So many faults of a kind are told.
+# Maximum number of reported problems of each kind.
 TOLD = 3
-# Until it is known that nobody else has it, the host's own is reached as a neighbour's would be.
+# During duplicate address detection, the kernel routes the host's own address to the link.
 _LINK_LOCAL = Network.parse("fe80::/10")
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What one look at the kernel brought.
+    """The result of one check.
 
-    `counts` is what stands, `rules` the families whose packets are led to our table. `let_in` are banned
-    networks to which there is a way all the same, each with a sentence.
-    `silent` are families in which the kernel knows no way to anybody: there, that it knows none to the banned
-    proves nothing. `shut_out` must be reachable and are refused by a route that is not ours.
+    `counts`: the entries present. `detached`: families in which packets do not consult the list, with the
+    reason. `let_in`: banned networks that are reachable, each with a sentence. `silent`: families in which no
+    address is reachable, so that a refused lookup proves nothing. `shut_out`: exempted networks that a route
+    of another program refuses.
     """
 
     counts: dict[int, Count]
-    rules: tuple[int, ...]
+    detached: Mapping[int, str]
     let_in: list[tuple[Network, str]]
     silent: tuple[int, ...]
     shut_out: tuple[Network, ...]
 
     def doubts(self, spared: Collection[Network]) -> Iterator[str]:
-        """What leaves bans standing and is wrong all the same; `spared` is who must be reachable by now."""
+        """Problems although bans are enforced. `spared` are the networks that must be reachable now."""
         for version in self.silent:
-            yield f"the kernel knows a way to nobody in IPv{version}: its refusals prove nothing"
+            yield f"the kernel has no route to any IPv{version} address, so refused lookups prove nothing"
         for network in [n for n in self.shut_out if n in spared][:TOLD]:
-            yield f"{network} must be reachable, and a route that is not zmban's refuses it"
+            yield f"{network} must be reachable, but a route of another program refuses it"
 
 
 def look(
-    backend: BanBackend, present: Routes, newest: Iterable[Network], spared: Collection[Network]
+    backend: BanBackend, present: Entries, newest: Iterable[Network], spared: Collection[Network]
 ) -> Proof:
-    """Ask for the ways; takes a second for a million routes. KernelError.
+    """Perform the lookups. Takes a second for a million entries. KernelError.
 
-    `present` is what stands, `newest` are bans that should be among those asked for, `spared` who must be
-    reachable.
+    `present` are the entries in the kernel, `newest` bans to look up in any case, `spared` the networks that
+    must be reachable.
     """
     asked = dict.fromkeys([CANARY, *newest, *_some(present)])
     kept = list(_some(spared))
     return Proof(
         count(present),
-        backend.rules_present(),
+        backend.detached(),
         list(_let_in(backend, asked, present, Ranges(spared))),
-        tuple(v for v in backend.versions if not _anybody(backend, v, kept)),
-        tuple(n for n in kept if present.get(n) is RouteKind.THROW and backend.refuses(_inside(n))),
+        tuple(v for v in backend.versions if not _reaches_any(backend, v, kept)),
+        tuple(n for n in kept if present.get(n) is Entry.EXEMPT and backend.refuses(_inside(n))),
     )
 
 
-def without_canary(counts: Mapping[int, Count], present: Routes) -> dict[int, Count]:
-    """What the routes of bans come to, where the canary is none of them."""
-    kind, version = RouteKind.BLACKHOLE, CANARY.version
-    if present.get(CANARY) is not kind:
+def without_canary(counts: Mapping[int, Count], present: Entries) -> dict[int, Count]:
+    """The counts without the canary, if it is not banned itself."""
+    ban, version = Entry.BAN, CANARY.version
+    if present.get(CANARY) is not ban:
         return dict(counts)
     around = (present.get(CANARY.supernet(length)) for length in range(CANARY.length - 1, -1, -1))
-    alone = next((one for one in around if one is not None), None) is not kind
+    alone = next((one for one in around if one is not None), None) is not ban
     stood = counts[version]
-    left = replace(stood, routes=stood.routes - 1, addresses=stood.addresses - alone)
+    left = replace(stood, entries=stood.entries - 1, addresses=stood.addresses - alone)
     return {**counts, version: left}
 
 
 def _inside(network: Network) -> Network:
-    """An address that a host may have: the first one of a network belongs to nobody."""
+    """An address that a host may have: the first address of a network is never assigned."""
     return network if network.single else Network(network.version, network.value + 1, BITS[network.version])
 
 
@@ -89,20 +87,20 @@ def _some(networks: Collection[Network]) -> Iterator[Network]:
 
 
 def _let_in(
-    backend: BanBackend, asked: Iterable[Network], present: Routes, spared: Ranges
+    backend: BanBackend, asked: Iterable[Network], present: Entries, spared: Ranges
 ) -> Iterator[tuple[Network, str]]:
     for network in asked:
-        # Under a wide ban the first address may be one that is kept reachable.
+        # The first address of a wide ban may be exempted.
         doubtful = not network.single and spared.touch(network)
-        if present.get(network) is not RouteKind.BLACKHOLE or doubtful:
+        if present.get(network) is not Entry.BAN or doubtful:
             continue
-        if backend.reachable(_inside(network)):
-            before = backend.rules_before(network.version)
-            why = f"; the rule at {before[0]} is asked before ours" if before else ""
-            yield network, f"{network} is banned, and the kernel knows a way to it{why}"
+        why = backend.lets_through(_inside(network))
+        if why is not None:
+            because = f"; {why}" if why else ""
+            yield network, f"{network} is banned, but the kernel has a route to it{because}"
 
 
-def _anybody(backend: BanBackend, version: int, kept: Iterable[Network]) -> bool:
-    """Whether there is a way to anybody who is not banned: without this control a refusal is no proof."""
+def _reaches_any(backend: BanBackend, version: int, kept: Iterable[Network]) -> bool:
+    """Whether any address that is not banned is reachable. Otherwise refused lookups prove nothing."""
     others = (n for n in kept if n.version == version and n.single and not _LINK_LOCAL.covers(n))
-    return any(backend.reachable(network) for network in (*STRANGERS[version], *others))
+    return any(backend.lets_through(network) is not None for network in (*STRANGERS[version], *others))

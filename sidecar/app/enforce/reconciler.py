@@ -1,123 +1,122 @@
-"""Which routes should stand, and the kernel made to say so: read in a thread, decided where it is written."""
+"""Computes the wanted entries, and writes the difference to those in the kernel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
-from sidecar.app.background import run_uncancellable
 from sidecar.app.enforce.proof import CANARY
 from sidecar.app.enforce.route_writer import RouteWriter
 from sidecar.bans.table import BanTable
-from sidecar.kernel.plan import BanBackend, Difference, Fault, covering
-from sidecar.kernel.reading import Routes
-from sidecar.kernel.routes import RouteKind
+from sidecar.kernel.backend import Difference, Entries, Entry, EntryFault, EntryList
+from sidecar.kernel.plan import covering
 from sidecar.model import KernelError
 from sidecar.network import Network, PrefixSet
+from sidecar.threads import run_uncancellable
 
-# A route that the kernel refused is missing only if so many dumps lack it: while something is written, one
-# may, though it stands.
+# A refused entry is missing only if none of this many dumps contains it: a dump may lack an entry while
+# others are written.
 _DUMPS = 5
-_COVERS = "it covers a protected network, and in table main nothing can be kept reachable under it"
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What one reconcile came to: how many routes were `written`, what was `wanted`, and the errno of each
-    that is `refused` for all that; `faults` says so in words."""
+    """The result of one reconcile: the number of `written` entries, the `wanted` ones, and the errno of each
+    `refused` one; `faults` describe these."""
 
     written: int
-    wanted: Routes
+    wanted: Entries
     refused: Mapping[Network, int]
-    faults: tuple[Fault, ...]
+    faults: tuple[EntryFault, ...]
 
 
 class Reconciler:
-    """Writes by `fast`, and reads by `bulk` in a thread meanwhile. One reconcile at a time.
+    """Writes in the event loop, and reads in a thread at the same time. One reconcile at a time.
 
-    `throws` must be reachable, whatever is banned around them.
+    `exempted` are the networks that must stay reachable under a wider ban.
     """
 
-    def __init__(self, fast: BanBackend, bulk: BanBackend) -> None:
-        self._bulk = bulk
-        self.writer = RouteWriter(fast)
-        self.throws: set[Network] = set()
-        # Blackholes that outlived the process that wrote them, until it is known whose they are.
+    def __init__(self, backend: EntryList, table: BanTable) -> None:
+        self._backend, self._table = backend, table
+        self.writer = RouteWriter(backend)
+        self.exempted: set[Network] = set()
+        # Bans that an earlier process wrote into the kernel, until it is known whether they are wanted.
         self._unknown: set[Network] = set()
         self._keeps = self._looked = False
         self._doubles: frozenset[Network] = frozenset()
         self._blocked: set[Network] = set()
 
-    def spare(self, throws: set[Network]) -> None:
-        """These must be reachable from now on; the caller reconciles."""
-        self.writer.due |= self.throws ^ throws
-        self.throws = throws
+    def exempt(self, exempted: set[Network]) -> None:
+        """Set the networks that must be reachable; the caller reconciles."""
+        self.writer.due |= self.exempted ^ exempted
+        self.exempted = exempted
 
     def ban(self, network: Network) -> None:
-        """Refuse it now. KernelError."""
+        """Refuse this network now. KernelError."""
         if network in self._unknown:
-            # Its route outlived the process that wrote it: writing it anew would open it for a moment.
+            # An earlier process wrote it. Writing it again would let packets through for a moment.
             self._unknown.discard(network)
         elif self._cuts_off(network):
-            raise KernelError(str(Fault(network, RouteKind.BLACKHOLE, 0, _COVERS)))
+            raise KernelError(str(self._backend.fault(network, Entry.BAN, 0)))
         else:
             self.writer.ban(network)
 
     def unban(self, network: Network) -> None:
-        """Let it in now. KernelError."""
+        """Let this network in now. KernelError."""
         self.writer.unban(network)
 
-    def mend(self, table: BanTable, changed: Mapping[Network, RouteKind | None]) -> None:
-        """Make good what others changed, if it is not as wanted. KernelError."""
-        self.writer.mend(changed, partial(self.wish, table))
+    def mend(self, changed: Mapping[Network, Entry | None]) -> None:
+        """Restore entries that other programs changed, if they are not as wanted. KernelError."""
+        self.writer.mend(changed, self.wish)
 
     def _cuts_off(self, network: Network) -> bool:
-        """Whether a ban would refuse somebody who must be reachable: table main knows no throw."""
-        wide = not (self._bulk.knows_throw or network.single)
-        return wide and any(network.covers(throw) for throw in self.throws)
+        """Whether a ban would refuse a network that must be reachable, because the backend cannot exempt
+        it."""
+        wide = not (self._backend.can_exempt or network.single)
+        return wide and any(network.covers(throw) for throw in self.exempted)
 
-    def wish(self, table: BanTable, network: Network) -> RouteKind | None:
-        """Which route should stand on exactly this prefix."""
+    def wish(self, network: Network) -> Entry | None:
+        """The wanted entry for exactly this network."""
         if network == CANARY:
-            return RouteKind.BLACKHOLE
-        if network in self.throws:
-            return RouteKind.THROW if self._bulk.knows_throw else None
-        if table.stands(network) and not self._cuts_off(network):
-            return RouteKind.BLACKHOLE
-        return RouteKind.BLACKHOLE if network in self._unknown else None
+            return Entry.BAN
+        if network in self.exempted:
+            return Entry.EXEMPT if self._backend.can_exempt else None
+        if self._table.stands(network) and not self._cuts_off(network):
+            return Entry.BAN
+        return Entry.BAN if network in self._unknown else None
 
-    def wanted(self, table: BanTable) -> dict[Network, RouteKind]:
-        """One route per prefix; throw wins, but over the canary."""
-        routes = dict.fromkeys(table.refused(), RouteKind.BLACKHOLE)
-        routes.update(dict.fromkeys(self._unknown, RouteKind.BLACKHOLE))
-        if self._bulk.knows_throw:
-            routes.update(dict.fromkeys(self.throws, RouteKind.THROW))
-        routes[CANARY] = RouteKind.BLACKHOLE
-        if 6 not in self._bulk.versions:
-            routes = {network: kind for network, kind in routes.items() if network.version == 4}
-        return routes
+    def wanted(self) -> dict[Network, Entry]:
+        """The wanted entries. An exemption overrides a ban, except for the canary."""
+        entries = dict.fromkeys(self._table.refused(), Entry.BAN)
+        entries.update(dict.fromkeys(self._unknown, Entry.BAN))
+        if self._backend.can_exempt:
+            entries.update(dict.fromkeys(self.exempted, Entry.EXEMPT))
+        entries[CANARY] = Entry.BAN
+        if 6 not in self._backend.versions:
+            entries = {network: entry for network, entry in entries.items() if network.version == 4}
+        return entries
 
     def forget_unknown(self) -> None:
-        """Whatever was banned before is known again: the rest is nobody's; the caller reconciles."""
+        """All bans of earlier runs are known now: unknown entries are to be removed. The caller
+        reconciles."""
         self.writer.due |= self._unknown
         self._unknown, self._keeps = set(), False
 
-    async def make_good(self, table: BanTable, *, keep_unknown: bool = False) -> Made:
-        """Write what is due, then what differs. KernelError.
+    async def make_good(self, *, keep_unknown: bool = False) -> Made:
+        """Write due entries, then all differences. KernelError.
 
-        `keep_unknown` leaves blackholes that nobody wants, until `forget_unknown`.
+        `keep_unknown` keeps bans that are not wanted, until `forget_unknown`.
         """
-        wish = partial(self.wish, table)
+        wish = self.wish
         self._keeps |= keep_unknown
         with self.writer.owing():
             written = await self.writer.settle(wish)
-            wanted = self.wanted(table)
-            change = await run_uncancellable(self._bulk.differs, wanted)
+            wanted = self.wanted()
+            change = await run_uncancellable(self._backend.differs, wanted)
             if self._keeps and not self._looked:
                 self._unknown = self._kept(change)
             self._looked = True
-            # The kernel lists one twice now and then: not the same one the next time.
+            # A dump may list an entry twice by mistake, but the next dump does not list the same one twice.
             self.writer.separate(change.doubles & self._doubles, wish)
             self._doubles = change.doubles - self._doubles
             number, refused = await self.writer.apply(change, wish)
@@ -125,36 +124,35 @@ class Reconciler:
             for _ in range(_DUMPS - 1):
                 if refused.keys() <= self._blocked:
                     break
-                change = await run_uncancellable(self._bulk.differs, self.wanted(table))
+                change = await run_uncancellable(self._backend.differs, self.wanted())
                 number, refused = await self.writer.apply(change.only(refused), wish)
                 written += number
         self._blocked = set(refused)
-        # When the way is free one day, it is our own doing that it stands.
+        # If one of them can be written later, that is not drift.
         self.writer.due |= self._blocked
         self.writer.seen_whole()
-        return Made(written, wanted, refused, tuple(self._faults(table, refused, wanted)))
+        return Made(written, wanted, refused, tuple(self._faults(refused, wanted)))
 
     def _kept(self, change: Difference) -> set[Network]:
-        """Unknown blackholes, but for those that refuse who is protected."""
-        protected = PrefixSet(self.throws)
-        surplus = (n for n, kind in change.remove.items() if kind is RouteKind.BLACKHOLE)
+        """Unknown bans, except those of protected networks."""
+        protected = PrefixSet(self.exempted)
+        surplus = (n for n, entry in change.remove.items() if entry is Entry.BAN)
         return {n for n in surplus if n not in change.add and protected.covering(n) is None}
 
-    def _faults(self, table: BanTable, refused: Mapping[Network, int], wanted: Routes) -> Iterator[Fault]:
+    def _faults(self, refused: Mapping[Network, int], wanted: Entries) -> Iterator[EntryFault]:
         for network, code in refused.items():
-            kind = self.wish(table, network) or RouteKind.BLACKHOLE
-            yield Fault.of(network, kind, code)
-        if not self._bulk.knows_throw:
-            for network in covering(self.throws, wanted):
-                yield Fault(network, RouteKind.BLACKHOLE, 0, _COVERS)
+            yield self._backend.fault(network, self.wish(network) or Entry.BAN, code)
+        if not self._backend.can_exempt:
+            for network in covering(self.exempted, wanted):
+                yield self._backend.fault(network, Entry.BAN, 0)
 
-    def present(self) -> Routes:
-        """Our routes, read from the kernel; in a thread."""
-        found: dict[Network, RouteKind] = {}
+    def present(self) -> Entries:
+        """Our entries, read from the kernel. Blocks."""
+        found: dict[Network, Entry] = {}
         for _ in range(_DUMPS):
             before = self.writer.generation
-            found.update(self._bulk.present())
-            # Where something was written meanwhile, a route that stands may not have been listed.
+            found.update(self._backend.present())
+            # If something was written during the dump, the dump may lack an existing entry.
             if self.writer.generation == before:
                 break
         return found

@@ -1,4 +1,4 @@
-"""Writes routes while the service runs: on the event loop's thread alone, each asked and done in one step."""
+"""Writes entries, in the event loop only. The result of each write shows what differed."""
 
 from __future__ import annotations
 
@@ -8,49 +8,48 @@ import errno
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
-from sidecar.kernel.codec import KINDS
-from sidecar.kernel.plan import BanBackend, Difference, Step, steps
-from sidecar.kernel.routes import RouteKind
+from sidecar.kernel.backend import Difference, Entry, EntryList
+from sidecar.kernel.plan import Step, steps
 from sidecar.model import KernelError
 from sidecar.network import Network
 
-# Which route of ours should stand on a prefix now; None: none.
-Wish = Callable[[Network], RouteKind | None]
+# Returns the wanted entry of a network; None: no entry.
+Wish = Callable[[Network], Entry | None]
 
-# So many are written before others have their turn: 3 ms.
+# Entries written before other tasks of the event loop run; this takes 3 ms.
 _SLICE = 1000
-# More of ours than these stand on no prefix.
+# Maximum number of entries of ours for one network.
 _MOST_DOUBLES = 16
 
 
 class RouteWriter:
-    """The only one who writes routes, so that nothing of ours is written while a difference is decided.
+    """The only writer of entries, so that no other write interferes while a difference is handled.
 
-    What a dump shows is a suspicion: it is not of one moment, and bans come and go meanwhile. Each difference
-    is decided by the write itself, which the kernel refuses where nothing differs (EEXIST, ESRCH). What was
-    different though all of ours was written, somebody else changed: `others` counts it, and nobody counts it
-    again, for it is as wanted from then on.
+    A difference found in a dump may be outdated: a dump takes time, and bans come and go. The write itself
+    decides, because the kernel refuses it if nothing differs (EEXIST, ESRCH). If an entry differed although
+    all wanted entries had been written, another program changed it: `changed_externally` counts it once,
+    because the entry is then restored.
 
-    `due` are networks whose route we have yet to write ourselves; `held` those that nobody touches until an
-    unban is committed; `settled` the families in which all that we wanted was written once. `generation` says
-    whether anything was written.
+    `due` are networks whose entry was not written yet. `held` are those that are not changed until an unban
+    is committed. `settled` are the families in which all wanted entries were written once. `generation` grows
+    with each write.
     """
 
-    def __init__(self, backend: BanBackend) -> None:
+    def __init__(self, backend: EntryList) -> None:
         self._backend = backend
         self.due: set[Network] = set()
         self.held: set[Network] = set()
         self.settled: tuple[int, ...] = ()
-        self.others = self.generation = 0
-        # What is being written of `due`.
+        self.changed_externally = self.generation = 0
+        # The part of `due` that is being written.
         self._now: set[Network] = set()
-        # Held for a slice, so that whoever stops the writing knows that nothing comes behind it.
+        # Held for a slice, so that nothing is written after `stopped` is set.
         self._latch = threading.Lock()
         self._stopped = False
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing is written; when it is set, nothing is any more, from whatever thread."""
+        """Whether nothing may be written. Can be set from any thread; nothing is written after that."""
         return self._stopped
 
     @stopped.setter
@@ -60,24 +59,25 @@ class RouteWriter:
             self.settled = ()
 
     def ban(self, network: Network) -> None:
-        """Refuse it now. KernelError if a foreign route is in the way."""
+        """Refuse this network now. KernelError if a foreign route is in the way."""
         with self._single(network) as writes:
             if not writes:
                 return
-            # The route of a ban that has just ended stands yet: to write it anew would open it for a moment.
-            standing = self._backend.write(RouteKind.BLACKHOLE, [network]).get(network, 0)
+            # The entry of a ban that has just ended still exists. Writing it again would let packets through
+            # for a moment.
+            standing = self._backend.write(Entry.BAN, [network]).get(network, 0)
             if standing and not (standing == errno.EEXIST and network in self.held):
                 self._backend.add(network)
 
     def unban(self, network: Network) -> None:
-        """Let it in now."""
+        """Let this network in now."""
         with self._single(network) as writes:
             if writes:
                 self._backend.remove(network)
 
     @contextlib.contextmanager
     def _single(self, network: Network) -> Iterator[bool]:
-        """Room for one write; False where nothing is written. What fails is due."""
+        """Guard one write; yields False if nothing may be written. A failed write is due."""
         with self._latch:
             self.generation += 1
             try:
@@ -86,31 +86,31 @@ class RouteWriter:
                 self.due.add(network)
                 raise
 
-    def mend(self, changed: Mapping[Network, RouteKind | None], wish: Wish) -> None:
-        """Somebody else changed these routes, to this kind or (None) to nothing: make good what is not as
-        wanted. KernelError."""
-        add: dict[Network, RouteKind] = {}
-        remove: dict[Network, RouteKind] = {}
-        for network, kind in changed.items():
+    def mend(self, changed: Mapping[Network, Entry | None], wish: Wish) -> None:
+        """Restore entries that another program changed, or removed (None), if they are not as wanted.
+        KernelError."""
+        add: dict[Network, Entry] = {}
+        remove: dict[Network, Entry] = {}
+        for network, entry in changed.items():
             wanted = wish(network)
-            if wanted is not kind:
+            if wanted is not entry:
                 add |= {network: wanted} if wanted else {}
-                remove |= {network: kind} if kind else {}
+                remove |= {network: entry} if entry else {}
         change = Difference(add, remove)
         found: set[Network] = set()
         try:
             for step in steps(change):
                 self._write(step, wish, add, found)
         finally:
-            self.others += len(found)
+            self.changed_externally += len(found)
 
     @contextlib.contextmanager
     def owing(self) -> Iterator[None]:
-        """What is due is being written; what comes meanwhile, and all of it after an error, is due again."""
+        """Context in which due entries are written. Networks added in it stay due; after an error, all do."""
         self._now, self.due = self.due, set()
         try:
             yield
-            # What was held was not touched.
+            # Held entries were not changed.
             self.due |= self._now & self.held
         except BaseException:
             self.due |= self._now
@@ -119,13 +119,13 @@ class RouteWriter:
             self._now = set()
 
     async def settle(self, wish: Wish) -> int:
-        """Write what is due where nothing stands, and erase where nothing should; how many routes that were.
-        What stands otherwise than it should is left to `apply`. KernelError."""
+        """Write due entries: add missing ones, remove unwanted ones. Returns their number. An entry of the
+        other kind is left to `apply`. KernelError."""
         return (await self._steps(_due(self._now, wish), wish, ()))[0]
 
     async def apply(self, change: Difference, wish: Wish) -> tuple[int, dict[Network, int]]:
-        """Write what still differs of a difference that a dump showed: how many routes that were, and the
-        errno of each that the kernel refused. KernelError."""
+        """Write the differences that a dump showed, if they still exist. Returns the number of written
+        entries, and the errno of each refused one. KernelError."""
         return await self._steps(steps(change), wish, change.add)
 
     async def _steps(
@@ -134,37 +134,38 @@ class RouteWriter:
         written, codes = 0, dict[Network, int]()
         found: set[Network] = set()
         try:
-            for deleting, kind, networks in each:
+            for deleting, entry, networks in each:
                 for start in range(0, len(networks), _SLICE):
-                    step = deleting, kind, networks[start : start + _SLICE]
+                    step = deleting, entry, networks[start : start + _SLICE]
                     number, refused = self._write(step, wish, turning, found)
                     written += number
                     codes |= refused
                     await asyncio.sleep(0)
         finally:
-            self.others += len(found)
+            self.changed_externally += len(found)
         return written, codes
 
     def _write(
         self, step: Step, wish: Wish, turning: Container[Network], found: set[Network]
     ) -> tuple[int, dict[Network, int]]:
-        """One slice; what others had changed is added to `found`. Only on what is `turning` into another kind
-        something is erased where something should stand: of IPv6 the kernel would take that too."""
-        deleting, kind, networks = step
+        """Write one slice. Entries that other programs changed are added to `found`. Where an entry is
+        wanted, another kind is only deleted if it is `turning` into the wanted one, because IPv6 ignores the
+        kind of a deleted entry."""
+        deleting, entry, networks = step
         versions, held = self._backend.versions, self.held
         if deleting:
-            part = [n for n in networks if (now := wish(n)) is None or (now is not kind and n in turning)]
+            part = [n for n in networks if (now := wish(n)) is None or (now is not entry and n in turning)]
         else:
-            part = [n for n in networks if wish(n) is kind and n[0] in versions]
+            part = [n for n in networks if wish(n) is entry and n[0] in versions]
         if held:
             part = [n for n in part if n not in held]
-        if not part or (kind is RouteKind.THROW and not self._backend.knows_throw):
+        if not part or (entry is Entry.EXEMPT and not self._backend.can_exempt):
             return 0, {}
         with self._latch:
             if self._stopped:
                 return 0, {}
             self.generation += 1
-            codes = (self._backend.erase if deleting else self._backend.write)(kind, part)
+            codes = (self._backend.erase if deleting else self._backend.write)(entry, part)
         if self.settled:
             done = (n for n in part if n not in codes and n[0] in self.settled)
             found.update(n for n in done if n not in self.due and n not in self._now)
@@ -172,39 +173,38 @@ class RouteWriter:
         return len(part) - len(codes), refused
 
     def seen_whole(self) -> None:
-        """All that is wanted was written: what differs from now on is somebody's doing."""
+        """All wanted entries were written: from now on, another program causes the differences."""
         with self._latch:
             if not self._stopped:
                 self.settled = self._backend.versions
 
     def separate(self, networks: Iterable[Network], wish: Wish) -> None:
-        """Several routes of ours stand on each of these prefixes: leave the one that is wanted.
-        KernelError."""
+        """Keep only the wanted one of several entries of ours for each of these networks. KernelError."""
         for network in networks:
             with self._latch:
                 if self._stopped or network in self.held:
                     continue
                 self.generation += 1
-                gone = sum(self._erased(kind, network) for kind in KINDS.values())
+                gone = sum(self._erased(entry, network) for entry in Entry)
                 wanted = wish(network)
                 if wanted is not None:
                     self._backend.write(wanted, [network])
-            # Only now it is known that there were several.
-            self.others += gone > 1 and network[0] in self.settled
+            # Only the deleted entries prove that there were several.
+            self.changed_externally += gone > 1 and network[0] in self.settled
 
-    def _erased(self, kind: RouteKind, network: Network) -> int:
-        """Erase all of a kind; how many those were."""
-        known = self._backend.knows_throw or kind is RouteKind.BLACKHOLE
+    def _erased(self, entry: Entry, network: Network) -> int:
+        """Delete all entries of a kind. Returns their number."""
+        known = self._backend.can_exempt or entry is Entry.BAN
         most = range(_MOST_DOUBLES if known else 0)
-        return next((n for n in most if self._backend.erase(kind, [network])), len(most))
+        return next((n for n in most if self._backend.erase(entry, [network])), len(most))
 
 
 def _due(networks: Iterable[Network], wish: Wish) -> Iterator[Step]:
-    """In the order of `plan.steps`: of what nobody knows what stands there."""
-    wanted: dict[RouteKind | None, list[Network]] = {None: [], **{kind: [] for kind in RouteKind}}
+    """Steps in the order of `plan.steps`, without knowing the present entries."""
+    wanted: dict[Entry | None, list[Network]] = {None: [], **{entry: [] for entry in Entry}}
     for network in networks:
         wanted[wish(network)].append(network)
-    yield True, RouteKind.BLACKHOLE, wanted[None]
-    yield False, RouteKind.THROW, wanted[RouteKind.THROW]
-    yield False, RouteKind.BLACKHOLE, sorted(wanted[RouteKind.BLACKHOLE])
-    yield True, RouteKind.THROW, wanted[None]
+    yield True, Entry.BAN, wanted[None]
+    yield False, Entry.EXEMPT, wanted[Entry.EXEMPT]
+    yield False, Entry.BAN, sorted(wanted[Entry.BAN])
+    yield True, Entry.EXEMPT, wanted[None]

@@ -1,58 +1,60 @@
-"""Asks the kernel again and again whether it says what it should, and tells the metrics."""
+"""Checks periodically that the kernel refuses banned networks, and updates the metrics."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
-from sidecar.app.background import run_uncancellable
-from sidecar.model import KernelError
-
-if TYPE_CHECKING:
-    from sidecar.app.service import Service
+from sidecar.app.enforce.enforcement_status import SUSPENDED, EnforcementStatus
+from sidecar.app.enforce.enforcer import Enforcer
+from sidecar.model import KernelError, Seconds
+from sidecar.serve.metrics import Metrics
 
 _SECONDS = 5.0
+# Reading a million routes takes seconds: use at most a twentieth of one core.
+_SHARE = 20
+
+Sentences: TypeAlias = Callable[[], Iterable[str]]
 
 
 class Verifier:
-    """What it finds stands in `missing` and `doubts` of the enforcer."""
+    """`status` is the result of the last check. `missing` and `doubts` return further reasons."""
 
-    def __init__(self, service: Service) -> None:
-        self._service, metrics = service, service.metrics
-        # Asked at each scrape: what it says is what /readyz answers.
-        metrics.ready.set_function(lambda: float(not service.ready()))
-        metrics.suspended.set_function(lambda: float(service.enforcer.suspended))
-        metrics.sources.ask = service.logs.sources
-        metrics.dry_run.set(service.enforcer.dry)
+    def __init__(
+        self,
+        enforcer: Enforcer,
+        metrics: Metrics,
+        *,
+        missing: Sequence[Sentences] = (),
+        doubts: Sequence[Sentences] = (),
+    ) -> None:
+        self._enforcer, self._metrics = enforcer, metrics
+        self._missing, self._doubts = missing, doubts
+        self.status = EnforcementStatus((SUSPENDED if enforcer.suspended else "not verified yet",))
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        service = self._service
-        while True:
-            begun = time.monotonic()
-            await self.verify()
-            service.metrics.active(service.table)
-            service.metrics.database_bytes.set(service.ledger.database.bytes())
-            # A million routes take seconds to read: never more than a twentieth of one core.
-            await asyncio.sleep(max(_SECONDS, 20 * (time.monotonic() - begun)))
+    async def look(self) -> Seconds:
+        """Check; returns the pause until the next check."""
+        begun = time.monotonic()
+        await self.verify()
+        return max(_SECONDS, _SHARE * (time.monotonic() - begun))
 
-    async def verify(self) -> None:
-        """Ask now."""
-        service, enforcer, metrics = self._service, self._service.enforcer, self._service.metrics
+    async def verify(self) -> EnforcementStatus:
+        """Check now."""
+        metrics = self._metrics
         try:
-            for version, count in (await enforcer.verify(service.table)).items():
-                family = f"ipv{version}"
-                metrics.table_routes.labels(family).set(count.routes - count.throws)
-                metrics.table_addresses.labels(family).set(count.addresses)
-            enforcer.missing += service.witnesses.reasons()
-            if not enforcer.dry:
-                around = service.surroundings.whereabouts
-                enforcer.missing += around.missing
-                enforcer.doubts += (*around.doubts, *service.place.doubts)
-            enforcer.doubts += tuple(service.logs.doubts())
-            metrics.ingress_dropped.inc(await run_uncancellable(enforcer.dropped))
+            self.status = self._with_others(await self._enforcer.check())
+            await self._enforcer.count_dropped()
         except KernelError as error:
-            enforcer.missing = (str(error),)
-        service.drift.tell()
-        metrics.enforced.set(0 if enforcer.missing else 1)
+            self.status = EnforcementStatus((str(error),))
+        for version, count in self.status.counts.items():
+            family = f"ipv{version}"
+            metrics.table_routes.labels(family).set(count.entries - count.exempt)
+            metrics.table_addresses.labels(family).set(count.addresses)
+        metrics.enforced.set(self.status.enforced)
+        return self.status
+
+    def _with_others(self, status: EnforcementStatus) -> EnforcementStatus:
+        missing = (sentence for ask in self._missing for sentence in ask())
+        doubts = (sentence for ask in self._doubts for sentence in ask())
+        return EnforcementStatus((*status.missing, *missing), (*status.doubts, *doubts), status.counts)

@@ -1,1 +1,1 @@
-"""Logs found, followed and processed into events."""
+"""Finds logs, follows them, and processes their lines into events."""

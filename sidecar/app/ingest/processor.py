@@ -1,52 +1,75 @@
-"""From what a scanner tells of a line to events: names are looked up, matches judged."""
+"""Processes blocks of log lines into batches of events: scans, decides, and publishes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from sidecar.app.ingest.resolver import BusyError
+from sidecar.app.active import ActiveConfiguration
+from sidecar.app.background import BackgroundTasks
+from sidecar.app.bus import Bus
+from sidecar.app.ingest.followed_log import FollowedLog
+from sidecar.app.ingest.known_good_reader import KnownGoodReader
+from sidecar.app.ingest.log_zones import LogZones
+from sidecar.decide.engine import DecisionEngine
 from sidecar.detect.log_clock import effective_time
-from sidecar.fail2ban.ignore.ignoring import is_name
-from sidecar.model import Event, Instant, Match, Refused, Slow
-
-if TYPE_CHECKING:
-    from sidecar.app.service import Service
+from sidecar.fail2ban.ignore.ignoreip import is_name
+from sidecar.host.resolver import BusyError, Resolver
+from sidecar.model import Block, Event, Instant, Match, Refused, Slow
 
 
-class Verdicts:
-    """Asks the judge; of a match that blames a host name when the name was looked up."""
+class Processor:
+    """Passes each match to the engine; a match with a host name once the name is resolved."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def add(
-        self, told: Match | Refused | Slow, now: Instant, events: list[Event | Match], *, live: bool
+    def __init__(
+        self,
+        active: ActiveConfiguration,
+        engine: DecisionEngine,
+        bus: Bus,
+        known_good: KnownGoodReader,
+        zones: LogZones,
+        resolver: Resolver,
+        background: BackgroundTasks,
     ) -> None:
-        """What a line means, added to the events; one that blames a host name is judged when that was looked
-        up."""
-        service = self._service
-        if not isinstance(told, Match):
-            events.append(told)
-            return
-        at = effective_time(told.at, now, live=live)
-        if not told.host or not service.jails[told.jail].filter.names or not is_name(told.host):
-            events.append(told)
-            events += service.judge.judge(told, at, now)
-        elif (known := service.resolver.known(told.host)) is not None:
-            events += self._judged(told, [n.address for n in known] or [told.host], at, now)
-        else:
-            service.later(self._when_looked_up(told, told.host, at, now))
+        self._active, self._engine, self._bus = active, engine, bus
+        self._known_good, self._zones = known_good, zones
+        self._resolver, self._background = resolver, background
 
-    async def _when_looked_up(self, told: Match, name: str, at: Instant, now: Instant) -> None:
+    def process(self, log: FollowedLog, block: Block) -> None:
+        """Process a block, and publish its events in one batch."""
+        now = block.read_at
+        if block.live:
+            self._zones.look(log, block.data, now)
+        self._known_good.look(log, block.data, now)
+        events: list[Event | Match] = []
+        for found in log.scanner.scan(block.data, now):
+            self._add(found, now, events, live=block.live)
+        self._bus.publish(events, live=block.live, source=log.path, read_at=now)
+
+    def _add(
+        self, found: Match | Refused | Slow, now: Instant, events: list[Event | Match], *, live: bool
+    ) -> None:
+        """Add the events of a line."""
+        if not isinstance(found, Match):
+            events.append(found)
+            return
+        at = effective_time(found.at, now, live=live)
+        host = found.host
+        if not host or not self._active.jails[found.jail].filter.names or not is_name(host):
+            events.append(found)
+            events += self._engine.decide(found, at, now)
+        elif (known := self._resolver.known(host)) is not None:
+            events += self._decided(found, [n.address for n in known] or [host], at, now)
+        else:
+            self._background.spawn(self._when_looked_up(found, host, at, now))
+
+    async def _when_looked_up(self, match: Match, name: str, at: Instant, now: Instant) -> None:
         try:
-            found = await self._service.resolver.lookup(name)
+            found = await self._resolver.lookup(name)
         except BusyError:
             found = ()
-        self._service.publish(self._judged(told, [n.address for n in found] or [name], at, now))
+        self._bus.publish(self._decided(match, [n.address for n in found] or [name], at, now))
 
-    def _judged(self, told: Match, hosts: list[str], at: Instant, now: Instant) -> list[Event | Match]:
-        """One match may blame several addresses: those of a name."""
-        events: list[Event | Match] = [told]
+    def _decided(self, match: Match, hosts: list[str], at: Instant, now: Instant) -> list[Event | Match]:
+        """The events of a match. A match with a host name counts for all its addresses."""
+        events: list[Event | Match] = [match]
         for host in hosts:
-            events += self._service.judge.judge(told._replace(host=host), at, now)
+            events += self._engine.decide(match._replace(host=host), at, now)
         return events

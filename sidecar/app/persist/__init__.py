@@ -1,1 +1,1 @@
-"""What survives a restart: the commit queue, recovery and salvage of the database."""
+"""Persistence: the commit queue, and recovery and salvage of the database."""

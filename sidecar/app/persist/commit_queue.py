@@ -1,4 +1,4 @@
-"""Collects what must outlive a restart and commits it together, at most a second late."""
+"""Collects changes that must survive a restart, and commits them in one transaction within a second."""
 
 from __future__ import annotations
 
@@ -8,52 +8,79 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+from sidecar.app.background import BackgroundTasks
 from sidecar.app.persist import recovery
 from sidecar.app.persist.recovery import Store
-from sidecar.model import Ban, Instant, Position, StoreError
+from sidecar.model import (
+    Ban,
+    Batch,
+    Extended,
+    Failure,
+    FailuresCleared,
+    Instant,
+    Position,
+    Seconds,
+    StoreError,
+    Unban,
+)
 from sidecar.store.changes import EvidenceLines
-from sidecar.store.database import MOST_FILES, Change, DamagedError, Database, Past
+from sidecar.store.database import MOST_FILES, Change, DamagedError, Database, HistoryEntry
 from sidecar.store.repair.salvage import Salvage
 
 _log = logging.getLogger("zmban.store")
-# Half of the second that is promised: a commit takes its time too. On a full disk ever less often.
+# Half of the promised second, because a commit takes time too. The pause grows while the disk is full.
 _EVERY_SECONDS = (0.5, 4.0)
-# With more than this waiting, no more is read: the log itself is the buffer.
+# With more waiting changes, reading pauses: the log itself is the buffer.
 _MOST_WAITING = 100_000
-# How often it is tried to write down what lies in memory only.
+# How often writing to disk is retried while the database is in memory only.
 _RETURN_SECONDS = 2.0
 
-# A log, and the number of one of its contents.
+# A log and the number of one of its contents.
 Key = tuple[str, int]
+Hook: TypeAlias = Callable[[], None]
 T = TypeVar("T")
+_KEPT = (Failure, FailuresCleared, Ban, Extended, Unban)
 
 
 class CommitQueue:
-    """Changes in order, and the newest position in each file of each log; one transaction takes both.
+    """Changes in order, and the newest position in each content of each log. One transaction writes both.
 
-    `snapshot` gives all that memory knows, but for the positions: what is written where the database is
-    damaged. `failing` says why what is decided would not outlive the process, None where it would. What
-    `salvages` find of damaged files is still to be taken over.
+    `failing`: why decisions would not survive the process; None if they would. `salvages` still read rows of
+    damaged files.
     """
 
-    def __init__(self, store: Store, snapshot: Callable[[], Iterable[Change]] = tuple) -> None:
-        self._snapshot = snapshot
+    def __init__(self, store: Store, background: BackgroundTasks) -> None:
+        self._background = background
+        self._snapshot: Callable[[], Iterable[Change]] = tuple
         self._changes: list[Change] = []
+        self._hooks: list[Hook] = []
         self._positions: dict[Key, Position] = {}
         self._lock = asyncio.Lock()
         self._tried = 0.0
+        self._pause: Seconds = _EVERY_SECONDS[0]
         self.salvages: list[Salvage] = []
-        self.begin(store)
-
-    def begin(self, store: Store) -> None:
-        """Work with this database from now on."""
         self._take(store)
-        # Of each file where its reading is, the newest last; what is not written yet is among it.
+        # The position in each content, the newest last, including positions that are not committed yet.
         self._known: dict[Key, Position] = {}
         for positions in store.database.positions().values():
             self._known.update({(p.path, p.content): p for p in reversed(positions)})
+
+    def snapshot_from(self, snapshot: Callable[[], Iterable[Change]]) -> None:
+        """Set the function that returns everything in memory except positions, to be written if the database
+        is damaged."""
+        self._snapshot = snapshot
+
+    def handle(self, batch: Batch) -> None:
+        """Note the changes of a batch. A subscriber of the bus."""
+        self.add([event for event in batch.events if isinstance(event, _KEPT)])
+
+    def after_commit(self, hook: Hook) -> None:
+        """Commit soon, and call `hook` afterwards: all changes noted before it are then committed, or their
+        commit failed."""
+        self._hooks.append(hook)
+        self._background.spawn(self.commit())
 
     def _take(self, store: Store) -> None:
         self.store, self.failing = store, store.failing
@@ -64,17 +91,17 @@ class CommitQueue:
                 self.salvages.append(salvage)
 
     def checked(self) -> None:
-        """Every page of it was found to be whole."""
+        """The check found the database undamaged."""
         self.store = replace(self.store, check=None)
 
     @property
     def behind(self) -> bool:
-        """Whether something that was noted waits to be written."""
+        """Whether changes wait to be committed."""
         return bool(self._changes)
 
     @property
     def database(self) -> Database:
-        """The one that is written to now."""
+        """The database that is in use."""
         return self.store.database
 
     def add(self, changes: Iterable[Change]) -> None:
@@ -85,14 +112,14 @@ class CommitQueue:
             salvage.unfinished.see(changes)
 
     def reached(self, position: Position) -> None:
-        """Everything before this position of a content has been judged, and its changes were added."""
-        # The last one that is written is the one that was read last.
+        """All lines before this position were processed, and their changes were added."""
+        # The position that was written last is the one of the content that was read last.
         for positions in (self._positions, self._known):
             positions.pop((position.path, position.content), None)
             positions[position.path, position.content] = position
 
     def positions(self) -> dict[str, list[Position]]:
-        """How far each content of each log was read, of each log the one that was read last first."""
+        """The positions by log, the content that was read last first."""
         found: dict[str, list[Position]] = {}
         for (path, _), position in reversed(self._known.items()):
             found.setdefault(path, []).append(position)
@@ -104,13 +131,15 @@ class CommitQueue:
             await asyncio.sleep(_EVERY_SECONDS[0])
 
     async def commit(self) -> str | None:
-        """Write what was noted; the error if that failed. What was not written is kept for the next time."""
+        """Commit the noted changes. Returns the error, None if there was none. After an error, the changes
+        are kept for the next commit."""
         return await _whole(self._commit())
 
     async def _commit(self) -> str | None:
         async with self._lock:
             changes, self._changes = self._changes, []
             positions, self._positions = self._positions, {}
+            hooks, self._hooks = self._hooks, []
             if changes or positions:
                 try:
                     await asyncio.to_thread(self.database.write, [*changes, *positions.values()])
@@ -123,24 +152,28 @@ class CommitQueue:
                     self._positions = older | self._positions
                 else:
                     self.failing = self.store.failing
-            # What is still being read lies in the very file that memory would be written to.
+            # A file that is still being salvaged must not be replaced by the database in memory.
             may = time.monotonic() - self._tried > _RETURN_SECONDS and all(s.over for s in self.salvages)
             if self.store.failing and may:
                 await self._return()
                 self._tried = time.monotonic()
+            for hook in hooks:
+                hook()
             return self.failing
 
     def _tell(self, failing: str) -> None:
         if self.failing is None:
-            _log.error("%s; bans go on, and are written as soon as it works again", failing)
+            _log.error(
+                "%s; bans are still enforced, and will be saved when the database works again", failing
+            )
         self.failing = failing
 
     async def _renew(self, error: DamagedError, changes: list[Change]) -> None:
-        """The database is damaged: one with all that memory knows takes its place. What waits is part of
-        that, but for bans of elsewhere that are only counted."""
+        """Replace a damaged database by everything in memory. Waiting changes are part of that, except for
+        imported bans that are only counted."""
         self._tell(str(error))
         waiting = (*changes, *self._changes)
-        past = [change for change in waiting if isinstance(change, Past | EvidenceLines)]
+        past = [change for change in waiting if isinstance(change, HistoryEntry | EvidenceLines)]
         lines = [
             EvidenceLines(c.network, c.jail, c.evidence) for c in reversed(waiting) if isinstance(c, Ban)
         ]
@@ -151,7 +184,7 @@ class CommitQueue:
         self._take(await asyncio.to_thread(recovery.renewed, damaged.path.parent, content, str(error)))
 
     async def renew(self, error: DamagedError) -> None:
-        """The database was found to be damaged otherwise than by a commit."""
+        """The database was found damaged outside of a commit."""
         await _whole(self._renewed(error))
 
     async def _renewed(self, error: DamagedError) -> None:
@@ -159,7 +192,7 @@ class CommitQueue:
             await self._renew(error, [])
 
     async def _return(self) -> None:
-        """What lies in memory goes to disk as soon as that takes it."""
+        """Move the database from memory to disk if that works again."""
         memory = self.store
         try:
             self.store = await asyncio.to_thread(recovery.returned, self.database.path.parent, memory)
@@ -172,7 +205,7 @@ class CommitQueue:
         memory.database.close()
 
     async def prune(self, oldest: dict[str, Instant]) -> None:
-        """Drop failures that no longer count, in the database too; what fails is tried at the next time."""
+        """Drop failures that no longer count from the database. An error is retried at the next call."""
         await _whole(self._prune(oldest))
 
     async def _prune(self, oldest: dict[str, Instant]) -> None:
@@ -192,17 +225,16 @@ class CommitQueue:
                 kept[key] = position
         self._known = dict(reversed(kept.items()))
 
-    async def run(self) -> None:
-        """Commit again and again until cancelled."""
-        pause, longest = _EVERY_SECONDS
-        while True:
-            await asyncio.sleep(pause)
-            failed = await self.commit()
-            pause = min(pause * 2, longest) if failed else _EVERY_SECONDS[0]
+    async def commit_again(self) -> Seconds:
+        """Commit; returns the pause until the next commit, which grows while commits fail."""
+        failed = await self.commit()
+        first, longest = _EVERY_SECONDS
+        self._pause = min(self._pause * 2, longest) if failed else first
+        return self._pause
 
 
 async def _whole(work: Coroutine[Any, Any, T]) -> T:
-    """Await it; a cancellation waits for its end, so that it is known what was written."""
+    """Await a coroutine. A cancellation waits for its end, so that it is known what was written."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

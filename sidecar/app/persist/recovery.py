@@ -1,4 +1,5 @@
-"""The database in trouble: damaged, gone, not writable. Bans go on, and nothing is thrown away."""
+"""Opens the database, and recovers if it is damaged, missing or not writable. Bans stay enforced, and no data
+is deleted."""
 
 from __future__ import annotations
 
@@ -10,31 +11,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.model import Seconds, StoreError
-from sidecar.store import damage
+from sidecar.store import storage
 from sidecar.store.database import FILE, Change, DamagedError, Database, LaterError
-from sidecar.store.page_check import Check
-from sidecar.store.repair import unfinished
+from sidecar.store.repair import damage, unfinished
+from sidecar.store.repair.page_check import Check
 from sidecar.store.repair.salvage import Salvage
 
 _log = logging.getLogger("zmban.store")
-# What is made in the place of a damaged file bears this name until it is whole.
+# A file that replaces a damaged one has this name until it is complete.
 _NEW = f"{FILE}.new"
-_IN_MEMORY = "what is decided is held in memory only, and written as soon as that works"
-# A start waits no longer for the reading of a damaged file, nor for the check of one that seems good: what is
-# left is done beside.
+_IN_MEMORY = "decisions are held in memory only until the database can be written"
+# Maximum time that a start waits for the salvage or the check of a database. The rest runs in the background.
 _PATIENCE: Seconds = 1.0
 _CHECK_PATIENCE: Seconds = 2.5
-# Of what only a ban's own file tells, while memory knows the rest.
+# Tables that are not in memory.
 _NOT_IN_MEMORY = ("history", "evidence")
 
 
 @dataclass(frozen=True)
 class Store:
-    """A database to work with. `failing` says why nothing in it will outlive the process, None if it will.
+    """An open database. `failing`: why its content will not survive the process; None if it will.
 
-    `lost` says why it may not hold every ban, in words for the bans that the kernel still knows. `unread`
-    means that the file could not even be read, so that what lies in memory must not take its place. What
-    `salvages` still find belongs into it; `check` may still find it damaged.
+    `lost`: why it may lack bans that the kernel still has routes for. `unread`: the file could not even be
+    read, so it must not be replaced by the content of memory. `salvages` still find rows that belong into it;
+    `check` may still find it damaged.
     """
 
     database: Database
@@ -46,13 +46,14 @@ class Store:
 
 
 def opened(state: Path) -> Store:
-    """The database of a state directory, whatever its condition. LaterError for one of a later version."""
+    """Open the database of a state directory, whatever its condition. LaterError if it is of a later
+    version."""
     try:
         _finish(state)
         database = Database(state)
         try:
             check = database.check(_CHECK_PATIENCE)
-            # Small tables, read whole; bans and failures are by who restores them.
+            # Read small tables to detect damage; bans and failures are read by the caller.
             database.positions(), database.zones(), database.allowed()
         except BaseException:
             database.close()
@@ -68,19 +69,19 @@ def opened(state: Path) -> Store:
 
 
 def _begun(state: Path) -> tuple[Salvage, ...]:
-    """What an earlier run did not read to its end."""
+    """Continue the salvages that an earlier run did not finish."""
     found = []
     for file in unfinished.of(state / FILE):
         salvage = Salvage(file)
         salvage.unfinished.begin(file)
         salvage.begin()
-        _log.warning("%s is read on beside", file)
+        _log.warning("salvage of %s continues", file)
         found.append(salvage)
     return tuple(found)
 
 
 def replaced(state: Path, why: DamagedError) -> Store:
-    """A new database in the place of one that is damaged, with what can be read of that in little time."""
+    """Replace a damaged database by a new one with the rows that can be read in a short time."""
     _log.error("%s", why)
     lost = "the database was damaged"
     begun = _begun(state)
@@ -93,26 +94,26 @@ def replaced(state: Path, why: DamagedError) -> Store:
     except (StoreError, OSError) as error:
         memory = Database(state, memory=True)
         memory.write(content)
-        _log.error("%s; %s; of the damaged database %s", error, _IN_MEMORY, salvage.found)
+        _log.error("%s; %s; salvage of the damaged database: %s", error, _IN_MEMORY, salvage.found)
         return Store(memory, _failing(error), lost, salvages=(*begun, salvage))
 
 
 def renewed(state: Path, changes: Iterable[Change], why: str) -> Store:
-    """As `replaced`, while running: what memory knows is written; the lines of evidence and the history are
-    read from the file, beside."""
+    """As `replaced`, for the running service: everything in memory is written; evidence and history are
+    salvaged from the file in the background."""
     content = list(changes)
     try:
         with contextlib.closing(_new(state)) as new:
             new.write(content)
         aside = _set_aside(state, unread=True)
         (state / _NEW).rename(state / FILE)
-        _log.error("a new database was begun with all that memory knows")
+        _log.error("a new database was created from the state in memory")
         store = Store(Database(state))
     except (StoreError, OSError) as error:
         memory, aside = Database(state, memory=True), state / FILE
         memory.write(content)
         store = Store(memory, f"{why}; {_failing(error)}")
-    if not damage.size(aside):
+    if not storage.size(aside):
         return store
     salvage = Salvage(aside, _NOT_IN_MEMORY)
     if not store.failing:
@@ -122,7 +123,7 @@ def renewed(state: Path, changes: Iterable[Change], why: str) -> Store:
 
 
 def returned(state: Path, store: Store) -> Store:
-    """What lies in memory, on disk. StoreError or OSError where that cannot be done yet."""
+    """Write the database in memory to disk. StoreError or OSError if that is not possible yet."""
     _finish(state)
     try:
         disk = Database(state, patience=0.2)
@@ -138,7 +139,7 @@ def returned(state: Path, store: Store) -> Store:
         with contextlib.closing(_new(state)) as new:
             store.database.copy_to(new)
         disk = _put_in_place(state)
-    _log.warning("%s: everything that was decided is written down again", disk.path)
+    _log.warning("%s: all decisions are saved again", disk.path)
     return Store(disk)
 
 
@@ -146,13 +147,13 @@ def _may_be_replaced(disk: Database, store: Store) -> None:
     if disk.fresh:
         return
     if store.unread:
-        raise UnreadError(f"{disk.path} can be used again; zmban starts anew with it")
+        raise UnreadError(f"{disk.path} can be read again; zmban restarts to use it")
     if any(salvage.path == disk.path and salvage.found.broken for salvage in store.salvages):
-        raise DamagedError(f"{disk.path}: not all of it could be read")
+        raise DamagedError(f"{disk.path} could not be read completely")
 
 
 class UnreadError(StoreError):
-    """The file that could not be read when the service started can be read now: it must start anew."""
+    """The file that could not be read at the start can be read now: the service must restart."""
 
 
 def _in_memory(state: Path, why: str) -> Store:
@@ -160,13 +161,13 @@ def _in_memory(state: Path, why: str) -> Store:
     failing = f"{why}; {_IN_MEMORY}"
     _log.error("%s", failing)
     with contextlib.suppress(OSError):
-        # Where even that cannot be told, something may be there.
-        if damage.inode(state / FILE) is None:
+        # If that cannot be determined, there may be a file.
+        if storage.inode(state / FILE) is None:
             return Store(memory, failing, "there was no database")
     salvage = Salvage(state / FILE)
     memory.write(salvage.first(_PATIENCE))
     if "all" in salvage.found.broken:
-        _log.error("nothing of it can be read: %s", salvage.found.broken["all"])
+        _log.error("nothing in the damaged database can be read: %s", salvage.found.broken["all"])
         return Store(memory, failing, "the database could not be read", unread=True)
     lost = "the database was damaged" if salvage.found.broken or not salvage.over else None
     return Store(memory, failing, lost, salvages=(salvage,))
@@ -183,28 +184,30 @@ def _new(state: Path) -> Database:
 
 
 def _set_aside(state: Path, *, unread: bool) -> Path:
-    """The new name of the damaged file; `unread` where a restart must go on reading it."""
+    """Rename the damaged file. Returns its new name; `unread` if a restart must continue to read it."""
     aside = damage.set_aside(state / FILE, time.time(), unread=unread)
     if aside.exists():
-        _log.error("the damaged database was set aside as %s: look at the disk, then remove it", aside)
+        _log.error("the damaged database was set aside as %s; check the disk, then delete this file", aside)
     return aside
 
 
 def _put_in_place(state: Path, salvage: Salvage | None = None) -> Database:
-    """The new file under the name of the damaged one, which is set aside, and read on if it must be."""
+    """Set the damaged file aside, and put the new file in its place. The damaged file is read further if
+    necessary."""
     unread = salvage is not None and not salvage.over
     aside = _set_aside(state, unread=unread)
     if salvage is not None and unread:
         salvage.moved(aside)
     (state / _NEW).rename(state / FILE)
-    _log.error("a new database was begun; %s", salvage.found if salvage else "everything, from memory")
+    _log.error("a new database was created; %s", salvage.found if salvage else "everything, from memory")
     if unread:
-        _log.error("the rest of %s is read beside; zmban status tells how far", aside)
+        _log.error("the rest of %s is salvaged in the background; zmban status shows the progress", aside)
     return Database(state)
 
 
 def _finish(state: Path) -> None:
-    """A kill between the two names that `_put_in_place` gives: the new file was whole by then."""
+    """Complete a `_put_in_place` that was interrupted between its two renames: the new file was complete
+    then."""
     if (state / _NEW).exists() and not (state / FILE).exists():
         damage.set_aside(state / FILE, time.time())
         (state / _NEW).rename(state / FILE)

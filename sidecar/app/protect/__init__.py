@@ -1,1 +1,1 @@
-"""Who must never be cut off, from configuration, host, administrators and Zimbra."""
+"""Networks that must never be banned, from configuration, host, administrators and Zimbra."""

@@ -1,4 +1,5 @@
-"""Whom the jails ignore by name or file: looked up at the start and again and again, never while reading."""
+"""Resolves host names and files of `ignoreip`, at the start and periodically, never while a line is
+processed."""
 
 from __future__ import annotations
 
@@ -7,18 +8,18 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sidecar.app.ingest.resolver import BusyError, Resolver
-from sidecar.fail2ban.ignore import ignoring
+from sidecar.fail2ban.ignore import ignoreip
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.syntax.files import ConfigFiles
+from sidecar.host.resolver import BusyError, Resolver
 from sidecar.network import Network
 
 _log = logging.getLogger("zmban.ignore")
 
 
 class IgnoreLists:
-    """The networks behind the names and files of `ignoreip`; the last good answer stands in for a missing
-    one, so that a resolver that is down lets nobody be banned."""
+    """The networks of the names and files of `ignoreip`. If a lookup fails, the last successful result stays
+    in use, so that a failing resolver does not cause bans."""
 
     def __init__(
         self, jails: Iterable[JailSpec], resolver: Resolver, before: IgnoreLists | None = None
@@ -30,20 +31,20 @@ class IgnoreLists:
         self._told: set[str] = set(before._told) if before else set()
 
     async def look(self) -> dict[str, JailSpec]:
-        """The jails that ignore by name or file, with all that this stands for now."""
-        filled = {jail.name: ignoring.filled(jail.ignored, self._text) for jail in self._jails}
+        """The jails with names or files in `ignoreip`, with the resolved networks added."""
+        filled = {jail.name: ignoreip.filled(jail.ignored, self._text) for jail in self._jails}
         names = {name for found in filled.values() for name in found.names}
         await asyncio.gather(*(self._name(name) for name in names))
         return {jail.name: replace(jail, ignoreip=self._all(filled[jail.name])) for jail in self._jails}
 
-    def _all(self, found: ignoring.Ignored) -> tuple[Network, ...]:
+    def _all(self, found: ignoreip.Ignored) -> tuple[Network, ...]:
         named = (network for name in found.names for network in self._good.get(name, ()))
         return tuple(dict.fromkeys((*found.networks, *named)))
 
     def _text(self, path: str) -> str | None:
         text = ConfigFiles.listed(path)
         if text is None:
-            self._tell(path, "cannot be read; what it said last still counts")
+            self._tell(path, "cannot be read; its last content stays in force")
         else:
             self._texts[path] = text
         return self._texts.get(path)
@@ -56,10 +57,10 @@ class IgnoreLists:
         if found:
             self._good[name] = found
         else:
-            self._tell(name, "has no address; the last one that it had still counts")
+            self._tell(name, "has no address; its last addresses stay in force")
 
     def _tell(self, what: str, message: str) -> None:
-        """Once, not each minute."""
+        """Log a problem once, not at every lookup."""
         if what not in self._told:
             self._told.add(what)
             _log.warning("ignoreip: %s %s", what, message)

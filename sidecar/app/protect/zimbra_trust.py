@@ -1,79 +1,71 @@
-"""zimbraMailTrustedIP: the proxies that mailboxd itself believes, asked of Zimbra's containers."""
+"""Reads zimbraMailTrustedIP, the proxies that mailboxd trusts, from Zimbra's containers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from sidecar.app.background import run_detached
-from sidecar.app.protect import protection
-from sidecar.model import SourceError
+from sidecar.app.active import ActiveConfiguration
+from sidecar.app.protect.protection import Protection
+from sidecar.model import Seconds, SourceError
 from sidecar.network import Network
-from sidecar.sources.docker import engine
-
-if TYPE_CHECKING:
-    from sidecar.app.service import Service
+from sidecar.sources.docker import docker_engine
+from sidecar.threads import run_detached
 
 _log = logging.getLogger("zmban")
 
-# A container that was started anew is asked soon, and each one from time to time: zmprov takes seconds.
-_LOOK_SECONDS = 120.0
 _PATIENCE_SECONDS = 90.0
+# A restarted container is queried soon, and each container again after this time: zmprov takes seconds.
 _LASTS_SECONDS = 3600.0
 _FORGOTTEN_SECONDS = 86400.0
 
 
-class _Told(NamedTuple):
-    """What a container said after this start of it, and when."""
+class _Answer(NamedTuple):
+    """The answer of a container since its last start, and when it was given."""
 
     started: str
-    at: float
+    at: Seconds
     proxies: tuple[Network, ...]
 
 
-class MailTrust:
-    """Keeps what the containers answered. Where Docker cannot be asked, or Zimbra does not answer, what the
-    configuration says stands alone."""
+class ZimbraTrust:
+    """Keeps the answers of the containers. If Docker cannot be queried, or Zimbra does not answer, only the
+    configured proxies are trusted."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        # Of each container, by its id, what it answered last.
-        self._told: dict[str, _Told] = {}
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while self._service.settings.trust.ask_zimbra:
-            if engine.SOCKET.exists():
-                await self.look()
-            await asyncio.sleep(_LOOK_SECONDS)
+    def __init__(self, active: ActiveConfiguration, protection: Protection) -> None:
+        self._active, self._protection = active, protection
+        # The last answer of each container, by its id.
+        self._answers: dict[str, _Answer] = {}
 
     async def look(self) -> None:
-        """Ask whom was not asked lately; tell the service what changed."""
+        """Query the containers that were not queried recently, and trust the proxies that they trust."""
+        if not self._active.settings.trust.ask_zimbra or not docker_engine.SOCKET.exists():
+            return
         try:
-            containers = await run_detached(engine.zimbra_containers)
+            containers = await run_detached(docker_engine.zimbra_containers)
         except SourceError:
-            # Whoever looks around says so already.
+            # The check of the host environment reports this already.
             return
         for one in containers:
-            told = self._told.get(one.id)
-            if told is None or told.started != one.started or told.at <= time.monotonic() - _LASTS_SECONDS:
+            last, oldest = self._answers.get(one.id), time.monotonic() - _LASTS_SECONDS
+            if last is None or last.started != one.started or last.at <= oldest:
                 await self._ask(one)
-        # One that is started anew, or cannot answer for a while, is believed as before.
+        # The last answer of a container that restarts, or does not answer for a while, stays in use.
         oldest = time.monotonic() - _FORGOTTEN_SECONDS
-        self._told = {key: told for key, told in self._told.items() if told.at > oldest}
-        await protection.believe(
-            self._service, {proxy for told in self._told.values() for proxy in told.proxies}
+        self._answers = {key: answer for key, answer in self._answers.items() if answer.at > oldest}
+        await self._protection.trust_also(
+            proxy for answer in self._answers.values() for proxy in answer.proxies
         )
 
-    async def _ask(self, one: engine.ZimbraContainer) -> None:
+    async def _ask(self, one: docker_engine.ZimbraContainer) -> None:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                proxies = await run_detached(engine.trusted_ips, one)
+                proxies = await run_detached(docker_engine.trusted_ips, one)
         except (SourceError, TimeoutError) as error:
             why = str(error) or f"{one.name} does not answer"
             _log.info("%s; write its proxies into [trust] proxies", why)
             return
         _log.info("%s trusts %s", one.name, ", ".join(n.address for n in proxies) or "no proxy")
-        self._told[one.id] = _Told(one.started, time.monotonic(), proxies)
+        self._answers[one.id] = _Answer(one.started, time.monotonic(), proxies)

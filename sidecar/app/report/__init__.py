@@ -1,1 +1,1 @@
-"""What the service tells people: ban log, refusals, lists, status."""
+"""Reports for administrators: ban log, refusals, lists, status."""

@@ -1,4 +1,4 @@
-"""What is said of an event in the log: a line for each ban, in the words of Fail2Ban's log."""
+"""The ban log: one line per ban and unban, in the format of Fail2Ban's log."""
 
 from __future__ import annotations
 
@@ -6,30 +6,37 @@ import logging
 import time
 from collections.abc import Iterable
 
-from sidecar.model import Ban, Event, Extended, Failure, FailuresCleared, Match, Refused, Slow, Unban
+from sidecar.model import Ban, Batch, Event, Extended, Failure, FailuresCleared, Match, Refused, Slow, Unban
 
 _bans = logging.getLogger("zmban.bans")
 
+# Maximum number of events of one batch that are logged one by one.
+_MOST_LOGGED = 100
 
-# More of the same moment than this are not told one by one.
-_MOST_TOLD = 100
+
+class BanLog:
+    """A subscriber of the bus."""
+
+    def handle(self, batch: Batch) -> None:
+        """Log the new events."""
+        log_events(batch.new)
 
 
-def tell(events: Iterable[Event | Match]) -> None:
-    """A line for each, or none; text from a log only in quotes, without its control codes."""
+def log_events(events: Iterable[Event | Match]) -> None:
+    """Log events. Text from a log line is quoted, with control codes escaped."""
     if _bans.isEnabledFor(logging.DEBUG):
         for event in events:
-            _tell(event)
+            _log_event(event)
         return
     worth = [e for e in events if not isinstance(e, Failure | Match | FailuresCleared)]
-    told = [e for e in worth if not isinstance(e, Refused) or e.reason in ("framed", "report-only", "brake")]
-    for event in told[:_MOST_TOLD]:
-        _tell(event)
-    if len(told) > _MOST_TOLD:
-        _bans.info("%d more of these", len(told) - _MOST_TOLD)
+    shown = [e for e in worth if not isinstance(e, Refused) or e.reason in ("framed", "report-only", "brake")]
+    for event in shown[:_MOST_LOGGED]:
+        _log_event(event)
+    if len(shown) > _MOST_LOGGED:
+        _bans.info("%d more events", len(shown) - _MOST_LOGGED)
 
 
-def _tell(event: Event | Match) -> None:
+def _log_event(event: Event | Match) -> None:
     match event:
         case Ban():
             word = "Would ban" if event.dry else "Ban"
@@ -43,16 +50,18 @@ def _tell(event: Event | Match) -> None:
                 "[%s] Refused %r: %s (client %s)", event.jail, event.host, event.reason, event.client
             )
         case Refused() if event.reason == "brake":
-            text = "[%s] bans known-good clients one after the other: %s is spared; is the server at fault?"
+            text = "[%s] many known-good clients were banned: %s is not banned; check the server"
             _bans.error(text, event.jail, event.host)
         case Refused() if event.reason == "report-only":
             _bans.warning("[%s] Reported: %r (client %s)", event.jail, event.line, event.client)
         case Refused():
             _bans.debug("[%s] Refused %r: %s", event.jail, event.host, event.reason)
         case Slow(until=None):
-            _bans.warning("[%s] %s worked too long on a line and was broken off", event.jail, event.regex)
+            _bans.warning(
+                "[%s] %s exceeded its time budget on a line and was aborted", event.jail, event.regex
+            )
         case Slow():
-            text = "[%s] %s worked too long on a line again and again; it is left out for %.0f s: simplify it"
+            text = "[%s] %s exceeded its time budget repeatedly and is not used for %.0f s; simplify it"
             _bans.error(text, event.jail, event.regex, max(0.0, (event.until or 0.0) - time.time()))
         case Failure():
             _bans.debug("[%s] Found %s", event.jail, event.network)

@@ -1,134 +1,170 @@
-"""What `zmban status` tells: enforcement, jails, sources, store, and what a person might do next."""
+"""Builds the answer of `zmban status`: enforcement, jails, sources, database, and proposed actions."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import time
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sidecar.app.report.suggestions import covers, proposals
-from sidecar.app.service import Service
+from sidecar.app.active import ActiveConfiguration
+from sidecar.app.enforce.enforcer import Enforcer
+from sidecar.app.enforce.verifier import Verifier
+from sidecar.app.ingest.log_manager import LogManager
+from sidecar.app.persist.store_health import StoreHealth
+from sidecar.app.protect.allow_list import AllowList
+from sidecar.app.report.refusal_log import RefusalLog
+from sidecar.app.report.suggestions import BanPreview, proposals
+from sidecar.app.runtime_options import RuntimeOptions
+from sidecar.decide.engine import DecisionEngine
+from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.detect.prefilter import multipattern
-from sidecar.model import Refused
+from sidecar.model import Instant, Refused
 from sidecar.network import Network
+from sidecar.records import event_record
 
-# Of what goes on without end, so much is shown.
+# Maximum length of lists that can grow without limit.
 _MOST = 20
 _LATELY = 1000
 
 
-async def of(service: Service) -> dict[str, Any]:
-    """State of jails, sources and kernel."""
-    await service.verifier.verify()
-    missing, refused = service.enforcer.missing, list(service.table.refused())
-    return {
-        "since": service.started,
-        "dry_run": service.place.dry_run,
-        "enforced": not missing,
-        "not_enforced_because": list(missing),
-        "doubts": list(service.enforcer.doubts),
-        "ingress": [asdict(way) for way in service.enforcer.ways()],
-        "ready": not service.ready(),
-        "not_ready_because": service.ready(),
-        "networks_banned": len(refused),
-        "bans_suspended": service.table.resting.total(),
-        "dry_bans": service.table.dry.total(),
-        "proposals": await _proposals(service, refused),
-        "spread": _spread(service),
-        "known_good": len(service.judge.known),
-        "mail_servers": len(service.judge.peers),
-        "framed": [_refused(one) for one in service.oddities.framed],
-        "reported": [_refused(one) for one in service.oddities.reported],
-        "spared": [_refused(one) for one in service.oddities.spared],
-        "masked": service.oddities.masked(),
-        "suspected_proxies": service.suspects.told(),
-        "allowed": [
-            {"network": str(a.network), "until": a.until, "reason": a.reason}
-            for a in service.allowed.values()
-        ],
-        "prefilter": multipattern.refused() or "good",
-        "slow_regexes": [
-            {"jail": slow.jail, "source": path, "regex": slow.regex, "left_out_until": slow.until}
-            for path, log in service.logs.logs.items()
-            for slow in log.scanner.quarantined(time.time())
-        ],
-        "store": service.salvaging.state(),
-        "salvage": [salvage.progress() for salvage in service.ledger.salvages],
-        "jails": [_jail(service, name) for name in service.jails],
-        "sources": [_source(service, name, why) for name, why in service.logs.sources().items()],
-        "faults": [*service.loaded.told, *(service.pages.faults if service.pages else ())],
-        "jails_degraded": sorted(service.loaded.jails.degraded),
-        "jails_stopped": sorted(service.loaded.jails.stopped),
-        "last_bans": _last_bans(service),
-    }
+@dataclass(frozen=True)
+class StatusBuilder:
+    """Collects the state of all components; changes nothing. `not_ready` returns why the service is not
+    ready, `faults` problems besides the configuration."""
 
+    options: RuntimeOptions
+    active: ActiveConfiguration
+    engine: DecisionEngine
+    enforcer: Enforcer
+    verifier: Verifier
+    logs: LogManager
+    allow_list: AllowList
+    suspects: SuspectedProxies
+    refusals: RefusalLog
+    store: StoreHealth
+    preview: BanPreview
+    started: Instant
+    not_ready: Callable[[], list[str]]
+    faults: Callable[[], Iterable[str]]
 
-def _spread(service: Service) -> list[dict[str, Any]]:
-    """One account tried from many addresses, many accounts from one network."""
-    now, spread = time.time(), service.judge.spread
-    found = sorted([*spread.accounts(now), *spread.networks(now)], key=lambda one: -len(one.addresses))
-    return [
-        {
-            "subject": one.subject,
-            "addresses": [str(n) for n in one.addresses[:_MOST]],
-            "from": len(one.addresses),
+    async def build(self) -> dict[str, Any]:
+        """The current state of jails, sources and kernel."""
+        status, table = await self.verifier.verify(), self.engine.register.table
+        refused, reasons = list(table.refused()), self.not_ready()
+        return {
+            "since": self.started,
+            "dry_run": self.options.dry_run,
+            "enforced": status.enforced,
+            "not_enforced_because": list(status.missing),
+            "doubts": list(status.doubts),
+            "ingress": [asdict(way) for way in self.enforcer.ways()],
+            "ready": not reasons,
+            "not_ready_because": reasons,
+            "networks_banned": len(refused),
+            "bans_suspended": table.resting.total(),
+            "dry_bans": table.dry.total(),
+            "proposals": await self._proposals(refused),
+            **self._findings(),
+            "allowed": [
+                {"network": str(a.network), "until": a.until, "reason": a.reason} for a in self.allow_list
+            ],
+            "prefilter": multipattern.refused() or "good",
+            "slow_regexes": self._slow_regexes(),
+            "store": self.store.sentence(),
+            "salvage": self.store.progress(),
+            "jails": [self._jail(name) for name in self.active.jails],
+            "sources": [self._source(name, why) for name, why in self.logs.sources().items()],
+            "faults": [*self.active.loaded.told, *self.faults()],
+            "jails_degraded": sorted(self.active.loaded.jails.degraded),
+            "jails_stopped": sorted(self.active.loaded.jails.stopped),
+            "last_bans": self._last_bans(),
         }
-        | {"accounts": one.accounts}
-        for one in found[:_MOST]
-    ]
+
+    def _findings(self) -> dict[str, Any]:
+        """Findings in log lines that lead to no ban."""
+        known = self.engine.known_good
+        return {
+            "spread": self._sprays(),
+            "known_good": len(known.clients),
+            "mail_servers": len(known.mail_servers),
+            "framed": [_refused(one) for one in self.refusals.framed],
+            "reported": [_refused(one) for one in self.refusals.reported],
+            "spared": [_refused(one) for one in self.refusals.spared],
+            "masked": self.refusals.masked(),
+            "suspected_proxies": self.suspects.told(),
+        }
+
+    def _sprays(self) -> list[dict[str, Any]]:
+        """Password sprays: accounts tried from many addresses, networks that tried many accounts."""
+        now, spray = time.time(), self.engine.spray
+        found = sorted([*spray.accounts(now), *spray.networks(now)], key=lambda one: -len(one.addresses))
+        return [
+            {
+                "subject": one.subject,
+                "addresses": [str(n) for n in one.addresses[:_MOST]],
+                "from": len(one.addresses),
+                "accounts": one.accounts,
+            }
+            for one in found[:_MOST]
+        ]
+
+    def _slow_regexes(self) -> list[dict[str, Any]]:
+        return [
+            {"jail": slow.jail, "source": path, "regex": slow.regex, "left_out_until": slow.until}
+            for path, log in self.logs.logs.items()
+            for slow in log.scanner.quarantined(time.time())
+        ]
+
+    def _jail(self, name: str) -> dict[str, Any]:
+        jail, table = self.engine.jails[name], self.engine.register.table
+        return {
+            "jail": name,
+            "banned": table.active[name],
+            "dry_bans": table.dry[name],
+            "failing": len(jail.window),
+            "maxretry": jail.spec.maxretry,
+            "dry_run": jail.spec.dry_run,
+            "logs": [path for path, log in self.logs.logs.items() if name in log.scanner.jails],
+        }
+
+    def _source(self, name: str, why: str | None) -> dict[str, Any]:
+        """The state of a log, read or named by a jail; `error` says why it is not read."""
+        log = self.logs.logs.get(name)
+        return {
+            "source": name,
+            "up": why is None,
+            "followed": log is not None,
+            "lines": log.scanner.tally.lines if log else 0,
+            "candidates": log.scanner.tally.candidates if log else 0,
+            "last_line": log and log.last_line,
+            "zone": log and log.clock and str(log.clock.zone),
+            "zone_learnt": bool(log and log.clock and log.clock.learnt is not None),
+            "caught_up": bool(log and log.caught_up),
+            "error": why,
+        }
+
+    def _last_bans(self, most: int = 12) -> list[dict[str, Any]]:
+        # Only the most recent bans are considered: sorting a million would block the service for seconds.
+        table = self.engine.register.table
+        lately = (ban for network in table.newest(_LATELY) for ban in table.all_of(network))
+        newest = heapq.nlargest(most, lately, key=lambda ban: ban.at)
+        return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
+
+    async def _proposals(self, refused: list[Network]) -> list[dict[str, Any]]:
+        """Networks that may be worth a manual ban, each with a preview. `refused` is a copy, because the
+        table changes while a thread examines it."""
+
+        def found() -> list[tuple[Network, int, int]]:
+            return [(one, many, len(one.those_inside(refused))) for one, many in proposals(refused)]
+
+        return [
+            {"network": str(network), "banned": many, **self.preview.covers(network, bans)}
+            for network, many, bans in await asyncio.to_thread(found)
+        ]
 
 
 def _refused(one: Refused) -> dict[str, Any]:
-    return {"jail": one.jail, "named": one.host or None, "client": one.client, "at": one.at, "line": one.line}
-
-
-def _jail(service: Service, name: str) -> dict[str, Any]:
-    court = service.judge.courts[name]
-    return {
-        "jail": name,
-        "banned": service.table.active[name],
-        "dry_bans": service.table.dry[name],
-        "failing": len(court.window),
-        "maxretry": court.spec.maxretry,
-        "dry_run": court.spec.dry_run,
-        "logs": [p for p, log in service.logs.logs.items() if name in log.scanner.jails],
-    }
-
-
-def _source(service: Service, name: str, why: str | None) -> dict[str, Any]:
-    """A log that is followed, or one that a jail names and that is not; `error` says why."""
-    log = service.logs.logs.get(name)
-    return {
-        "source": name,
-        "up": why is None,
-        "followed": log is not None,
-        "lines": log.scanner.tally.lines if log else 0,
-        "candidates": log.scanner.tally.candidates if log else 0,
-        "last_line": log and log.last_line,
-        "zone": log and log.clock and str(log.clock.zone),
-        "zone_learnt": bool(log and log.clock and log.clock.learnt is not None),
-        "caught_up": bool(log and log.caught_up),
-        "error": why,
-    }
-
-
-def _last_bans(service: Service, most: int = 12) -> list[dict[str, Any]]:
-    # Among those that were banned last: to sort a million would keep everybody waiting for seconds.
-    lately = (ban for network in service.table.newest(_LATELY) for ban in service.table.all_of(network))
-    newest = heapq.nlargest(most, lately, key=lambda ban: ban.at)
-    return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
-
-
-async def _proposals(service: Service, refused: list[Network]) -> list[dict[str, Any]]:
-    """Networks that may be worth a ban by hand, each with what that would mean. `refused` is a copy, for the
-    table changes while the thread looks through it."""
-
-    def found() -> list[tuple[Network, int, int]]:
-        return [(one, many, len(one.those_inside(refused))) for one, many in proposals(refused)]
-
-    return [
-        {"network": str(network), "banned": many, **covers(service, network, bans)}
-        for network, many, bans in await asyncio.to_thread(found)
-    ]
+    return event_record(one) | {"named": one.host or None, "line": one.line}

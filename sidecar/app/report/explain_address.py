@@ -1,4 +1,4 @@
-"""Why an address, a network or an account is or is not banned, for whoever answers the telephone."""
+"""Explains why an address, network or account is or is not banned, for the help desk."""
 
 from __future__ import annotations
 
@@ -7,98 +7,109 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from sidecar.app.background import run_uncancellable
-from sidecar.app.service import Service
+from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.app.protect.allow_list import AllowList
+from sidecar.app.protect.protection import Protection
+from sidecar.decide.engine import DecisionEngine
+from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.model import Ban
 from sidecar.network import Network
+from sidecar.records import ban_record
+from sidecar.threads import run_uncancellable
 
-# Of an account that many attackers tried, so many bans are shown.
+# Maximum number of bans shown for an account.
 _MOST = 50
 _ROWS = 2000
+_SHOWN = ("network", "jail", "since", "until", "reason", "evidence")
 
 
-async def explain(service: Service, subject: str) -> dict[str, Any]:
-    """The bans that concern it with their evidence, the failures that stand, and what protects it."""
-    try:
-        network = Network.parse(subject)
-    except ValueError:
-        return await _of_account(service, subject)
-    keys = [(ban.network, ban.jail) for ban in service.table.over(network)]
-    await service.ledger.commit()
-    bans = await run_uncancellable(lambda: list(service.ledger.database.bans(keys))) if keys else []
-    protected, known = list(_protecting(service, network)), list(_speaking(service, network))
-    failures = list(_failures(service, network))
-    enforced = [ban for ban in bans if not service.table.rests(ban.network, ban.jail)]
-    verdict = "banned" if enforced else "protected" if protected else "failing" if failures else "not banned"
-    return _record(subject, verdict, bans, failures, protected + known)
+class AddressExplainer:
+    """Answers `zmban explain`."""
 
+    def __init__(
+        self,
+        engine: DecisionEngine,
+        commit_queue: CommitQueue,
+        protection: Protection,
+        allow_list: AllowList,
+        suspects: SuspectedProxies,
+    ) -> None:
+        self._engine, self._commit_queue = engine, commit_queue
+        self._protection, self._allow_list, self._suspects = protection, allow_list, suspects
 
-def _protecting(service: Service, network: Network) -> Iterator[str]:
-    for allowed in service.allowed.values():
-        if allowed.network.covers(network):
+    async def explain(self, subject: str) -> dict[str, Any]:
+        """The bans of a subject with their evidence, its current failures, and what protects it."""
+        try:
+            network = Network.parse(subject)
+        except ValueError:
+            return await self._of_account(subject)
+        table, queue = self._engine.register.table, self._commit_queue
+        keys = [(ban.network, ban.jail) for ban in table.over(network)]
+        await queue.commit()
+        bans = await run_uncancellable(lambda: list(queue.database.bans(keys))) if keys else []
+        protected, known = list(self._protecting(network)), list(self._known_good(network))
+        failures = list(self._failures(network))
+        enforced = any(not table.rests(ban.network, ban.jail) for ban in bans)
+        verdict = (
+            "banned" if enforced else "protected" if protected else "failing" if failures else "not banned"
+        )
+        return _answer(subject, verdict, bans, failures, protected + known)
+
+    def _protecting(self, network: Network) -> Iterator[str]:
+        for allowed in self._allow_list.around(network):
             yield f"allowed: {allowed.network}: {allowed.reason}"
-    if refusal := service.judge.guard.refuse(network):
-        yield refusal
-    if (suspect := service.judge.suspects.covering(network)) is not None:
-        yield f"untrusted-proxy: {service.suspects.sentence(suspect)}"
-    for name, court in service.judge.courts.items():
-        if court.ignored.covering(network) is not None:
-            yield f"ignored by {name}"
+        if refusal := self._protection.guard.refuse(network):
+            yield refusal
+        if (suspect := self._suspects.networks().covering(network)) is not None:
+            yield f"untrusted-proxy: {self._suspects.sentence(suspect)}"
+        for name, jail in self._engine.jails.items():
+            if jail.ignored.covering(network) is not None:
+                yield f"ignored by {name}"
+
+    def _known_good(self, network: Network) -> Iterator[str]:
+        """Why it gets more tries than other clients."""
+        unit, now = network.unit() if network.single else network, time.time()
+        if self._engine.known_good.clients.is_known(unit, now):
+            yield "known-good: recent successful login from there"
+        if self._engine.known_good.mail_servers.is_known(unit, now):
+            yield "mail server: mail was delivered there, or its mail was clean"
+
+    def _failures(self, network: Network) -> Iterator[dict[str, Any]]:
+        for name, jail in self._engine.jails.items():
+            unit = jail.unit_of(network) if network.single else network
+            if count := jail.window.count(unit):
+                yield _failing(unit, name, count, jail.spec.maxretry)
+
+    async def _of_account(self, account: str) -> dict[str, Any]:
+        """The bans and failures whose log lines name this account."""
+        named = re.compile(rf"(?<![\w.+-]){re.escape(account)}(?![\w.+-])", re.IGNORECASE)
+        await self._commit_queue.commit()
+        database = self._commit_queue.database
+        bans: list[Ban] = []
+        rest: int | None = 0
+        # One page at a time, so that a commit waits for one page at most.
+        while rest is not None and len(bans) < _MOST:
+            found, rest = await run_uncancellable(database.page, rest, _ROWS)
+            bans += [ban for ban in found if any(map(named.search, ban.evidence))]
+        del bans[_MOST:]
+        failures = [
+            _failing(network, name, jail.window.count(network), jail.spec.maxretry)
+            for name, jail in self._engine.jails.items()
+            for network in dict.fromkeys(n for n, _, line in jail.window.failures() if named.search(line))
+        ]
+        verdict = "concerned by bans" if bans else "failing" if failures else "not concerned"
+        return _answer(account, verdict, bans, failures, [])
 
 
-def _speaking(service: Service, network: Network) -> Iterator[str]:
-    """What gives it more of a chance."""
-    unit, now = network.unit() if network.single else network, time.time()
-    if service.judge.known.good(unit, now):
-        yield "known-good: somebody logged in from there lately"
-    if service.judge.peers.good(unit, now):
-        yield "we deliver mail there, or its mail was clean"
+def _failing(network: Network, jail: str, failures: int, maxretry: int) -> dict[str, Any]:
+    return {"network": str(network), "jail": jail, "failures": failures, "maxretry": maxretry}
 
 
-def _failures(service: Service, network: Network) -> Iterator[dict[str, Any]]:
-    for name, court in service.judge.courts.items():
-        unit = network.unit(court.spec.ipv4_prefix, court.spec.ipv6_prefix) if network.single else network
-        if count := court.window.count(unit):
-            yield {"network": str(unit), "jail": name, "failures": count, "maxretry": court.spec.maxretry}
-
-
-async def _of_account(service: Service, account: str) -> dict[str, Any]:
-    """Who is banned or failing because of this account: the lines of their failures name it."""
-    named = re.compile(rf"(?<![\w.+-]){re.escape(account)}(?![\w.+-])", re.IGNORECASE)
-    await service.ledger.commit()
-
-    database = service.ledger.database
-    bans: list[Ban] = []
-    rest: int | None = 0
-    # Page by page: a commit waits for one of them at most.
-    while rest is not None and len(bans) < _MOST:
-        found, rest = await run_uncancellable(database.page, rest, _ROWS)
-        bans += [ban for ban in found if any(map(named.search, ban.evidence))]
-    del bans[_MOST:]
-    failures = [
-        {"network": str(network), "jail": name, "failures": court.window.count(network)}
-        | {"maxretry": court.spec.maxretry}
-        for name, court in service.judge.courts.items()
-        for network in dict.fromkeys(n for n, _, line in court.window.failures() if named.search(line))
-    ]
-    verdict = "concerned by bans" if bans else "failing" if failures else "not concerned"
-    return _record(account, verdict, bans, failures, [])
-
-
-def _record(
+def _answer(
     subject: str, verdict: str, bans: list[Ban], failures: list[dict[str, Any]], protected: list[str]
 ) -> dict[str, Any]:
-    told = [
-        {
-            "network": str(ban.network),
-            "jail": ban.jail,
-            "since": ban.at,
-            "until": ban.until,
-            "reason": ban.reason,
-            "evidence": list(ban.evidence),
-        }
-        for ban in bans
-    ]
+    records = (ban_record(ban, enforced=True) for ban in bans)
+    shown = [{key: record[key] for key in _SHOWN} for record in records]
     return {
-        "subject": subject, "verdict": verdict, "bans": told, "failures": failures, "protected": protected,
+        "subject": subject, "verdict": verdict, "bans": shown, "failures": failures, "protected": protected,
     }  # fmt: skip

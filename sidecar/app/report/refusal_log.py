@@ -1,41 +1,42 @@
-"""What lines say that ban nobody, for a person to look at: framed ones, and clients that a proxy hides."""
+"""Refused failures that an administrator should see: framed lines, spared clients, proxies that hide
+clients."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections import Counter, deque
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sidecar.model import Event, Match, Refused
+from sidecar.model import Batch, Refused
 from sidecar.serve.metrics import Metrics
 
 _log = logging.getLogger("zmban")
 
 _MOST_SHOWN = 10
-# More proxies than these are no proxies.
+# Maximum number of recorded proxies.
 _MOST_PROXIES = 1000
-# A failure whose client is one of ours: somebody stands behind it whom nobody can name.
+# The client of these failures is one of our own addresses: the real client is hidden.
 _MASKED = {"masked", "trusted-proxy", "gateway", "own-address"}
 _PODS = Path("/var/run/secrets/kubernetes.io")
 
 
 class RefusalLog:
-    """Listens to refusals. Each proxy that hides clients is told once in the log, with the cure."""
+    """Records the most recent refusals. A subscriber of the bus. Each proxy that hides clients is logged
+    once, with the cure."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self.framed: deque[Refused] = deque(maxlen=_MOST_SHOWN)
         self.reported: deque[Refused] = deque(maxlen=_MOST_SHOWN)
-        # Phones with an old password, and mail servers that we deal with.
+        # Phones with an old password, and known mail servers.
         self.spared: deque[Refused] = deque(maxlen=_MOST_SHOWN)
         self._masked: Counter[tuple[str, str]] = Counter()
 
-    def hear(self, events: Iterable[Event | Match]) -> None:
-        """Remember what a person may want to see."""
-        for event in events:
+    def handle(self, batch: Batch) -> None:
+        """Record the refusals to show."""
+        for event in batch.events:
             if not isinstance(event, Refused):
                 continue
             if event.reason == "framed":
@@ -54,25 +55,25 @@ class RefusalLog:
             return
         kind = proxy, cure(event.reason, proxy)
         if kind not in self._masked:
-            _log.warning("a failed login or attack came by way of %s, which hides its client: %s", *kind)
+            _log.warning("failure from %s, which hides its client, so that nothing can be banned: %s", *kind)
         self._masked[kind] += 1
 
     def masked(self) -> list[dict[str, Any]]:
-        """The proxies that hide clients, those that hide most first."""
+        """The proxies that hide clients, most lines first."""
         found = self._masked.most_common(_MOST_SHOWN)
         return [{"proxy": proxy, "lines": lines, "cure": told} for (proxy, told), lines in found]
 
 
 def cure(reason: str, proxy: str) -> str:
-    """What to change so that the client is seen."""
+    """How to make the client visible."""
     if reason == "masked":
-        return f"mailboxd does not believe it: zmprov mcf +zimbraMailTrustedIP {proxy}, and restart mailboxd"
+        return f"mailboxd does not trust it: zmprov mcf +zimbraMailTrustedIP {proxy}, and restart mailboxd"
     if _PODS.exists() or "KUBERNETES_SERVICE_HOST" in os.environ:
         return (
             "set externalTrafficPolicy: Local at the service, or use hostPort or hostNetwork for Zimbra's pod"
         )
     if reason == "trusted-proxy":
-        return "let it pass the client's address on, or let clients reach Zimbra without it"
+        return "make it forward the client's address, or let clients connect to Zimbra directly"
     return (
         "Docker hides it: set userland-proxy: false in daemon.json, give the network of an IPv6 host an IPv6 "
         "subnet, or run Zimbra with network_mode: host"

@@ -1,25 +1,24 @@
-"""Networks that a person may want to ban whole: many of their addresses were banned, each by itself."""
+"""Suggests networks to ban as a whole, because many of their addresses are banned."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from sidecar.app.enforce.enforcer import Enforcer
+from sidecar.decide.engine import DecisionEngine
 from sidecar.network import Network
 
-if TYPE_CHECKING:
-    from sidecar.app.service import Service
-
-# How many banned units make a network worth a look, narrow ones first: each counts once.
+# (family, prefix length, banned units) that make a network worth a suggestion, narrow networks first. Each
+# unit counts once.
 _WORTH = ((4, 24, 8), (6, 56, 4), (6, 48, 8))
 _MOST = 5
 
 
 def proposals(banned: Iterable[Network]) -> list[tuple[Network, int]]:
-    """(network, how many in it are banned) of the worst; none that is inside a ban already. Takes a second
-    for a million: call it in a thread."""
+    """The worst networks with the number of bans inside, without networks inside a ban. Takes a second for a
+    million: call it in a thread."""
     units = set(banned)
     found: list[tuple[Network, int]] = []
     for version, length, enough in _WORTH:
@@ -34,15 +33,24 @@ def proposals(banned: Iterable[Network]) -> list[tuple[Network, int]]:
     return sorted(free, key=lambda one: (-one[1], one[0]))[:_MOST]
 
 
-def covers(service: Service, network: Network, bans: int | None = None) -> dict[str, int]:
-    """What a ban of this network would mean; `bans` inside it are counted here where nobody did so yet."""
-    return {
-        "addresses": network.addresses,
-        "bans": len(service.table.inside(network)) if bans is None else bans,
-        "kept_reachable": len(network.those_inside(service.enforcer.throws)),
-        "good_logins": service.judge.known.inside(network, time.time()),
-        "delivered_to": service.judge.peers.inside(network, time.time()),
-    }
+class BanPreview:
+    """Previews a manual ban of a network."""
+
+    def __init__(self, engine: DecisionEngine, enforcer: Enforcer) -> None:
+        self._engine, self._enforcer = engine, enforcer
+
+    def covers(self, network: Network, bans: int | None = None) -> dict[str, int]:
+        """The number of addresses in a network, and what is known of them. The bans inside are counted unless
+        `bans` gives their number."""
+        known, now = self._engine.known_good, time.time()
+        inside = len(self._engine.register.table.inside(network)) if bans is None else bans
+        return {
+            "addresses": network.addresses,
+            "bans": inside,
+            "kept_reachable": len(network.those_inside(self._enforcer.exempted)),
+            "good_logins": known.clients.inside(network, now),
+            "delivered_to": known.mail_servers.inside(network, now),
+        }
 
 
 def _whole(version: int, beginning: bytes, length: int) -> Network:

@@ -1,1 +1,1 @@
-"""Commands that need no service."""
+"""Commands that work without a running service."""

@@ -1,25 +1,25 @@
-"""`zmban check`: the whole configuration, every fault with its file and line."""
+"""`zmban check`: reads the whole configuration and prints every fault with file and line."""
 
 from __future__ import annotations
 
 import click
 
-from sidecar.app.protect import suspecting
 from sidecar.cli import CONFIG
 from sidecar.cli.output.printing import emit, json_options, say
 from sidecar.configuration import loading
 from sidecar.configuration.loading import Loaded
 from sidecar.model import Fault, counted
-from sidecar.offline.check import host as checking
+from sidecar.offline.check import host_check as checking
+from sidecar.offline.check import suspected
 
 
 @click.command()
 @json_options
 @click.pass_obj
 def check(config: tuple[str, ...], as_json: bool, jsonl: bool) -> None:
-    """Read the whole configuration and print every fault; exit 78 if a jail cannot run."""
+    """Read the whole configuration and print every fault. Exit code 78 if a jail cannot run."""
     loaded = loading.load(config)
-    faults = [*loaded.faults, *checking.surroundings(loaded), *suspecting.faults(loaded)]
+    faults = [*loaded.faults, *checking.surroundings(loaded), *suspected.faults(loaded)]
     if as_json or jsonl:
         records = [
             {"file": f.file, "line": f.line, "message": f.message, "jail": f.jail, "warning": f.warning}
@@ -34,7 +34,7 @@ def check(config: tuple[str, ...], as_json: bool, jsonl: bool) -> None:
 
 def _show(loaded: Loaded, faults: list[Fault]) -> None:
     places = [*(fault.file for fault in faults), *map(str, loaded.files.directories)]
-    # One fault of a filter concerns each jail that has it, and is mended once.
+    # A fault of a filter is reported for each jail that uses it; print it once.
     for text in dict.fromkeys(map(str, faults)):
         say(text, whole=places)
     running, degraded, stopped = loaded.jails.jails, loaded.jails.degraded, loaded.jails.stopped

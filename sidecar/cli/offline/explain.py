@@ -1,4 +1,4 @@
-"""`zmban explain`: why an address, a network or an account is or is not banned; or what a line would do."""
+"""`zmban explain`: why an address, network or account is or is not banned; or what a log line does."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sidecar.detect.grammar import LOGS
 @click.command()
 @click.argument("subject", metavar="ADDRESS|NETWORK|ACCOUNT|LINE")
 @click.option(
-    "--log", "kind", type=click.Choice(list(LOGS)), help="The kind of log that LINE is from; - reads lines."
+    "--log", "kind", type=click.Choice(list(LOGS)), help="The log that LINE is from; LINE - reads stdin."
 )
-@click.option("--all", "everything", is_flag=True, help="With --log: as if every jail were enabled.")
-@click.option("--now", type=EPOCH, metavar="EPOCH", help="With --log: what time it is; default: now.")
-@click.option("--timezone", metavar="TZ", help="With --log: zone of dates that name none.")
+@click.option("--all", "everything", is_flag=True, help="With --log: use all jails, enabled or not.")
+@click.option("--now", type=EPOCH, metavar="EPOCH", help="With --log: the current time. Default: now.")
+@click.option("--timezone", metavar="TZ", help="With --log: time zone of dates without one.")
 @socket_option
 @json_options
 @click.pass_obj
@@ -31,35 +31,35 @@ def explain(
     config: tuple[str, ...], subject: str, kind: str | None, everything: bool, now: float | None,
     timezone: str | None, socket: Path, as_json: bool, jsonl: bool,
 ) -> None:  # fmt: skip
-    """Why an address, a network or an account is or is not banned; with --log, what one line would do."""
+    """Explain why an address, network or account is or is not banned; with --log, what a log line does."""
     if kind is None:
         record = ask(socket, "explain", subject=subject)
         if as_json or jsonl:
             emit([record], jsonl=jsonl)
         else:
-            _tell(record)
+            _show_subject(record)
         return
     from sidecar.offline.explain_line import LineExplainer
 
     zone = loading.zone(timezone) if timezone else None
     lines = LineExplainer(loading.load(config), kind, everything=everything, zone=zone)
-    records = lines.explain(_given(subject), time.time() if now is None else now)
+    records = lines.explain(_lines(subject), time.time() if now is None else now)
     if as_json or jsonl:
         emit(records, jsonl=jsonl)
         return
     for record in records:
-        _step_by_step(record, kind, everything=everything)
+        _show_line(record, kind, everything=everything)
 
 
-def _given(subject: str) -> Iterable[str]:
+def _lines(subject: str) -> Iterable[str]:
     if subject != "-":
         return [subject]
     return (raw.decode("utf-8", "surrogateescape") for raw in sys.stdin.buffer)
 
 
-def _step_by_step(record: Mapping[str, Any], kind: str, *, everything: bool) -> None:
-    """Grammar, fields, client, filters, decision."""
-    _say(f"client    {record['client'] or 'nobody: the server names none'}")
+def _show_line(record: Mapping[str, Any], kind: str, *, everything: bool) -> None:
+    """Client, account, fields, filters and decision of one line."""
+    _say(f"client    {record['client'] or 'none: the server names no client'}")
     _say(f"account   {record['account'] or '-'}")
     for name, value in record["fields"].items():
         _say(f"  {name} = {value[:200]}")
@@ -68,23 +68,23 @@ def _step_by_step(record: Mapping[str, Any], kind: str, *, everything: bool) -> 
         host = f", names {match['host']}" if match["host"] else ""
         _say(f"filter    {match['filter']} of jail {match['jail']}{host}: {verdict}")
     if record["good"]:
-        _say("good      a login that succeeded")
+        _say("good      a successful login")
     reason = record["reason"]
     if reason == "no-jail":
         reason = (
-            f"no jail reads {kind}" if everything else f"no enabled jail reads {kind}; --all asks every jail"
+            f"no jail reads {kind}" if everything else f"no enabled jail reads {kind}; --all tries all jails"
         )
     decision = "counts against the client" if record["counts"] else f"does not count: {reason}"
     _say(f"decision  {decision}")
 
 
 def _say(text: str) -> None:
-    """One line; what does not fit goes on under the text behind its label."""
+    """Print one line; continuation lines are indented to the text behind the label."""
     say(text, indent=10)
 
 
-def _tell(record: Mapping[str, Any]) -> None:
-    """For the help desk."""
+def _show_subject(record: Mapping[str, Any]) -> None:
+    """The verdict, the bans with their evidence, the current failures, and the protection of a subject."""
     _say(f"{record['subject']}: {record['verdict']}")
     for ban in record["bans"]:
         until = moment(ban["until"]) if ban["until"] else "for ever"

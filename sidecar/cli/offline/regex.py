@@ -1,4 +1,4 @@
-"""`zmban regex`: a filter against a log, line by line, with a report or one object a line."""
+"""`zmban regex`: tests a filter on a log; prints a report, or one object per line."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ Command = Callable[..., Any]
 
 
 def _options(command: Command) -> Command:
-    """What fail2ban-regex takes, by the same letters."""
+    """The options of fail2ban-regex, with the same letters, and a few more."""
     flags = (
-        ("-v/--verbose", "verbose", "Every regex, with the time of each of its hits."),
-        ("-r/--raw", "raw", "A host name is a host as it stands (usedns = raw)."),
-        ("--undated", "undated", "The lines carry no date; all happen at --now."),
-        ("--no-check-all", "no_check_all", "Look for the first regex that matches only."),
-        ("--print-no-missed", "no_missed", "Print no lines that did not match."),
-        ("--print-no-ignored", "no_ignored", "Print no lines that were ignored."),
-        ("--print-all-matched", "all_matched", "Print every line that matched."),
-        ("--print-all-missed", "all_missed", "Print every line that did not match."),
-        ("--print-all-ignored", "all_ignored", "Print every line that was ignored."),
+        ("-v/--verbose", "verbose", "Print every regex, and the time of each match."),
+        ("-r/--raw", "raw", "Keep host names, do not resolve them (usedns = raw)."),
+        ("--undated", "undated", "The lines have no date; each has the time --now."),
+        ("--no-check-all", "no_check_all", "Stop at the first regex that matches a line."),
+        ("--print-no-missed", "no_missed", "Print no missed lines."),
+        ("--print-no-ignored", "no_ignored", "Print no ignored lines."),
+        ("--print-all-matched", "all_matched", "Print all matched lines."),
+        ("--print-all-missed", "all_missed", "Print all missed lines."),
+        ("--print-all-ignored", "all_ignored", "Print all ignored lines."),
     )
     for name, variable, text in flags:
         command = click.option(*name.split("/"), variable, is_flag=True, help=text)(command)
     for *names, kind, metavar, text in (
         ("--out", "-o", str, "WHAT",
-         "Print this of each match only: id, ip, row, msg, user, any group, or a text with <tags>."),
-        ("--usedns", click.Choice(["yes", "warn", "no", "raw"]), None, "Whether <HOST> may be a name."),
-        ("--maxlines", "-L", click.IntRange(1, 1000), "N", "Lines that are matched together."),
-        ("--datepattern", "-d", str, "PATTERN", "How dates look, instead of the filter's own."),
-        ("--encoding", "-e", str, "NAME", "Encoding of the log; default: utf-8."),
-        ("--timezone", "--TZ", str, "TZ", "Zone of dates that name none."),
-        ("--now", EPOCH, "EPOCH", "What time it is; default: now."),
+         "Print only this of each match: id, ip, row, msg, user, a group, or a template with <tags>."),
+        ("--usedns", click.Choice(["yes", "warn", "no", "raw"]), None, "Whether <HOST> matches host names."),
+        ("--maxlines", "-L", click.IntRange(1, 1000), "N", "Number of lines matched together."),
+        ("--datepattern", "-d", str, "PATTERN", "Date pattern; replaces that of the filter."),
+        ("--encoding", "-e", str, "NAME", "Encoding of the log. Default: utf-8."),
+        ("--timezone", "--TZ", str, "TZ", "Time zone of dates without one."),
+        ("--now", EPOCH, "EPOCH", "The current time. Default: now."),
     ):  # fmt: skip
         command = click.option(*names, type=kind, metavar=metavar, help=text)(command)
     return command
@@ -71,9 +71,9 @@ def regex(
     config: tuple[str, ...], /, log: str, filter_: str, ignoreregex: str | None, as_json: bool, jsonl: bool,
     **options: Any,
 ) -> None:  # fmt: skip
-    """Match FILTER (a filter with options, a path, a jail, or a regex) against LOG (a file, -, or one line).
+    """Test FILTER (a filter with options, a path, a jail or a regex) on LOG (a file, -, or one line).
 
-    IGNOREREGEX is a regex, or a filter or path whose ignoreregex is taken.
+    IGNOREREGEX is a regex, or a filter or path whose ignoreregex is used.
     """
     loaded = loading.load(config)
     target = _target(loaded, filter_, ignoreregex, options)
@@ -81,16 +81,18 @@ def regex(
     readings = matching.read(
         lines if as_json or jsonl else _text_only(lines),
         target.spec,
-        _zone(options["timezone"], target),
-        time.time() if options["now"] is None else options["now"],
-        loading.trust(loaded.settings),
+        matching.ReadOptions(
+            _zone(options["timezone"], target),
+            time.time() if options["now"] is None else options["now"],
+            loading.trust(loaded.settings),
+            options["undated"],
+            check_all=not options["no_check_all"] and not (as_json or jsonl or options["out"]),
+        ),
         log,
-        undated=options["undated"],
-        check_all=not options["no_check_all"] and not (as_json or jsonl or options["out"]),
     )
-    # As in the service, no regex works on a line for as long as it likes.
-    with regex_budget.kept():
-        # Who writes the lines one by one waits for each answer; a file waits for nobody.
+    # The same time limit per line as in the service.
+    with regex_budget.limited():
+        # Flush per line for an interactive or piped writer, not for a file.
         if as_json or jsonl:
             emit((reading.record() for reading in readings), jsonl=jsonl, at_once=not lines.file)
         elif options["out"]:
@@ -107,7 +109,7 @@ def _report(
     ignoreregex: str | None,
     options: dict[str, Any],
 ) -> None:
-    """The report for people."""
+    """Print the report of fail2ban-regex."""
     shown = {
         word: Shown(
             all_of_them=options[f"all_{word}"],
@@ -124,7 +126,7 @@ def _report(
 
 
 def _target(loaded: Loaded, text: str, ignore: str | None, options: dict[str, Any]) -> Target:
-    """The filter with what the command line says of it. ConfigError where it cannot be used."""
+    """The filter, changed by the options. ConfigError if it cannot be used."""
     usedns = "raw" if options["raw"] else options["usedns"]
     given = {
         key: str(value) for key, value in (("usedns", usedns), ("maxlines", options["maxlines"])) if value
@@ -139,7 +141,7 @@ def _target(loaded: Loaded, text: str, ignore: str | None, options: dict[str, An
     if errors:
         raise ConfigError("; ".join(str(fault) for fault in errors))
     if options["datepattern"] is not None:
-        # Here as there, a percent sign may be doubled as in a file.
+        # As in fail2ban-regex, a percent sign may be doubled as in a configuration file.
         patterns = tuple(options["datepattern"].replace("%%", "%").split("\n"))
         expand(list(patterns))
         target = replace(target, spec=replace(target.spec, datepattern=patterns))
@@ -147,7 +149,8 @@ def _target(loaded: Loaded, text: str, ignore: str | None, options: dict[str, An
 
 
 def _zone(name: str | None, target: Target) -> tzinfo:
-    """By its IANA name, as a POSIX string, or by its offset (`+0200`, `UTC-0330`)."""
+    """A time zone from an IANA name, a POSIX TZ string or an offset (`+0200`, `UTC-0330`). Default: that of
+    the target, else of the host."""
     if not name:
         return target.zone or loading.host_zone()
     try:
@@ -161,16 +164,19 @@ def _zone(name: str | None, target: Target) -> tzinfo:
 
 
 class _Lines:
-    """LOG line by line, however large it is; `what` says what it is. A line that no jail reads is cut."""
+    """Iterates over the lines of LOG with constant memory. `what` is the heading for the report. A line
+    longer than the limit of the jails is cut."""
 
     def __init__(self, log: str, encoding: str) -> None:
         self._log, self.encoding = log, encoding
         try:
             "".encode(encoding)
         except LookupError as error:
-            raise click.UsageError(f"--encoding {encoding}: not known; write utf-8") from error
+            raise click.UsageError(f"--encoding {encoding}: unknown encoding; write utf-8") from error
         if log.startswith("systemd-journal"):
-            raise click.UsageError("the journal is not read; journalctl -o short-iso | zmban regex - FILTER")
+            raise click.UsageError(
+                "the journal is not supported; use journalctl -o short-iso | zmban regex - FILTER"
+            )
         path = Path(log)
         self.file = log != "-" and len(log) < 256 and path.exists()
         if self.file and path.is_dir():
@@ -203,7 +209,7 @@ class _Lines:
 
 
 def _text_only(lines: _Lines) -> Iterator[str]:
-    """Without empty lines and comments, which nobody counts."""
+    """The lines without empty lines and comments, which the report does not count."""
     return (line for line in lines if line and not line.startswith("#"))
 
 

@@ -1,4 +1,4 @@
-"""`zmban regex --out`: one thing of each match, and nothing else."""
+"""`zmban regex --out`: one field of each match, or a template."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _TAG = re.compile(r"<([^<>\s]+)>")
 
 
 def field(reading: LineResult, what: str, spec: FilterSpec) -> str:
-    """What `--out` asks of a match: one thing by its name, a row, or a text with tags, which is printed for
-    each line of the failure where it has `<msg>`."""
+    """The output of `--out` for a match: a field by name, a row, or a template with tags. A template with
+    `<msg>` is printed once per line of the failure."""
     if what == "row":
-        # What Python writes of a text holds no control code.
+        # repr() escapes control codes.
         return f"[{reading.host!r},\t{reading.time!r},\t{_groups(reading, spec)!r}],"
     if "<" not in what:
-        told = [_named(reading, what, "None")]
+        texts = [_named(reading, what, "None")]
     elif "<msg>" in what:
-        told = [_filled(reading, what.replace("<msg>", line)) for line in reading.lines]
+        texts = [_filled(reading, what.replace("<msg>", line)) for line in reading.lines]
     else:
-        told = [_filled(reading, what)]
-    return "\n".join(printable(line) for text in told for line in text.split("\n"))
+        texts = [_filled(reading, what)]
+    return "\n".join(printable(line) for text in texts for line in text.split("\n"))
 
 
 def _filled(reading: LineResult, what: str) -> str:
@@ -32,7 +32,7 @@ def _filled(reading: LineResult, what: str) -> str:
 
 
 def _groups(reading: LineResult, spec: FilterSpec) -> dict[str, Any]:
-    """The groups as Python writes them, also those that took no part."""
+    """All named groups of the match, including those that did not participate (None)."""
     patterns = [p for p in (spec.prefregex, spec.failregex[reading.regex]) if p]
     names = [name for pattern in patterns for name in pattern.regex.groupindex if name != "content"]
     groups: dict[str, Any] = dict.fromkeys(names)

@@ -1,4 +1,4 @@
-"""The report of `zmban regex`: the blocks of fail2ban-regex, in their order and with their headings."""
+"""The report of `zmban regex`: the blocks of fail2ban-regex, in the same order, with the same headings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sidecar.fail2ban.spec import Pattern
 from sidecar.model import counted, printable
 from sidecar.offline.regex_test import LineResult, Target, too_long
 
-# As there: so many, and none are printed any more without being asked.
+# As in fail2ban-regex: from this number on, lines are printed only with --print-all.
 _TOO_MANY = 20
 WORDS = ("matched", "ignored", "missed")
 _IN_MEMORY = 1 << 20
@@ -28,11 +28,10 @@ _KINDS = {
 }
 
 
-class Roll:
-    """Lines that are printed at the end; on the disk where they are many, for a log may outgrow memory."""
+class SpooledLines:
+    """Lines that are printed at the end. Above 1 MiB they are kept on disk."""
 
     def __init__(self) -> None:
-        # It lives as long as the report.
         self._file = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", newline="\n")  # noqa: SIM115 - read at the end
         self.number = 0
 
@@ -46,16 +45,16 @@ class Roll:
 
 
 class Shown:
-    """The lines of one kind that are printed: all, none, or the first few where there are no more.
+    """The lines of one kind to print: all, none, or all if they are fewer than `_TOO_MANY`.
 
-    The newest `late` lines can be taken back: a later line may show that they were part of a failure.
+    The newest `late` lines can be taken back, because a later line may show that they belong to a failure.
     """
 
     def __init__(self, *, all_of_them: bool, none: bool, late: int = 0) -> None:
         self._all, self._none = all_of_them, none
         self._newest: deque[str] = deque()
         self._late = late
-        self._roll = Roll()
+        self._lines = SpooledLines()
         self.number = 0
 
     def add(self, line: str) -> None:
@@ -68,7 +67,7 @@ class Shown:
             self._keep(self._newest.popleft())
 
     def take(self, line: str) -> bool:
-        """Count this line no more, if it is one of the newest."""
+        """Remove this line if it is one of the newest. Returns whether it was."""
         if line not in self._newest:
             return False
         self._newest.remove(line)
@@ -76,38 +75,38 @@ class Shown:
         return True
 
     def _keep(self, line: str) -> None:
-        if not self._none and (self._all or self._roll.number < _TOO_MANY):
-            self._roll.add(line)
+        if not self._none and (self._all or self._lines.number < _TOO_MANY):
+            self._lines.add(line)
 
-    def tell(self, word: str) -> None:
-        """Print them. What matched is what one looks for; it is printed on demand only."""
+    def print_lines(self, word: str) -> None:
+        """Print the lines under their heading. Matched lines are printed only with --print-all-matched."""
         title = f"{word.capitalize()} line(s):"
         if not self.number or self._none or (word == "matched" and not self._all):
             return
         while self._newest:
             self._keep(self._newest.popleft())
         if self._all or self.number < _TOO_MANY:
-            _block(f"|- {title}", (f"|  {line}" for line in self._roll))
+            _block(f"|- {title}", (f"|  {line}" for line in self._lines))
         else:
             text = f"too many to print.  Use --print-all-{word} to print all {self.number} lines"
             click.echo(f"{title} {text}")
 
 
 class Report:
-    """Counts readings, and prints what became of them at the end."""
+    """Counts line results, and prints the report at the end."""
 
     def __init__(self, target: Target, *, verbose: bool, shown: dict[str, Shown]) -> None:
         self._target, self._verbose, self._shown = target, verbose, shown
         self._hits: Counter[int] = Counter()
         self._ignores: Counter[int] = Counter()
         self._dates: Counter[str] = Counter()
-        self._told: dict[int, Roll] = {}
+        self._times: dict[int, SpooledLines] = {}
         self._framed: list[str] = []
         self._lines = self._prefixed = self._long = self._frames = 0
         self._begun = time.perf_counter()
 
     def begin(self, what: str, encoding: str, ignore: str | None) -> None:
-        """What is tried with what."""
+        """Print the head of the report: filter, log and options."""
         spec = self._target.spec
         click.echo("\nRunning tests\n=============\n")
         click.echo(f"{_KINDS[self._target.kind]} : {printable(self._target.name)}")
@@ -130,24 +129,22 @@ class Report:
             self._dates[reading.template.pattern] += 1
         if self._verbose:
             for index in reading.hits:
-                told = f"{reading.named or '-'}  {_clock(reading.time)}"
-                self._told.setdefault(index, Roll()).add(told)
+                hit = f"{reading.named or '-'}  {_local_time(reading.time)}"
+                self._times.setdefault(index, SpooledLines()).add(hit)
         if reading.framed:
             self._frames += 1
             if len(self._framed) < _TOO_MANY:
-                self._framed.append(
-                    f"|  {printable(reading.line)}  (its client: {printable(reading.framed)})"
-                )
+                self._framed.append(f"|  {printable(reading.line)}  (client: {printable(reading.framed)})")
         if reading.matched and self._target.spec.maxlines > 1:
             for line in reading.lines[:-1]:
                 if self._shown["missed"].take(line):
                     self._shown["matched"].add(line)
-        # A line that only belongs to a session counts as ignored, where all hits are counted; as there.
+        # As in fail2ban-regex: a line that matches but is only part of a session counts as ignored.
         passed = reading.ignored or (reading.hits and not reading.matched and not reading.framed)
         self._shown["matched" if reading.matched else "ignored" if passed else "missed"].add(reading.line)
 
     def end(self) -> None:
-        """Print it all."""
+        """Print the results."""
         spec = self._target.spec
         if spec.prefregex:
             click.echo(f"Prefregex: {self._prefixed} total\n|  {printable(spec.prefregex.text)}\n`-\n")
@@ -166,30 +163,32 @@ class Report:
         if self._long:
             click.echo(
                 f"Too long: {counted(self._long, 'line')} of more than {LONGEST_LINE} bytes, "
-                "which no jail reads\n"
+                "skipped by all jails\n"
             )
         if self._frames:
-            # Fail2Ban has no word for it: the log itself says that somebody else did it.
-            number = f"{counted(self._frames, 'line')} in the name of somebody else than the client: no ban"
+            # Not in fail2ban-regex: the filter names a host that is not the client.
+            number = (
+                f"{counted(self._frames, 'line')} where the filter names another host than the client: no ban"
+            )
             _block(f"Framed: {number}\n|- Framed line(s):", self._framed)
         for word, shown in self._shown.items():
-            shown.tell(word)
+            shown.print_lines(word)
 
     def _regexes(self, title: str, patterns: tuple[Pattern, ...], hits: Counter[int]) -> None:
         click.echo(f"{title}: {hits.total()} total")
         lines: list[tuple[str, Iterable[str]]] = []
         for index, pattern in enumerate(patterns):
             if hits[index] or self._verbose:
-                told = self._told.get(index, ()) if title == "Failregex" else ()
-                lines.append((f"|{index + 1:>4}) [{hits[index]}] {printable(pattern.text)}", told))
+                times = self._times.get(index, ()) if title == "Failregex" else ()
+                lines.append((f"|{index + 1:>4}) [{hits[index]}] {printable(pattern.text)}", times))
         if lines:
-            whole = (chain([head], (f"|      {one}" for one in told)) for head, told in lines)
+            whole = (chain([head], (f"|      {one}" for one in times)) for head, times in lines)
             _block("|-  #) [# of hits] regular expression", chain.from_iterable(whole))
         click.echo()
 
 
-def _clock(at: float | None) -> str:
-    """Local time as fail2ban-regex writes it; a line without a date happens now."""
+def _local_time(at: float | None) -> str:
+    """Local time in the format of fail2ban-regex. A line without a date has the current time."""
     when = datetime.fromtimestamp(time.time() if at is None else at).astimezone()
     return when.strftime("%a %b %d %H:%M:%S %Y")
 

@@ -1,4 +1,4 @@
-"""`zmban replay`: what the jails would have done over their logs."""
+"""`zmban replay`: runs all enabled jails over their logs without banning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.host import regex_budget
 from sidecar.model import counted
-from sidecar.offline.log_replay import Replay, record
+from sidecar.offline.log_replay import Replay
+from sidecar.records import event_record
 
 _COUNTS = {
     "lines": ("line",), "matches": ("match", "matches"), "failures": ("failure",), "bans": ("ban",),
@@ -40,20 +41,22 @@ def _logs(values: tuple[str, ...]) -> dict[str, list[str]]:
         if not equals or not path:
             raise click.UsageError(f"--log {value!r}: write --log JAIL=PATH")
         if not Path(path).is_file():
-            raise click.UsageError(f"--log {value!r}: {path} is no file")
+            raise click.UsageError(f"--log {value!r}: {path} is not a file")
         given.setdefault(jail, []).append(path)
     return given
 
 
 @click.command()
-@click.option("--now", type=EPOCH, metavar="EPOCH", help="The time that dates without a year are read at.")
-@click.option("--timezone", metavar="TZ", help="Zone of dates that name none (IANA name).")
+@click.option(
+    "--now", type=EPOCH, metavar="EPOCH", help="The current time, for dates without a year. Default: now."
+)
+@click.option("--timezone", metavar="TZ", help="Time zone of dates without one (IANA name).")
 @click.option(
     "--log",
     "logs",
     multiple=True,
     metavar="JAIL=PATH",
-    help="Read this file for a jail instead of its logpath; repeat it.",
+    help="Read this file for a jail instead of its logpath. Repeatable.",
 )
 @json_options
 @click.pass_obj
@@ -65,9 +68,9 @@ def replay(
     as_json: bool,
     jsonl: bool,
 ) -> None:
-    """Run all enabled jails over their logs from first to last line, by the logs' own clock.
+    """Run all enabled jails over their logs, from first to last line, at the time of each line.
 
-    Writes nothing, bans nobody, and asks nothing of the host it runs on but the logs.
+    Prints the decisions. Writes no state and no routes; reads nothing of the host but the logs.
     """
     loaded = loading.load(config)
     given = _logs(logs)
@@ -88,27 +91,25 @@ def replay(
     by_path = run.logs(given)
     for name, jail in loaded.jails.jails.items():
         if not any(jail in jails for jails in by_path.values()):
-            say(
-                f"{name}: no log is there ({jail.logpath[0].glob}); name one with --log {name}=FILE", err=True
-            )
-    # What is made here lives long or dies at once: looking for circles in it all the time finds none.
+            say(f"{name}: no log found ({jail.logpath[0].glob}); give one with --log {name}=FILE", err=True)
+    # Objects here are long-lived or freed at once: frequent garbage collection finds nothing.
     gc.set_threshold(100_000, 50, 100)
-    with regex_budget.kept():
+    with regex_budget.limited():
         _print(run, by_path, as_json=as_json, jsonl=jsonl)
     for (name, regex), times in run.slow.items():
-        say(f"{name}: {regex} worked too long on {counted(times, 'line')} and was broken off", err=True)
+        say(f"{name}: {regex} aborted on {counted(times, 'line')}: time limit exceeded", err=True)
 
 
 def _print(run: Replay, by_path: dict[str, list[JailSpec]], *, as_json: bool, jsonl: bool) -> None:
-    programs, seen = as_json or jsonl, sys.stdout.isatty()
-    with progress(sum(Path(p).stat().st_size for p in by_path), quiet=programs and seen) as bar:
+    json_output, terminal = as_json or jsonl, sys.stdout.isatty()
+    with progress(sum(Path(p).stat().st_size for p in by_path), quiet=json_output and terminal) as bar:
         run.on_progress(bar.advance)
-        records = (record(event) for event in run.events(by_path))
-        if programs:
+        records = (event_record(event) for event in run.events(by_path))
+        if json_output:
             emit(_with_summary(run, records), jsonl=jsonl)
             return
-        # Who looks on sees each decision as it is made.
-        table(_COLUMNS, _rows(records, bar), 1 if seen else HELD)
+        # On a terminal, print each decision at once.
+        table(_COLUMNS, _rows(records, bar), 1 if terminal else HELD)
     total = run.summary()
     counts = ", ".join(counted(int(total[key]), *words) for key, words in _COUNTS.items())
     say(

@@ -1,1 +1,1 @@
-"""Commands that talk to the running service."""
+"""Commands that use the control socket of the running service."""

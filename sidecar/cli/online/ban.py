@@ -1,4 +1,4 @@
-"""`zmban ban`, `unban`, `allow`, `disallow`: what a person tells the running service."""
+"""`zmban ban`, `unban`, `allow`, `disallow`: manual changes, sent to the running service."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _networks = click.argument("networks", nargs=-1, required=True, metavar="NETWORK
 
 
 def _text(_: click.Context, __: click.Parameter, value: str) -> str:
-    """Bytes of a terminal that does not speak UTF-8 become replacement characters."""
+    """Replace bytes that are not UTF-8 by replacement characters."""
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 _reason = click.option(
-    "--reason", required=True, callback=_text, help="Why; one line of 1 KiB at most, kept with the ban."
+    "--reason", required=True, callback=_text, help="Reason, stored with the entry; one line, up to 1 KiB."
 )
 _for = click.option(
     "--for",
     "duration",
     metavar="DURATION",
-    help="How long (10m, 1d12h), 100 years at most; default, and -1: for ever.",
+    help="Duration (10m, 1d12h), up to 100 years. Default, and -1: permanent.",
 )
 
 
@@ -38,7 +38,7 @@ def _report(answers: list[dict[str, Any]], *, as_json: bool, jsonl: bool) -> Non
     else:
         for one in answers:
             extra = f" ({one['reason']})" if one["result"] == "refused" else ""
-            extra += _preview(one) + _bans(one)
+            extra += _covered(one) + _changed_bans(one)
             wider = one.get("still_covered_by")
             extra += f"; still covered by {', '.join(wider)}" if wider else ""
             say(f"{one['network']}: {one['result']}{extra}", err=one["result"] == "refused")
@@ -46,30 +46,30 @@ def _report(answers: list[dict[str, Any]], *, as_json: bool, jsonl: bool) -> Non
         raise click.exceptions.Exit(DATA)
 
 
-def _preview(answer: dict[str, Any]) -> str:
-    """What a network that is wider than may be banned covers."""
+def _covered(answer: dict[str, Any]) -> str:
+    """What a network covers that is wider than the configured limit."""
     if "covers" not in answer:
         return ""
     covers = answer["covers"]
     text = f": {covers['addresses']:,} {plural(covers['addresses'], 'address', 'addresses')}"
-    text += f", {counted(covers['bans'], 'ban that stands', 'bans that stand')}"
+    text += f", {counted(covers['bans'], 'active ban')}"
     refused = answer["result"] == "refused"
     if "kept_reachable" not in covers:
-        return text + ("; --force allows it, and suspends them as long" if refused else "")
-    kept = counted(covers["kept_reachable"], "network in it is", "networks in it are")
+        return text + ("; --force allows it and suspends these bans" if refused else "")
+    kept = counted(covers["kept_reachable"], "network")
     text += f", {kept} kept reachable"
     if covers["good_logins"]:
         good = counted(covers["good_logins"], "address", "addresses")
-        text += f", {good} from which somebody logged in lately"
+        text += f", {good} with recent successful logins"
     if covers["delivered_to"]:
-        text += f", {counted(covers['delivered_to'], 'mail server')} that we deal with"
+        text += f", {counted(covers['delivered_to'], 'known mail server')}"
     return text + ("; --force bans it" if refused else "")
 
 
-def _bans(answer: dict[str, Any]) -> str:
-    """What becomes of the bans inside a network that is allowed, or no more."""
+def _changed_bans(answer: dict[str, Any]) -> str:
+    """How many bans inside the network are suspended by `allow`, or enforced again by `disallow`."""
     if number := answer.get("suspended"):
-        return f"; {counted(number, 'ban inside is', 'bans inside are')} suspended as long"
+        return f"; {counted(number, 'ban inside is', 'bans inside are')} suspended"
     number = answer.get("enforced")
     return f"; {counted(number, 'ban inside is', 'bans inside are')} enforced again" if number else ""
 
@@ -81,9 +81,9 @@ def _bans(answer: dict[str, Any]) -> str:
 @click.option(
     "--evidence",
     metavar="FILE|-",
-    help="The log lines that led to it, kept with each ban: 1,000 lines, 1 MiB at most.",
+    help="Log lines to store with each ban: up to 1,000 lines, 1 MiB.",
 )
-@click.option("--force", is_flag=True, help="Ban also what is wider than [kernel] widest_ipv4 or _ipv6.")
+@click.option("--force", is_flag=True, help="Also ban a network wider than [kernel] widest_ipv4 or _ipv6.")
 @socket_option
 @json_options
 def ban(
@@ -96,7 +96,7 @@ def ban(
     as_json: bool,
     jsonl: bool,
 ) -> None:
-    """Ban networks by hand; the answer comes when they are refused and written down."""
+    """Ban networks manually. Returns after the routes are written and the bans are stored."""
     answers = ask(
         socket,
         "ban",
@@ -115,7 +115,7 @@ def ban(
 @socket_option
 @json_options
 def unban(networks: tuple[str, ...], jail: str | None, socket: Path, as_json: bool, jsonl: bool) -> None:
-    """Lift bans, and forget the failures of these networks in every window."""
+    """Lift bans, and clear the failures of these networks in all jails."""
     _report(ask(socket, "unban", networks=list(networks), jail=jail), as_json=as_json, jsonl=jsonl)
 
 
@@ -123,7 +123,7 @@ def unban(networks: tuple[str, ...], jail: str | None, socket: Path, as_json: bo
 @_networks
 @_reason
 @_for
-@click.option("--force", is_flag=True, help="Allow also what is wider than [kernel] widest_ipv4 or _ipv6.")
+@click.option("--force", is_flag=True, help="Also allow a network wider than [kernel] widest_ipv4 or _ipv6.")
 @socket_option
 @json_options
 def allow(
@@ -135,7 +135,7 @@ def allow(
     as_json: bool,
     jsonl: bool,
 ) -> None:
-    """Never ban these until then (an announced security test, a customer on the telephone)."""
+    """Exempt networks from bans for a time (an announced security test, a customer on the telephone)."""
     end = until(duration)
     answers = ask(socket, "allow", networks=list(networks), reason=reason, until=end, force=force)
     _report(answers, as_json=as_json, jsonl=jsonl)
@@ -146,5 +146,5 @@ def allow(
 @socket_option
 @json_options
 def disallow(networks: tuple[str, ...], socket: Path, as_json: bool, jsonl: bool) -> None:
-    """End what `allow` began."""
+    """Remove networks from the allow-list."""
     _report(ask(socket, "disallow", networks=list(networks)), as_json=as_json, jsonl=jsonl)

@@ -1,24 +1,25 @@
-"""`zmban bans`: who is banned; from the service, or from its database where none runs."""
+"""`zmban bans`: lists bans, from the service, or from its database if no service runs."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sidecar.app.bans import allow_list
-from sidecar.app.report.ban_list import record
+from sidecar.app.protect.allow_list import allowed_because
 from sidecar.cli import UnavailableError
 from sidecar.cli.output.printing import emit, json_options, moment, say, table
 from sidecar.cli.output.tables import WIDEST_NETWORK, Column, Row
 from sidecar.cli.places import socket_option, state_option
-from sidecar.kernel.routes import RouteKind
+from sidecar.kernel.backend import Entry
 from sidecar.model import KernelError, counted
 from sidecar.network import Network
+from sidecar.records import ban_record
 from sidecar.serve import control
 
 _ROWS = 2000
@@ -48,15 +49,15 @@ def bans(
     as_json: bool,
     jsonl: bool,
 ) -> None:
-    """List the bans that stand."""
+    """List the active bans."""
     try:
         if contains:
             Network.parse(contains)
     except ValueError as error:
         raise click.UsageError(f"--contains: {error}") from error
-    asked: dict[str, Any] = {"jail": jail, "contains": contains, "lines": as_json or jsonl}
-    first = control.ask(socket, "bans", **asked)
-    records = _offline(config, state, jail, contains) if first is None else _online(socket, first, asked)
+    query: dict[str, Any] = {"jail": jail, "contains": contains, "lines": as_json or jsonl}
+    first = control.ask(socket, "bans", **query)
+    records = _offline(config, state, jail, contains) if first is None else _online(socket, first, query)
     if as_json or jsonl:
         emit(records, jsonl=jsonl)
         return
@@ -65,22 +66,22 @@ def bans(
             say(f"not enforced: {reason}")
 
 
-# Of reasons why bans are suspended, so many are told.
+# Limit of suspension reasons in the summary.
 _MOST_REASONS = 10
 _NO_SERVICE = {"not_enforced_because": ["no service runs"]}
 
 
 def _show(records: Iterator[dict[str, Any]]) -> bool:
-    """A line for each as it comes; whether some are not enforced that should be."""
-    number, lacking, suspended = 0, False, Counter[str]()
+    """Print a row per ban while records arrive. True if a ban that should be enforced is not."""
+    number, unenforced, suspended = 0, False, Counter[str]()
 
     def rows() -> Iterator[Row]:
-        nonlocal number, lacking
+        nonlocal number, unenforced
         for one in records:
             number += 1
             if one["suspended"]:
                 suspended[one["suspended"]] += 1
-            lacking |= not (one["enforced"] or one["dry"] or one["suspended"])
+            unenforced |= not (one["enforced"] or one["dry"] or one["suspended"])
             since, until = moment(one["since"]), moment(one["until"])
             yield one["network"], one["jail"], since, until, _enforced(one), one["reason"]
 
@@ -88,7 +89,7 @@ def _show(records: Iterator[dict[str, Any]]) -> bool:
     say(counted(number, "ban"))
     for why, many in suspended.most_common(_MOST_REASONS):
         say(f"suspended: {many}, {why}")
-    return lacking
+    return unenforced
 
 
 def _enforced(one: dict[str, Any]) -> str:
@@ -97,15 +98,15 @@ def _enforced(one: dict[str, Any]) -> str:
     return "dry run" if one["dry"] else "yes" if one["enforced"] else "NO"
 
 
-def _online(socket: Path, page: dict[str, Any], asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All pages, each asked for when the one before it is printed."""
+def _online(socket: Path, page: dict[str, Any], query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The bans of all pages; a page is requested when the one before it is consumed."""
     while True:
         yield from page["bans"]
         if page["next"] is None:
             return
-        page = control.ask(socket, "bans", **asked, after=page["next"], asked=page["asked"])
+        page = control.ask(socket, "bans", **query, after=page["next"], asked=page["asked"])
         if page is None:
-            raise UnavailableError("the service ended meanwhile: the list is not complete")
+            raise UnavailableError("the service stopped while the list was read: the list is incomplete")
 
 
 def _offline(
@@ -124,20 +125,21 @@ def _offline(
             found, rest = database.page(rest, _ROWS)
             for ban in found:
                 if jail in (None, ban.jail) and (inside is None or ban.network.covers(inside)):
-                    stands = present.get(ban.network) is RouteKind.BLACKHOLE
-                    why = allow_list.by_person(allowed, ban.network)
-                    yield record(ban, enforced=stands, suspended=why)
+                    stands = present.get(ban.network) is Entry.BAN
+                    why = allowed_because(allowed, ban.network)
+                    yield ban_record(ban, enforced=stands, suspended=why)
     finally:
         database.close()
 
 
-def _present(config: Sequence[str]) -> Mapping[Network, Any]:
-    """What the kernel holds; nothing where it may not be read."""
+def _present(config: Sequence[str]) -> Mapping[Network, Entry]:
+    """The entries in the kernel; empty if they cannot be read."""
     from sidecar.configuration import loading
-    from sidecar.kernel.routes import RoutingTable
+    from sidecar.kernel import registry
     from sidecar.settings import read
 
     try:
-        return RoutingTable(read(loading.directories(config)).settings.kernel.table).present()
+        with closing(registry.make(read(loading.directories(config)).settings.kernel)) as backend:
+            return backend.present()
     except KernelError:
         return {}

@@ -1,4 +1,4 @@
-"""The lines of `--evidence`: from a file, a pipe or standard input, bounded while they are read."""
+"""Reads the lines of `--evidence` from a file, a named pipe or standard input, up to a size limit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import click
 
 from sidecar.store.imports.entry import MOST_GIVEN_BYTES
 
-# A pipe into which nobody writes would be waited for without end.
-_PATIENCE_SECONDS = 10.0
+# A named pipe without a writer would block without a limit.
+_TIMEOUT_SECONDS = 10.0
 _CHUNK = 1 << 16
 
 
 def lines(source: str | None) -> list[str]:
-    """The lines of a file, of standard input (`-`), or none. UsageError where they cannot be had."""
+    """The lines of a file or of standard input (`-`); none without a source. UsageError if unreadable."""
     if source is None:
         return []
     try:
@@ -30,10 +30,10 @@ def lines(source: str | None) -> list[str]:
 
 
 def _read(source: str) -> bytes:
-    """A byte more than may be, at most. OSError where it cannot be read."""
+    """The content, cut one byte above the limit. OSError if it cannot be read."""
     if source == "-":
         return sys.stdin.buffer.read(MOST_GIVEN_BYTES + 1)
-    # Without a writer the opening of a named pipe would wait.
+    # O_NONBLOCK: opening a named pipe without a writer would block.
     descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         return _drained(source, descriptor)
@@ -46,8 +46,8 @@ def _drained(source: str, descriptor: int) -> bytes:
     waiting = select.poll()
     waiting.register(descriptor, select.POLLIN)
     while len(data) <= MOST_GIVEN_BYTES:
-        if not waiting.poll(_PATIENCE_SECONDS * 1000):
-            raise click.UsageError(f"--evidence {source}: nothing came within {_PATIENCE_SECONDS:g} s")
+        if not waiting.poll(_TIMEOUT_SECONDS * 1000):
+            raise click.UsageError(f"--evidence {source}: no data within {_TIMEOUT_SECONDS:g} s")
         got = os.read(descriptor, _CHUNK)
         if not got:
             break

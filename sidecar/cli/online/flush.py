@@ -1,4 +1,4 @@
-"""`zmban flush` and `zmban resume`: the way out of a lockout, with or without a service or a database."""
+"""`zmban flush` and `zmban resume`: recovery from a lockout, with or without a service or a database."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sidecar.serve import control
 @socket_option
 @click.pass_obj
 def flush(config: tuple[str, ...], state: Path, socket: Path) -> None:
-    """Take every route and rule of zmban out of the kernel; nothing is written until `resume`.
+    """Remove all routes, rules and nftables rules of zmban from the kernel; write none until `resume`.
 
     Bans stay in the database. Works with or without a running service.
     """
     try:
         answer = control.ask(socket, "flush", patience=5.0)
     except control.RefusedError as error:
-        # A service that hangs must not keep the way out shut; only a lack of rights does.
+        # If the service hangs, flush without it. Missing rights would fail there too.
         if error.exit_code == NO_PERMISSION:
             raise
         answer = None
@@ -39,12 +39,12 @@ def flush(config: tuple[str, ...], state: Path, socket: Path) -> None:
     if marked:
         click.echo("suspended until: zmban resume")
     else:
-        say(f"{state} cannot be written: stop zmban, or it writes them again", err=True)
+        say(f"{state} is not writable: stop zmban, or it writes the routes again", err=True)
 
 
 @click.command()
 @socket_option
 def resume(socket: Path) -> None:
-    """End what `flush` began: write the bans into the kernel again."""
+    """End the suspension by `flush`: write the routes of all bans again."""
     answer = ask(socket, "resume")
     click.echo(f"resumed; {counted(answer['written'], 'route')} written")

@@ -1,4 +1,4 @@
-"""`zmban import`: takes over the bans of a Fail2Ban database, or of a list of networks."""
+"""`zmban import`: imports the bans of a Fail2Ban database or a list of networks."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from sidecar.store.imports import incoming
 from sidecar.store.imports.fail2ban_database import DEFAULT_BANTIME
 from sidecar.store.imports.incoming import Incoming
 
-# So many that were not taken are shown to a person; programs get them all.
+# Limit of rejected entries in the table; --json and --jsonl print all.
 _MOST_SHOWN = 20
 _COLUMNS = (
-    # A network stays whole; text of a list that is none may be long.
+    # Never shorten a network; an invalid entry of a list may be shortened.
     Column("what", least=WIDEST_NETWORK),
     Column("where", rank=2, least=8),
     Column("not imported", rank=3, least=12),
 )
-_WORDS = {
+# What can become of an entry (a key in the summary), with its text.
+_OUTCOMES = {
     "banned": "banned",
     "extended": "extended",
-    "history": "for the history",
-    "unchanged": "known already",
-    "lifted": "lifted here before",
+    "history": "added to the history",
+    "unchanged": "already known",
+    "lifted": "lifted manually before",
     "refused": "refused",
     "skipped": "skipped",
 }
@@ -51,54 +52,51 @@ _WORDS = {
 def import_(
     config: tuple[str, ...], file: Path, state: Path, socket: Path, as_json: bool, jsonl: bool
 ) -> None:
-    """Take over the bans and the history of a Fail2Ban database, or a list of networks, one a line.
+    """Import the bans and the history of a Fail2Ban database, or a list of networks, one per line.
 
-    Goes through the service, or into its database where none runs. Doing it again changes nothing.
+    Uses the service, or its database if no service runs. A repeated import changes nothing.
     """
-    reader = _Reader(config)
-    with incoming.read(file, time.time(), reader.bantime, state) as found:
-        told, counts = _taken(found, reader, state, socket)
-    summary = {"event": "summary", "file": str(file), "kind": found.kind, **{w: counts[w] for w in _WORDS}}
+    jails = _Jails(config)
+    with incoming.read(file, time.time(), jails.bantime, state) as found:
+        rejected, counts = _import(found, jails, state, socket)
+    summary: dict[str, Any] = {"event": "summary", "file": str(file), "kind": found.kind}
+    summary |= {outcome: counts[outcome] for outcome in _OUTCOMES}
     if as_json or jsonl:
-        emit([*told, summary], jsonl=jsonl)
+        emit([*rejected, summary], jsonl=jsonl)
     else:
-        _show(told, summary)
-    wrong = [one for one in told if one["event"] == "refused" or _bad(one, found.kind)]
-    if wrong:
+        _show(rejected, summary)
+    if any(one["event"] == "refused" or _is_fault(one, found.kind) for one in rejected):
         raise click.exceptions.Exit(DATA)
 
 
-# A keyword of Python cannot be the name of a function, but it is the name of the command.
-globals()["import"] = import_
-
-
-def _bad(one: dict[str, Any], kind: str) -> bool:
-    """Fail2Ban also bans names of users and hosts, so those are no fault of its database."""
+def _is_fault(one: dict[str, Any], kind: str) -> bool:
+    """Whether a skipped entry is a fault. Fail2Ban also bans user and host names, so in its database they are
+    valid entries."""
     return one["event"] == "skipped" and (kind == "list" or one["reason"] == "unreadable")
 
 
-class _Reader:
-    """The jails of the configuration, read when they are needed and only once."""
+class _Jails:
+    """The jails of the configuration, loaded once, on first use."""
 
     def __init__(self, config: tuple[str, ...]) -> None:
         self._config = config
-        self.jails = cache(self._jails)
+        self.all = cache(self._load)
 
-    def _jails(self) -> Any:
+    def _load(self) -> Any:
         from sidecar.configuration import loading
 
         return loading.load(self._config).jails.jails
 
     def bantime(self, jail: str) -> Seconds | None:
-        """How long the jail of this name bans (None: for ever); Fail2Ban's default where none runs."""
-        jails = self.jails()
+        """The ban length of a jail (None: permanent); Fail2Ban's default for an unknown or stopped jail."""
+        jails = self.all()
         return jails[jail].bantime if jail in jails else DEFAULT_BANTIME
 
 
-def _taken(
-    found: Incoming, reader: _Reader, state: Path, socket: Path
+def _import(
+    found: Incoming, jails: _Jails, state: Path, socket: Path
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """Carry it out; those that were not taken, and how many became what."""
+    """Import all entries; returns those not imported, and the number of entries per outcome."""
     skipped: list[dict[str, Any]] = []
     with progress(found.bytes) as bar:
 
@@ -109,20 +107,20 @@ def _taken(
                 yield chunk.bans
                 bar.advance(chunk.bytes)
 
-        answers = _through_the_service(socket, bans())
+        answers = _import_online(socket, bans())
         if answers is None:
-            from sidecar.app.bans.importer import into_state
+            from sidecar.offline.import_state import into_state
 
-            answers = into_state(state, reader.jails(), bans())
-    told, counts = skipped, Counter(skipped=len(skipped))
+            answers = into_state(state, jails.all(), bans())
+    rejected, counts = skipped, Counter(skipped=len(skipped))
     for answer in answers:
-        told += answer["told"]
+        rejected += answer["told"]
         counts.update(answer["counts"])
-    return told, counts
+    return rejected, counts
 
 
-def _through_the_service(socket: Path, chunks: Iterator[list[dict[str, Any]]]) -> list[dict[str, Any]] | None:
-    """The service's answers; None where none answers from the start."""
+def _import_online(socket: Path, chunks: Iterator[list[dict[str, Any]]]) -> list[dict[str, Any]] | None:
+    """The service's answers; None if no service runs."""
     answers: list[dict[str, Any]] = []
     for chunk in chunks:
         answer = control.ask(socket, "import", records=chunk)
@@ -130,26 +128,26 @@ def _through_the_service(socket: Path, chunks: Iterator[list[dict[str, Any]]]) -
             if not answers:
                 return None
             raise UnavailableError(
-                "the service ended meanwhile; what it answered for is kept, and importing again does the rest"
+                "the service stopped during the import; a part is imported: run the import again"
             )
         answers.append(answer)
     return answers
 
 
-def _show(told: list[dict[str, Any]], summary: dict[str, Any]) -> None:
+def _show(rejected: list[dict[str, Any]], summary: dict[str, Any]) -> None:
     rows = [
         (
             one.get("network") or one["text"],
             one.get("jail") or one["place"],
             " ".join(filter(None, (one["event"], one.get("reason")))),
         )
-        for one in told[:_MOST_SHOWN]
+        for one in rejected[:_MOST_SHOWN]
     ]
     if rows:
         table(_COLUMNS, rows)
-    if len(told) > len(rows):
-        click.echo(f"and {len(told) - len(rows)} more; --jsonl names all")
-    counts = ", ".join(f"{summary[name]} {word}" for name, word in _WORDS.items() if summary[name])
+    if len(rejected) > len(rows):
+        click.echo(f"and {len(rejected) - len(rows)} more; --jsonl lists all")
+    counts = ", ".join(f"{summary[name]} {text}" for name, text in _OUTCOMES.items() if summary[name])
     say(f"{summary['file']}: {counts or 'nothing to import'}")
     if summary["lifted"]:
-        say("whom a person lifted stays lifted; zmban ban bans again")
+        say("bans that were lifted manually before stay lifted; zmban ban bans these networks again")

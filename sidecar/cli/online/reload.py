@@ -1,4 +1,4 @@
-"""`zmban reload`: the configuration is read anew by the running service."""
+"""`zmban reload`: the running service reloads its configuration."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sidecar.model import counted
 
 
 @click.command()
-@click.option("--lift", is_flag=True, help="Lift the bans of jails that are gone; else they stand.")
+@click.option("--lift", is_flag=True, help="Also lift the bans of removed jails.")
 @socket_option
 @json_options
 def reload(lift: bool, socket: Path, as_json: bool, jsonl: bool) -> None:
-    """Take over the configuration as it is written now, whole or not at all; exit 78 where it has faults."""
+    """Reload the configuration. If it has faults, nothing changes and the exit code is 78."""
     answer = ask(socket, "reload", lift=lift)
     if as_json or jsonl:
         emit([answer], jsonl=jsonl)
@@ -32,7 +32,7 @@ def _show(answer: dict[str, Any]) -> None:
     if answer["result"] == "refused":
         for fault in answer["faults"]:
             say(fault, err=True)
-        say("nothing was changed: the configuration that was read before goes on", err=True)
+        say("configuration not changed: the previous one stays in use", err=True)
         return
     for warning in answer["warnings"]:
         say(warning, err=True)
@@ -42,7 +42,7 @@ def _show(answer: dict[str, Any]) -> None:
     for key in answer["settings"]:
         say(f"{key} changed")
     for key in answer["restart"]:
-        say(f"{key} counts after a restart")
+        say(f"{key} takes effect after a restart")
     if answer["lifted"]:
         say(f"{counted(answer['lifted'], 'ban')} lifted")
     if not (answer["jails"] or answer["settings"] or answer["restart"]):

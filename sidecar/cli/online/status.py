@@ -1,4 +1,4 @@
-"""`zmban status`: jails, sources and kernel at a glance; with --watch a display that refreshes."""
+"""`zmban status`: state of jails, sources and kernel; with --watch refreshed every second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 
 from sidecar.cli.output.printing import emit, json_options, moment
 from sidecar.cli.output.tables import Column, Row, rendered
-from sidecar.cli.output.terminal import driven, styled, width, wrapped
+from sidecar.cli.output.terminal import styled, supports_control_codes, width, wrapped
 from sidecar.cli.places import ask, socket_option
 from sidecar.model import counted, printable
 
@@ -23,17 +23,17 @@ from sidecar.model import counted, printable
 @socket_option
 @json_options
 def status(watch: bool, socket: Path, as_json: bool, jsonl: bool) -> None:
-    """State of jails, sources and kernel."""
+    """Show the state of jails, logs and kernel."""
     if as_json or jsonl:
         emit([ask(socket, "status")], jsonl=jsonl)
         return
-    if watch and driven(sys.stdout):
+    if watch and supports_control_codes(sys.stdout):
         _watch(socket)
     click.echo(_display(ask(socket, "status")))
 
 
 def _watch(socket: Path) -> NoReturn:
-    """A screen of its own that is written anew each second; the one before comes back in the end."""
+    """Redraw the alternate screen of the terminal every second; restore the normal one at the end."""
     write = sys.stdout.write
     write("\x1b[?1049h\x1b[?25l")
     try:
@@ -47,10 +47,8 @@ def _watch(socket: Path) -> NoReturn:
         sys.stdout.flush()
 
 
-# Of lines that name somebody else, so many are shown; all of them are counted.
+# Limit of entries shown of each kind of finding, and of logs of a jail.
 _MOST_SHOWN = 3
-
-
 _JAILS = (
     Column("jail", least=16),
     Column("banned", rank=2),
@@ -61,7 +59,7 @@ _JAILS = (
 _SOURCES = (
     Column("log"),
     Column("lines", rank=3),
-    Column("looked at", rank=5),
+    Column("candidates", rank=5),
     Column("last line", rank=2),
     Column("zone", rank=4),
     Column("state", rank=1, least=12),
@@ -84,24 +82,24 @@ def _display(state: dict[str, Any]) -> str:
 
 
 def _head(state: dict[str, Any]) -> Iterator[str]:
-    """Whether bans hold, and what a person may want to look at."""
+    """Whether bans are enforced, then problems, proposals and findings."""
     word, style = ("enforced", "good") if state["enforced"] else ("NOT ENFORCED", "bad")
     banned = f"{counted(state['networks_banned'], 'network')} banned"
-    line = _told(f"{word}   {banned}   since {moment(state['since'])}", state)
+    line = _wrap(f"{word}   {banned}   since {moment(state['since'])}", state)
     yield styled(word, style, sys.stdout) + line.removeprefix(word)
     if state["dry_bans"]:
-        dry = f"dry bans, decided and recorded but not enforced: {state['dry_bans']}"
-        yield _told(dry, state, "notice")
-    for told in dict.fromkeys(_troubles(state)):
-        yield _told(told, state, "notice")
+        dry = f"dry-run bans, recorded but not enforced: {state['dry_bans']}"
+        yield _wrap(dry, state, "notice")
+    for problem in dict.fromkeys(_problems(state)):
+        yield _wrap(problem, state, "notice")
     for one in state["proposals"]:
-        yield _told(_proposal(one), state)
-    for told in _oddities(state):
-        yield _told(told, state, "notice")
+        yield _wrap(_proposal(one), state)
+    for finding in _findings(state):
+        yield _wrap(finding, state, "notice")
 
 
-def _told(text: str, state: dict[str, Any], style: str = "") -> str:
-    """Addresses and paths stay whole, those with a blank too."""
+def _wrap(text: str, state: dict[str, Any], style: str = "") -> str:
+    """Wrap the text to the terminal; no path of a log is broken, even one with a space."""
     whole = (source["source"] for source in state["sources"])
     text = wrapped(printable(text), width(sys.stdout), whole=map(printable, whole))
     return styled(text, style, sys.stdout)
@@ -109,21 +107,21 @@ def _told(text: str, state: dict[str, Any], style: str = "") -> str:
 
 def _proposal(one: dict[str, Any]) -> str:
     kept = counted(one["kept_reachable"], "network in it stays", "networks in it stay")
-    ban = f"zmban ban {one['network']} would refuse all {one['addresses']} addresses"
+    ban = f"zmban ban {one['network']} would ban all {one['addresses']} addresses"
     return f"{one['banned']} of {one['network']} are banned one by one; {ban} ({kept} reachable)"
 
 
-def _troubles(state: dict[str, Any]) -> Iterator[str]:
+def _problems(state: dict[str, Any]) -> Iterator[str]:
     yield from (*state["not_enforced_because"], *state["not_ready_because"], *state["doubts"])
     for slow in state["slow_regexes"]:
-        told = f"{slow['jail']}: {slow['regex']} works too long on lines of {slow['source']}"
-        yield f"{told}; left out until {moment(slow['left_out_until'])}"
+        problem = f"{slow['jail']}: {slow['regex']} is too slow on lines of {slow['source']}"
+        yield f"{problem}; disabled until {moment(slow['left_out_until'])}"
     if state["prefilter"] != "good":
         yield state["prefilter"]
 
 
-def _oddities(state: dict[str, Any]) -> Iterator[str]:
-    """What lines say that ban nobody."""
+def _findings(state: dict[str, Any]) -> Iterator[str]:
+    """What the logs show but no jail bans."""
     for one in state["spread"][:_MOST_SHOWN]:
         accounts = counted(one["accounts"], "account")
         addresses = counted(one["from"], "address", "addresses")
@@ -133,10 +131,10 @@ def _oddities(state: dict[str, Any]) -> Iterator[str]:
     for one in state["suspected_proxies"]:
         yield one["told"]
     for one in state["spared"][-1:]:
-        told = f"somebody logged in from {one['client']} lately, and now fails: a phone with an old password?"
-        yield f"{told} {one['line'][:120]}"
+        text = f"{one['client']}: logins succeeded recently and now fail; a device with an old password?"
+        yield f"{text} {one['line'][:120]}"
     for one in state["framed"][-_MOST_SHOWN:]:
-        yield f"framed: names {one['named']}, its client is {one['client']}: {one['line'][:200]}"
+        yield f"framed: the filter names {one['named']}, the client is {one['client']}: {one['line'][:200]}"
 
 
 def _jails(state: dict[str, Any]) -> Iterator[Row]:
@@ -147,7 +145,7 @@ def _jails(state: dict[str, Any]) -> Iterator[Row]:
 
 
 def _some(logs: list[str]) -> str:
-    """A glob may name hundreds, for each of many jails."""
+    """The first logs and the number of the others: a glob may match hundreds."""
     more = len(logs) - _MOST_SHOWN
     return ", ".join(logs[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none yet"
 
@@ -160,17 +158,17 @@ def _sources(state: dict[str, Any]) -> Iterator[Row]:
             str(source["candidates"]),
             moment(source["last_line"]) if source["last_line"] else "-",
             _zone(source),
-            source["error"] or _reading(source),
+            source["error"] or _progress(source),
         )
 
 
 def _zone(source: dict[str, Any]) -> str:
     if not source["followed"]:
         return "-"
-    return (source["zone"] or "told") + (" (learnt)" if source["zone_learnt"] else "")
+    return (source["zone"] or "configured") + (" (learned)" if source["zone_learnt"] else "")
 
 
-def _reading(source: dict[str, Any]) -> str:
+def _progress(source: dict[str, Any]) -> str:
     if not source["followed"]:
         return "read under another name"
     return "live" if source["caught_up"] else "catching up"

@@ -1,1 +1,1 @@
-"""Printing for people and for programs: tables, JSON, colours, progress."""
+"""Output: tables and text for terminals, JSON for programs, colours, progress bars."""

@@ -1,4 +1,4 @@
-"""How results are printed: tables for people, JSON for programs, progress on a terminal only."""
+"""Prints results: tables and text, JSON, and a progress bar on terminals."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ import click
 from pydantic_core import to_json
 
 from sidecar.cli.output.tables import HELD, Column, Row, rendered
-from sidecar.cli.output.terminal import driven, styled, width, wrapped
+from sidecar.cli.output.terminal import styled, supports_control_codes, width, wrapped
 from sidecar.model import LATEST, Instant, printable
 
 EPOCH = click.FloatRange(0, LATEST)
-# What must not reach a terminal, in JSON: outside of its texts there is nothing but ASCII.
-_UNSHOWN = re.compile(r"[^\x20-\x7e]")
+# Candidates for escaping in JSON; outside of strings JSON is ASCII.
+_NOT_ASCII_TEXT = re.compile(r"[^\x20-\x7e]")
 _INDENT = "  "
 _REDRAW_SECONDS = 0.1
 
 
 def json_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--json` (one document) and `--jsonl` (one object a line)."""
-    command = click.option("--jsonl", "jsonl", is_flag=True, help="One JSON object a line.")(command)
-    return click.option("--json", "as_json", is_flag=True, help="One JSON document.")(command)
+    """The options `--json` (one document) and `--jsonl` (one object per line)."""
+    command = click.option("--jsonl", "jsonl", is_flag=True, help="Print one JSON object per line.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
 def emit(records: Iterable[dict[str, Any]], *, jsonl: bool, at_once: bool = False) -> None:
-    """Print records for programs, each as it comes: there may be a million. `at_once`: somebody waits for
-    each of them."""
-    # Not click's echo, which flushes each, and not json, which takes five times as long.
+    """Print records as JSON while they arrive, with constant memory. `at_once` flushes after each record
+    (jsonl only)."""
+    # click.echo flushes each line, and the json module is five times slower.
     write = sys.stdout.buffer.write
     if jsonl:
         for one in records:
-            write(_shown(_json(one)) + b"\n")
+            write(_safe(_json(one)) + b"\n")
             if at_once:
                 sys.stdout.flush()
     else:
         before = b"[\n"
         for one in records:
             lines = _json(one, indent=2).split(b"\n")
-            write(before + b"\n".join(_INDENT.encode() + _shown(line) for line in lines))
+            write(before + b"\n".join(_INDENT.encode() + _safe(line) for line in lines))
             before = b",\n"
         write(b"[]\n" if before == b"[\n" else b"\n]\n")
     sys.stdout.flush()
@@ -55,17 +55,17 @@ def _json(record: dict[str, Any], indent: int | None = None) -> bytes:
     try:
         return to_json(record, indent=indent)
     except ValueError:
-        # A byte that was no UTF-8, which the faster way does not know.
+        # to_json rejects surrogates, which stand for bytes that are not UTF-8.
         return json.dumps(record, indent=indent).encode()
 
 
-def _shown(line: bytes) -> bytes:
-    """A line of JSON that says the same, without what could drive a terminal."""
+def _safe(line: bytes) -> bytes:
+    """An equivalent line of JSON in which all characters that are not printable are escaped."""
     if line.isascii():
-        # What is below a blank, JSON escapes; but it passes DEL.
+        # JSON escapes control codes below space, but not DEL.
         return line.replace(b"\x7f", b"\\u007f")
     text = line.decode()
-    return line if text.isprintable() else _UNSHOWN.sub(_escaped, text).encode()
+    return line if text.isprintable() else _NOT_ASCII_TEXT.sub(_escaped, text).encode()
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -73,8 +73,8 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def table(columns: Sequence[Column | str], rows: Iterable[Row], held: int = HELD) -> None:
-    """Print a table for people, each row as it comes behind the first `held`. A column that is only named is
-    never shortened. Text from logs is shown as text, never as control codes."""
+    """Print a table; rows behind the first `held` are printed while they arrive. A column given by its title
+    only is never shortened. Control codes in cells are escaped."""
     full = [Column(column) if isinstance(column, str) else column for column in columns]
     style = "bold"
     for line in rendered(full, rows, width(sys.stdout), held):
@@ -83,13 +83,13 @@ def table(columns: Sequence[Column | str], rows: Iterable[Row], held: int = HELD
 
 
 def say(text: str, *, err: bool = False, indent: int = 4, whole: Iterable[str] = ()) -> None:
-    """Print one line for people; on a narrow terminal it is broken between words, but not in `whole`."""
+    """Print one line of text. On a terminal it is wrapped between words, but not within the texts `whole`."""
     stream = sys.stderr if err else sys.stdout
     click.echo(wrapped(printable(text), width(stream), indent, map(printable, whole)), err=err)
 
 
 def moment(at: Instant | None) -> str:
-    """Local time for people; `for ever` where there is no end, and words for what no calendar shows."""
+    """A point in time as local time; `for ever` for None, and a text for times outside of the calendar."""
     if at is None:
         return "for ever"
     try:
@@ -99,16 +99,16 @@ def moment(at: Instant | None) -> str:
 
 
 class Bar:
-    """How far a reading is, in one line of a terminal; `clear` it before something else is printed there."""
+    """A progress bar in one line of a terminal, in bytes. Call `clear` before printing anything else."""
 
     def __init__(self, total: int, stream: TextIO | None) -> None:
         self._total, self._stream = total, stream
         self._done, self._begun = 0, time.monotonic()
         self._drawn = self._begun
-        self._stands = False
+        self._visible = False
 
     def advance(self, amount: int) -> None:
-        """So many more bytes are read."""
+        """Add `amount` bytes, and redraw the bar if the last time was long enough ago."""
         self._done += amount
         now = time.monotonic()
         if self._stream is not None and now - self._drawn > _REDRAW_SECONDS:
@@ -116,13 +116,13 @@ class Bar:
             rate = self._done / (now - self._begun) / 1e6
             share = min(100, 100 * self._done // (self._total or 1))
             self._write(f"\r\x1b[Kreading: {share} %, {self._done / 1e6:.0f} MB, {rate:.0f} MB/s")
-            self._stands = True
+            self._visible = True
 
     def clear(self) -> None:
-        """Take it away until it is drawn anew."""
-        if self._stands:
+        """Erase the bar until it is drawn again."""
+        if self._visible:
             self._write("\r\x1b[K")
-            self._stands = False
+            self._visible = False
 
     def _write(self, text: str) -> None:
         if self._stream is not None:
@@ -132,8 +132,8 @@ class Bar:
 
 @contextmanager
 def progress(total: int, *, quiet: bool = False) -> Iterator[Bar]:
-    """A bar over bytes, on a terminal only."""
-    bar = Bar(total, None if quiet or not driven(sys.stderr) else sys.stderr)
+    """A progress bar over `total` bytes; invisible if `quiet` or if standard error is no terminal."""
+    bar = Bar(total, None if quiet or not supports_control_codes(sys.stderr) else sys.stderr)
     try:
         yield bar
     finally:

@@ -1,5 +1,5 @@
-"""Tables for people: a row is a line. A narrow terminal shortens and leaves out what matters least; anything
-else, a pipe or a file, gets all of it, in columns that are aligned."""
+"""Tables with aligned columns, one line per row. On a narrow terminal the least important columns are
+shortened, then left out; a pipe or a file gets full rows."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sidecar.cli.output.terminal import cells, shortened, wrapped
 from sidecar.model import printable
 
 _GAP = "  "
-# The widest network that there is: 39 characters of address, a slash and three of length.
+# The longest network: 39 characters of address, a slash and three of prefix length.
 WIDEST_NETWORK = 43
-# Rows of which the widths are known before the first of them is printed.
+# Number of rows buffered to compute column widths before the first row is printed.
 HELD = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. Where there is no room, all are shortened, those of the highest `rank` first, down to `least`
-    cells (0: not at all); when that is not enough the one of the highest rank is left out. Rank 0 stays, such
-    as addresses. `floor`: cells for rows that are not known yet; rank 1 gets no shorter while a higher one is
-    left."""
+    """A column. `rank`: columns of the highest rank are shortened first and left out first; rank 0 is never
+    left out. `least`: minimum width in cells when shortened (0: never shortened). `floor`: minimum width in
+    cells while not all rows are known; a column of rank 1 is not shortened below it while a column of a
+    higher rank is left."""
 
     title: str
     rank: int = 0
@@ -31,24 +31,25 @@ class Column:
     floor: int = 0
 
 
-# A row, or a line of its own that belongs to the row above it.
+# The cells of a row, or one text line that belongs to the row above.
 Row: TypeAlias = Sequence[str] | str
 
 
 def rendered(
     columns: Sequence[Column], rows: Iterable[Row], room: int | None, held: int = HELD
 ) -> Iterator[str]:
-    """The heading, then each row. The widths are those of the first `held` rows; where there are more,
-    columns begin at their floor, and grow when something wider comes. Rows before an error are shown too."""
-    more = map(_shown, rows)
+    """The heading, then each row as a line. Column widths are those of the first `held` rows. If there are
+    more rows, columns are at least as wide as their floor, and grow with later rows. If `rows` raises, the
+    rows before the error are rendered first."""
+    more = map(_safe, rows)
     known: list[Row] = []
-    wrong: BaseException | None = None
+    failure: BaseException | None = None
     try:
         known.extend(islice(more, held))
     except (Exception, KeyboardInterrupt) as error:
-        wrong = error
-    if wrong and not known:
-        raise wrong
+        failure = error
+    if failure and not known:
+        raise failure
     widths = [max(cells(c.title), c.floor if len(known) == held else 0) for c in columns]
     for row in known:
         _grow(widths, row)
@@ -56,20 +57,20 @@ def rendered(
     yield _line([column.title for column in columns], shape, room)
     for row in known:
         yield _line(row, shape, room)
-    if wrong:
-        raise wrong
+    if failure:
+        raise failure
     for row in more:
         if _grow(widths, row):
             shape = fitted(columns, widths, room)
         yield _line(row, shape, room)
 
 
-def _shown(row: Row) -> Row:
+def _safe(row: Row) -> Row:
     return printable(row) if isinstance(row, str) else [printable(cell) for cell in row]
 
 
 def _grow(widths: list[int], row: Row) -> bool:
-    """Make room for a row; whether it needed any."""
+    """Widen the columns for a row. Returns whether any changed."""
     if isinstance(row, str):
         return False
     before = tuple(widths)
@@ -80,12 +81,12 @@ def _grow(widths: list[int], row: Row) -> bool:
 def _line(row: Row, shape: Mapping[int, int], room: int | None) -> str:
     if isinstance(row, str):
         return wrapped(row, room, indent=len(row) - len(row.lstrip()) + 2)
-    found = [(shortened(row[index], size), size) for index, size in shape.items()]
-    return _GAP.join(text + " " * (size - cells(text)) for text, size in found).rstrip()
+    texts = [(shortened(row[index], size), size) for index, size in shape.items()]
+    return _GAP.join(text + " " * (size - cells(text)) for text, size in texts).rstrip()
 
 
 def fitted(columns: Sequence[Column], widths: Sequence[int], room: int | None) -> dict[int, int]:
-    """Which columns are shown, and how wide."""
+    """The index and width of each column that is shown in `room` cells (None: unlimited)."""
     kept = dict(enumerate(widths))
     if room is None:
         return kept

@@ -1,4 +1,4 @@
-"""What a terminal has room for. Anything else, a pipe or a file, gets whole lines without colours."""
+"""Terminal width, colours and wrapping. A pipe or a file gets full lines without colours."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from collections.abc import Iterable
 from typing import TextIO
 
 _ELLIPSIS = "…"
-_USUAL = 80
-# A word with the blanks before it.
+_DEFAULT_WIDTH = 80
+# A word with the spaces before it.
 _WORD = re.compile(r"( *)([^ ]+)")
-# Stands for a blank that no line is broken at; no printable text holds it.
-_KEPT = "\0"
+# Replaces a space at which no line may be broken; printable text does not contain it.
+_NO_BREAK = "\0"
 _STYLES = {"bold": "1", "good": "1;32", "bad": "1;31", "notice": "33"}
 
 
 def width(stream: TextIO) -> int | None:
-    """The columns of the terminal that a stream leads to; None where it leads to none."""
+    """The width of the stream's terminal in columns; None if it is no terminal."""
     if not stream.isatty():
         return None
     given = os.environ.get("COLUMNS", "")
     if given.isascii() and given.isdecimal() and 0 < int(given) < 1 << 16:
         return int(given)
     try:
-        return os.get_terminal_size(stream.fileno()).columns or _USUAL
+        return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_WIDTH
     except (OSError, ValueError):
-        return _USUAL
+        return _DEFAULT_WIDTH
 
 
-def driven(stream: TextIO) -> bool:
-    """Whether a stream leads to a terminal that takes control codes."""
+def supports_control_codes(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that supports control codes."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def styled(text: str, style: str, stream: TextIO) -> str:
-    """The text in one of our styles, where it can be shown and nobody asked for none."""
-    if not style or not driven(stream) or os.environ.get("NO_COLOR"):
+    """The text in a style, if the stream supports control codes and NO_COLOR is not set."""
+    if not style or not supports_control_codes(stream) or os.environ.get("NO_COLOR"):
         return text
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
 
 def cells(text: str) -> int:
-    """How many columns a printable text takes."""
+    """The width of a printable text in terminal columns."""
     return len(text) if text.isascii() else sum(map(_cells, text))
 
 
@@ -54,8 +54,8 @@ def _cells(character: str) -> int:
 
 
 def shortened(text: str, room: int) -> str:
-    """As many words of a text as there is room for, or as much of the first, with an ellipsis for the rest:
-    an address of which the end is missing would be another one."""
+    """The text cut to `room` cells with an ellipsis, between words if possible: a cut address would look like
+    another address."""
     if cells(text) <= room:
         return text
     used = end = 0
@@ -67,13 +67,13 @@ def shortened(text: str, room: int) -> str:
 
 
 def wrapped(text: str, room: int | None, indent: int = 4, whole: Iterable[str] = ()) -> str:
-    """The text in lines that fit, broken between words only: an address or a path stays in one line, however
-    long it is. Lines behind the first are indented. `whole` are texts with blanks that are not broken either.
-    """
+    """The text wrapped between words to `room` cells (None: not wrapped). A word that is too long stays
+    whole, such as an address or a path. Continuation lines are indented. `whole`: texts with spaces that are
+    not broken."""
     if room is None or cells(text) <= room:
         return text
     for one in (one for one in whole if " " in one):
-        text = text.replace(one, one.replace(" ", _KEPT))
+        text = text.replace(one, one.replace(" ", _NO_BREAK))
     lines, line = [], ""
     for blanks, word in _WORD.findall(text):
         if line.strip() and cells(line) + len(blanks) + cells(word) > room:
@@ -81,4 +81,4 @@ def wrapped(text: str, room: int | None, indent: int = 4, whole: Iterable[str] =
             line = " " * min(indent, room // 4, max(0, room - cells(word))) + word
         else:
             line += blanks + word
-    return "\n".join([*lines, line]).replace(_KEPT, " ")
+    return "\n".join([*lines, line]).replace(_NO_BREAK, " ")

@@ -1,1 +1,1 @@
-"""What is counted per network: failures in windows, logins, distinct values, password spraying."""
+"""Counts per network: failures in a window, logins, distinct values, password spraying."""

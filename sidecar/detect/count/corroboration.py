@@ -1,5 +1,6 @@
-"""mailbox.log can be forged line by line, for a SOAP parse error may print a client's text with its newlines:
-what it alone says must come three times, or be said by another log too."""
+"""Corroboration of logs that clients can forge: in mailbox.log a SOAP parse error may print a client's text
+with its newlines. A failure there only counts at once if another log confirms it, else after three of
+them."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ from functools import cache
 from sidecar.model import Instant, Seconds
 from sidecar.network import Network
 
-# So many events of a log that may be forged ban without another's word.
+# The number of failures of a forgeable log that suffice for a ban without confirmation.
 ENOUGH = 3
-# Two logs that tell of a client within so many seconds tell of the same.
+# Entries of two logs about a client within this many seconds are taken for the same event.
 TOGETHER: Seconds = 5.0
 _FORGEABLE = ("mailbox.log", "sync.log")
 _CONFIRMING = ("audit.log", "nginx.access.log")
@@ -19,20 +20,20 @@ _MOST = 50_000
 
 
 class Corroboration:
-    """Which lines are believed at once."""
+    """Remembers which networks were confirmed by another log, and when."""
 
     def __init__(self) -> None:
         self._confirmed: dict[Network, Instant] = {}
 
     def see(self, network: Network, source: str, at: Instant) -> None:
-        """A log tells of this network."""
+        """Record that a log names this network."""
         if confirms(source):
             if len(self._confirmed) >= _MOST:
                 self._confirmed.clear()
             self._confirmed[network] = at
 
-    def sure(self, network: Network, source: str, at: Instant) -> bool:
-        """Whether the log cannot be forged, or another one told of the network in the same seconds."""
+    def is_corroborated(self, network: Network, source: str, at: Instant) -> bool:
+        """Whether the log cannot be forged, or another log named the network at about the same time."""
         if not forgeable(source):
             return True
         confirmed = self._confirmed.get(network)
@@ -41,12 +42,12 @@ class Corroboration:
 
 @cache
 def forgeable(source: str) -> bool:
-    """Whether a client may write lines of its own into this log, or into one that this glob finds."""
+    """Whether a client can write complete lines into this log, or into one that this glob matches."""
     name = source.rpartition("/")[2]
     return name.startswith(_FORGEABLE) or any(fnmatchcase(log, name) for log in _FORGEABLE)
 
 
 @cache
 def confirms(source: str) -> bool:
-    """Whether this log's word is enough for what a forgeable one says."""
+    """Whether this log confirms entries of forgeable logs."""
     return source.rpartition("/")[2].startswith(_CONFIRMING)

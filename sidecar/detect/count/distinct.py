@@ -1,4 +1,4 @@
-"""Counts what is different: the accounts or recipients that one client tried, each once."""
+"""Counts distinct values: each account or recipient that a client tried counts once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _MOST = 200_000
 
 
 class Distinct:
-    """Values that each network has tried within `findtime`."""
+    """The values that each network tried within `findtime`."""
 
     def __init__(self, findtime: Seconds) -> None:
         self._findtime = findtime
         self._seen: dict[tuple[Network, int], Instant] = {}
 
     def new(self, network: Network, value: str, at: Instant) -> bool:
-        """Whether the network has not tried this one before. A value counts anew when `findtime` is over."""
+        """Whether the network tries this value for the first time within `findtime`."""
         key = network, hash(value.casefold())
         before = self._seen.get(key)
         if before is not None and abs(at - before) < self._findtime:

@@ -1,36 +1,40 @@
-"""One event, one count: a failed login leaves lines in several logs, and of several components in one."""
+"""Counts a failed login once, although several logs and components write a line about it."""
 
 from __future__ import annotations
 
 from sidecar.model import Instant, Seconds
 from sidecar.network import Network
 
-# So far apart are the lines of one login at most.
+# The lines of one login are at most this many seconds apart.
 _TOGETHER: Seconds = 3.0
 _MOST = 50_000
 
-# When a login failed, and which voices told of it.
-_Told = tuple[Instant, set[str]]
+# When a login failed, and the voices that reported it.
+_Login = tuple[Instant, set[str]]
 
 
-class Logins:
-    """Which lines tell of logins that were counted already. A voice is a component of a log: it tells of each
-    login once, so that the second line of one voice is another login."""
+class DuplicateLogins:
+    """Recognises lines about logins that were already counted. A voice is a component of a log. It reports
+    each login once, so a second line of the same voice is another login.
+
+    Zimbra writes up to four lines for one login. Joining all lines of a few seconds instead would count the
+    attempts of a fast attacker as one.
+    """
 
     def __init__(self) -> None:
-        self._told: dict[tuple[Network, str], list[_Told]] = {}
+        self._logins: dict[tuple[Network, str], list[_Login]] = {}
 
     def new(self, client: Network, account: str, voice: str, at: Instant) -> bool:
-        """Whether this line is the first that tells of a login."""
+        """Whether this line is the first about a login."""
         key = client, account.casefold()
-        told = [one for one in self._told.get(key, ()) if abs(at - one[0]) <= _TOGETHER]
-        for _, voices in told:
+        recent = [one for one in self._logins.get(key, ()) if abs(at - one[0]) <= _TOGETHER]
+        for _, voices in recent:
             if voice not in voices:
                 voices.add(voice)
-                self._told[key] = told
+                self._logins[key] = recent
                 return False
-        told.append((at, {voice}))
-        if len(self._told) >= _MOST:
-            self._told.clear()
-        self._told[key] = told
+        recent.append((at, {voice}))
+        if len(self._logins) >= _MOST:
+            self._logins.clear()
+        self._logins[key] = recent
         return True

@@ -1,6 +1,6 @@
-"""The slow and the many: one account tried from many addresses, many accounts tried from one network.
+"""Detects password spraying: one account tried from many addresses, many accounts tried from one network.
 
-No address of either fails often enough to be seen alone.
+No single address fails often enough to be banned.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import NamedTuple
 from sidecar.model import Instant, Seconds
 from sidecar.network import Network
 
-# From so many addresses within a day an account is tried by more than its owner, and so many accounts of one
-# network are more than a family's.
+# The number of addresses per account, and of accounts per network, within a day that count as spraying.
 MANY = 10
 _FEW_ADDRESSES = 3
 _DAY: Seconds = 86400.0
@@ -23,7 +22,7 @@ _WIDE = {4: 24, 6: 48}
 
 
 class SprayFinding(NamedTuple):
-    """An account, or a network, with the addresses that failed, and how many accounts they tried."""
+    """An account or a network, with the addresses that failed, and the number of accounts they tried."""
 
     subject: str
     addresses: tuple[Network, ...]
@@ -34,13 +33,14 @@ class PasswordSprayDetector:
     """Failed logins of the last day by account."""
 
     def __init__(self) -> None:
-        # The account that was tried last is the last.
+        # In order of the last attempt, the latest last.
         self._tried: dict[str, dict[Network, Instant]] = {}
 
     def see(self, network: Network, account: str, at: Instant) -> int:
-        """A login failed; from how many addresses it did for this account within a day."""
+        """Record a failed login. Returns the number of addresses that failed for this account within a
+        day."""
         account = account.casefold()
-        # In order of time, the latest last.
+        # In order of the last attempt, the latest last.
         tried = self._tried.pop(account, {})
         tried.pop(network, None)
         tried[network] = at
@@ -52,14 +52,14 @@ class PasswordSprayDetector:
         return len(tried)
 
     def accounts(self, now: Instant) -> Iterator[SprayFinding]:
-        """The accounts that were tried from many addresses."""
+        """The accounts tried from many addresses."""
         for account, tried in self._tried.items():
             lately = tuple(n for n, at in tried.items() if at > now - _DAY)
             if len(lately) >= MANY:
                 yield SprayFinding(account, lately, 1)
 
     def networks(self, now: Instant) -> Iterator[SprayFinding]:
-        """The networks from whose addresses, several of them, many accounts were tried."""
+        """The networks with several addresses that tried many accounts."""
         addresses: dict[Network, set[Network]] = defaultdict(set)
         accounts: dict[Network, set[str]] = defaultdict(set)
         for account, tried in self._tried.items():

@@ -1,4 +1,4 @@
-"""How often: an exact sliding window of failures per network, for one jail."""
+"""An exact sliding window of failures per network, for one jail."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from sidecar.detect.count.evidence import Evidence
 from sidecar.model import Instant, Seconds
 from sidecar.network import Network
 
-# One failure: when, and in one number where its line is kept and for how many it counts. A million attackers
-# stand in windows during an attack, so a network's failures are one string of bytes.
+# One failure: its time, and one number with the place of its line and its weight. The failures of a network
+# are packed into bytes, since there may be a million attackers.
 _ONE = struct.Struct("<dQ")
 _AT = struct.Struct("<d")
 _SIZE = _ONE.size
 _WEIGHT = 16
 _MOST_WEIGHT = (1 << _WEIGHT) - 1
-# An attacker with a network of his own invents addresses without end: beyond this the oldest make room.
+# Limit against attackers with unlimited addresses; beyond it the oldest networks are dropped.
 _MOST_NETWORKS = 2_000_000
 
-# So many are looked at in a few milliseconds.
+# The number of networks that `prune` checks per step, which takes a few milliseconds.
 _STEP = 10_000
 
 _Failures = list[tuple[Instant, int]]
 
 
 class ThresholdReached(NamedTuple):
-    """maxretry is reached: by so many failures, of which these are the last lines, the oldest first, and
-    `last` is when the latest of them was."""
+    """maxretry was reached: the number of failures, their last lines (oldest first), and the time of the
+    latest one."""
 
     failures: int
     lines: tuple[str, ...]
@@ -38,7 +38,8 @@ class ThresholdReached(NamedTuple):
 
 
 class Window:
-    """Failures of the last `findtime` seconds, per network; the last `maxmatches` lines of each are told."""
+    """The failures of the last `findtime` seconds per network; reports the last `maxmatches` lines of
+    each."""
 
     def __init__(
         self, findtime: Seconds, maxretry: int, maxmatches: int, evidence: Evidence | None = None
@@ -46,17 +47,17 @@ class Window:
         self._findtime, self._maxretry, self._maxmatches = findtime, maxretry, maxmatches
         self._evidence = evidence or Evidence()
         self._seen: dict[Network, bytes] = {}
-        # Whether any failure counts for more than one.
+        # Whether any failure has a weight above 1.
         self._weighted = False
 
     def add(self, network: Network, at: Instant, line: str, weight: int = 1) -> ThresholdReached | None:
-        """Count one failure, `weight` times. With it, maxretry is reached within `findtime`: what led to it,
-        and the network is forgotten. Else None.
+        """Count one failure, `weight` times. If maxretry is now reached within `findtime`, the network is
+        dropped and ThresholdReached returned, else None.
 
-        Failures may come out of order, from files that are read late or lines of several programs: what lies
-        within `findtime` together counts together, whichever came first.
+        Failures may arrive out of order, from files that are read late or from several programs. Those within
+        one `findtime` count together in any order.
         """
-        seen, heavy = self._seen.get(network, b""), weight
+        seen, total = self._seen.get(network, b""), weight
         if weight != 1:
             self._weighted = True
         if seen:
@@ -64,12 +65,12 @@ class Window:
                 return self._add_late(network, at, line, weight)
             if _first(seen) <= at - self._findtime:
                 seen = _since(seen, at - self._findtime)
-            heavy += _heaviness(_unpacked(seen)) if self._weighted else len(seen) // _SIZE
-        if heavy >= self._maxretry:
+            total += _total_weight(_unpacked(seen)) if self._weighted else len(seen) // _SIZE
+        if total >= self._maxretry:
             self._seen.pop(network, None)
-            lines = self._lines(_unpacked(seen), self._maxmatches - 1)
-            told = (*lines, line) if line and self._maxmatches > 0 else ()
-            return ThresholdReached(len(seen) // _SIZE + 1, told, at)
+            earlier = self._lines(_unpacked(seen), self._maxmatches - 1)
+            lines = (*earlier, line) if line and self._maxmatches > 0 else ()
+            return ThresholdReached(len(seen) // _SIZE + 1, lines, at)
         self._seen[network] = seen + _ONE.pack(at, self._kept(line, weight))
         if len(self._seen) > _MOST_NETWORKS:
             self._make_room()
@@ -77,16 +78,16 @@ class Window:
 
     def _add_late(self, network: Network, at: Instant, line: str, weight: int) -> ThresholdReached | None:
         self.restore(network, at, line, weight)
-        # What stands now lies within `findtime` before the latest.
+        # `restore` kept only those within `findtime` before the latest.
         failures = _unpacked(self._seen[network])
-        if _heaviness(failures) < self._maxretry:
+        if _total_weight(failures) < self._maxretry:
             return None
         del self._seen[network]
         lines = tuple(self._lines(failures, self._maxmatches))
         return ThresholdReached(len(failures), lines, failures[-1][0])
 
     def restore(self, network: Network, at: Instant, line: str, weight: int = 1) -> None:
-        """Count a failure of an earlier run; it decides nothing by itself."""
+        """Count a failure of an earlier run, without checking maxretry."""
         self._weighted = self._weighted or weight != 1
         failures = _unpacked(self._seen.get(network, b""))
         insort(failures, (at, self._kept(line, weight)), key=_at)
@@ -94,8 +95,8 @@ class Window:
         self._seen[network] = _since(packed, failures[-1][0] - self._findtime)
 
     def take_over(self, other: Window, unit: Callable[[Network], Network] | None = None) -> None:
-        """Count what stands in a window of no more use, against the `unit` of each network; this decides
-        nothing by itself."""
+        """Take over the failures of a replaced window, for the `unit` of each network, without checking
+        maxretry."""
         self._weighted = other._weighted
         if unit is None:
             self._seen = other._seen
@@ -109,7 +110,7 @@ class Window:
         return place << _WEIGHT | min(weight, _MOST_WEIGHT)
 
     def _lines(self, failures: _Failures, most: int) -> list[str]:
-        """The last so many lines of these failures, as far as they are kept."""
+        """The last `most` lines of these failures that are still stored."""
         if most <= 0:
             return []
         kept = self._evidence.line
@@ -120,17 +121,17 @@ class Window:
             del self._seen[network]
 
     def failures(self) -> Iterator[tuple[Network, Instant, str]]:
-        """Every failure that stands, with its line as far as it is kept."""
+        """All counted failures, with their lines ("" if no longer stored)."""
         for network, seen in self._seen.items():
             for at, word in _unpacked(seen):
                 yield network, at, self._evidence.line(word >> _WEIGHT)
 
     def count(self, network: Network) -> int:
-        """How many failures stand against it."""
+        """The number of failures of a network."""
         return len(self._seen.get(network, b"")) // _SIZE
 
     def forget(self, network: Network) -> bool:
-        """Drop what stands against every network inside `network`; whether there was any."""
+        """Drop the failures of all networks inside `network`. Returns whether there were any."""
         if network.single:
             return self._seen.pop(network, None) is not None
         inside = [n for n in self._seen if network.covers(n)]
@@ -139,7 +140,7 @@ class Window:
         return bool(inside)
 
     def take(self, network: Network, since: Instant, until: Instant) -> list[tuple[Instant, str]]:
-        """Take out the failures of a network in these seconds: when each was, and its line."""
+        """Remove the failures of a network in this period. Returns the time and line of each."""
         failures = _unpacked(self._seen.get(network, b""))
         first = bisect_left(failures, since, key=_at)
         last = bisect_right(failures, until, key=_at)
@@ -151,8 +152,8 @@ class Window:
         return [(at, self._evidence.line(word >> _WEIGHT)) for at, word in failures[first:last]]
 
     def prune(self, now: Instant) -> Iterator[None]:
-        """Drop networks whose last failure is older than `findtime`, a part at each step: of a million it
-        takes a third of a second, in which others want their turn."""
+        """Drop networks whose last failure is older than `findtime`. Yields between steps, since a million
+        take a third of a second."""
         networks = list(self._seen)
         for start in range(0, len(networks), _STEP):
             for network in networks[start : start + _STEP]:
@@ -194,6 +195,5 @@ def _at(failure: tuple[Instant, int]) -> Instant:
     return failure[0]
 
 
-def _heaviness(failures: _Failures) -> int:
-    """For how many they count together."""
+def _total_weight(failures: _Failures) -> int:
     return sum(word & _MOST_WEIGHT for _, word in failures)

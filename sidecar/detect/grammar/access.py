@@ -1,8 +1,8 @@
 """nginx.access.log and Jetty's access_log: `CLIENT - USER [date] "request" status bytes "referer" "agent"`.
 
-nginx puts the client's port behind its address, without brackets around an IPv6 address; Jetty writes none,
-and in the client's place the X-Forwarded-For of the request, if it has one. Formats of nginx have it in any
-field behind the user agent; Zimbra's has `"upstream" "server:port"` there.
+nginx appends the client's port to its address, without brackets around an IPv6 address. Jetty writes no port,
+and replaces the client by the X-Forwarded-For of the request, if it has one. Custom formats of nginx have
+X-Forwarded-For in any field after the user agent; Zimbra's has `"upstream" "server:port"` there.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from sidecar.model import NOBODY, LineFacts
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 
-# The date was taken out of its brackets. A quotation mark in a value is written \x22 (nginx) or \" (Jetty).
+# The date is already removed from its brackets. A quotation mark in a value is \x22 (nginx) or \" (Jetty).
 _LINE = re.compile(
     rf"\s*{COMPOSE}(\S+(?:(?<=,) \S+)*) - +(.*?) +\[\] +{_QUOTED}(?: (\d{{3}}) (\d+|-))?"
     rf"(?: {_QUOTED})?(?: {_QUOTED})?"
 )
 _NAMES = ("user", "request", "status", "bytes", "referer", "agent")
-# A field behind the user agent: quoted, with a name or without; or bare words, of a list several.
+# A field after the user agent, with or without a name: quoted, or a bare word, or a comma-separated list.
 _FIELD = re.compile(rf'(?:([\w-]+)=)?{_QUOTED}|(?:([\w-]+)=)?([^\s"]+(?:(?<=,) [^\s"]+)*)')
 _FORWARDED = re.compile(r"xff|forward|real_?ip|client_?ip", re.IGNORECASE)
 _PORT = re.compile(r"[\].]\d*:\d+$")
-# The first words of the PROXY protocol, 1 and 2, of a load balancer to a server that expects HTTP.
+# A PROXY protocol header (version 1 or 2) that a load balancer sent to a server expecting HTTP.
 _BALANCED = re.compile(r"PROXY (?:UNKNOWN|TCP[46] ([0-9A-Fa-f:.]+) )|\\x00$")
 
 
 def with_port(text: str, trust: Trust) -> LineFacts:
-    """nginx.access.log: an address with a port behind the last colon, and whom it forwards to us."""
+    """nginx.access.log: the client is an address with a port after the last colon."""
     return _read(text, trust, port=True)
 
 
 def without_port(text: str, trust: Trust) -> LineFacts:
-    """access_log: an address alone, or those of X-Forwarded-For."""
+    """access_log: the client is an address, or the list of X-Forwarded-For."""
     return _read(text, trust, port=False)
 
 
@@ -50,7 +50,7 @@ def _read(text: str, trust: Trust, *, port: bool) -> LineFacts:
     values = zip(_NAMES, found.groups()[1:], strict=True)
     fields = {name: value for name, value in values if value is not None}
     chains = [elements]
-    # What Jetty writes may have quotation marks of the client's: behind a trusted proxy it tells nothing.
+    # Jetty may write quotation marks of the client unescaped, so behind a trusted proxy no field is used.
     if behind and (port or not trust.is_proxy(elements[-1])):
         chains = [[*one, *elements] for one in _forwarded(behind, trust)] or chains
     who = _blamed(chains, fields["request"], trust)
@@ -61,41 +61,41 @@ def _read(text: str, trust: Trust, *, port: bool) -> LineFacts:
 
 
 def _forwarded(behind: str, trust: Trust) -> list[list[str]]:
-    """Each field that may be the request's X-Forwarded-For; where one is called so, it alone."""
+    """The fields that may be the request's X-Forwarded-For; if some are named so, only these."""
     fields = list(_FIELD.finditer(behind))
     quoted = [field for field in fields if field[2] is not None]
-    called: list[list[str]] = []
+    labelled: list[list[str]] = []
     nameless: list[list[str]] = []
     for field in fields:
         listed = (field[2] if field[2] is not None else field[4]).split(",")
-        # The first two may be the upstream and the server.
+        # The first two quoted fields may be the upstream and the server.
         servers = field not in quoted[2:] and len(fields) > 1
         if not any(address(one) for one in listed) or _of_servers(listed, trust, anywhere=servers):
             continue
         if not (name := field[1] or field[3]):
             nameless.append(listed)
         elif _FORWARDED.search(name):
-            # Without quotes a client may have written the name as well.
-            (called if field[1] else nameless).append(listed)
-    return called or nameless
+            # An unquoted name may be written by the client.
+            (labelled if field[1] else nameless).append(listed)
+    return labelled or nameless
 
 
 def _of_servers(listed: list[str], trust: Trust, *, anywhere: bool) -> bool:
-    """Whether these are the servers that a request came to and was passed on to: each with its port, on a
-    network of ours or, where they are usual, `anywhere`."""
+    """Whether these are the servers that handled a request instead of clients: each has a port and is on one
+    of our networks or, in the fields for servers, `anywhere`."""
     found = [(one.strip(), network) for one in listed if (network := address(one))]
     if anywhere and len(found) == 1 and bare(found[0][0]) != canonical(found[0][0]):
-        # nginx writes $server_addr:$server_port of IPv6 without brackets.
+        # nginx writes $server_addr:$server_port without brackets for IPv6.
         return True
     return all(_PORT.search(one) and (anywhere or trust.inside(network)) for one, network in found)
 
 
 def _blamed(chains: list[list[str]], request: str, trust: Trust) -> Blamed:
-    """Who stands in the first word, or for whom it speaks; a proxy of ours alone is itself the client, also
-    where two fields name two clients: one of them may be what a client says."""
+    """The client in the first word, or the client that it forwards for. A trusted proxy is itself the client
+    if no other is named, or if two fields name different clients, since one may be forged."""
     peer = chains[0][-1].strip()
     if address(peer) is None:
-        # A word in brackets is somebody's all the same, whom no route can refuse.
+        # A word in brackets still names the client, although no route can block it.
         return Blamed(peer[1:].partition("]")[0]) if peer.startswith("[") else Blamed()
     if words := _BALANCED.match(request):
         return trust.speaks(canonical(peer), words[1] or "")

@@ -1,4 +1,4 @@
-"""What the grammars have in common: addresses as servers write them, and what Docker puts before a line."""
+"""Shared by the grammars: addresses as servers write them, and the line prefix of Docker."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from functools import lru_cache
 
 from sidecar.network import Network
 
-# Docker's swarm puts `task@node | ` before what a container prints, Compose its name.
+# The prefix of container output: `task@node | ` in Docker Swarm, the container name in Compose.
 COMPOSE = r"(?:[\w.@-]+ +\| *)?"
-# The interface that a link-local address belongs to.
+# The interface of a link-local address.
 ZONE = r"(?:%[\w.-]+)?"
 _WRITTEN = re.compile(
     rf"\[([0-9A-Fa-f:.]+){ZONE}\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+|([0-9A-Fa-f:.]+)%[\w.-]+", re.ASCII
 )
 
 
-# Longer is no address, whatever its zone is called.
+# The longest address, including its zone.
 _LONGEST = 100
 
 
 def address(token: str) -> Network | None:
-    """The one address of a token, as servers and proxies write it: `203.0.113.7`, with a port behind it,
-    `[2001:db8::5]:40001`, `fe80::1%eth0`; IPv4-mapped is IPv4. None for anything else. Without brackets the
-    end of an IPv6 address is no port."""
+    """The address in a token as servers and proxies write it: `203.0.113.7`, `203.0.113.7:40001`,
+    `[2001:db8::5]:40001`, `fe80::1%eth0`; IPv4-mapped becomes IPv4. None for anything else. An IPv6 address
+    without brackets has no port."""
     return _read(token) if len(token) <= _LONGEST else None
 
 
-# An attacker's address stands on thousands of lines, and is asked for several times on each.
+# Cached, since an attacker's address is on thousands of lines and parsed several times for each.
 @lru_cache(4096)
 def _read(token: str) -> Network | None:
     token = token.strip()
@@ -40,7 +40,7 @@ def _read(token: str) -> Network | None:
 
 
 def canonical(token: str) -> str:
-    """The address of a token in the form that everybody writes; what is no address, as it stands."""
+    """The address of a token in canonical form; a token that is no address is returned unchanged."""
     if ":" not in token and "[" not in token:
         return token
     found = address(token)
@@ -53,8 +53,7 @@ def _text(network: Network) -> str:
 
 
 def bare(token: str) -> str:
-    """The address of a token that may have a port behind its last colon, without brackets too; what is no
-    address, as it stands."""
+    """As `canonical`, but the token may have a port after its last colon, also without brackets."""
     if not token.startswith("["):
         before, colon, number = token.rpartition(":")
         if colon and number.isdecimal() and address(before):

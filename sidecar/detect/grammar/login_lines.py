@@ -1,38 +1,27 @@
-"""Lines that speak for their clients: logins that succeeded, mail that was delivered or found clean.
+"""Finds lines that show a legitimate client: successful logins, mail that was delivered or found clean.
 
-There are many, and each says little: of a long block only the beginning is looked through.
+One line in five is such a line. To parse each would cost more than all jails together, and the next block
+shows the same clients, so only the beginning of a long block is searched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-_MARKERS: dict[str, tuple[bytes, ...]] = {
-    "zimbra": (b", sasl_username=", b"]:25, ", b"Passed CLEAN "),
-    "mailbox": (b" cmd=Auth; ", b" authenticated, mechanism="),
-}  # fmt: skip
-# In which lines a peer may speak for others, of each log in which it may.
-RELAYING: dict[str, tuple[bytes, ...]] = {
-    "zimbra": (b": PROXY ", rb": \r\n\r\n\0"),
-    "mailbox": (b"oip=", b"via="),
-    "nginx": (b'"PROXY ', b'"\0"'),
-    "nginx-access": (b"] ",),
-    "access": (b"] ",),
-}  # fmt: skip
-# Up to here all of a block is looked through, of a longer one the beginning.
+# A block up to _WHOLE bytes is searched completely, of a longer one the first _BEGINNING bytes.
 _WHOLE, _BEGINNING = 256 << 10, 64 << 10
 _LONGEST = 4096
 
 
-def candidates(data: bytes, grammar: str, *, everything: bool = False) -> Iterator[bytes]:
-    """The lines of a block of this grammar that may speak for somebody, without their newlines."""
+def candidates(data: bytes, markers: tuple[bytes, ...], *, everything: bool = False) -> Iterator[bytes]:
+    """The lines of a block that may show a legitimate client by one of the markers, without their
+    newlines."""
     short = everything or len(data) <= _WHOLE
-    yield from lines_with(data, _MARKERS.get(grammar, ()), len(data) if short else _BEGINNING)
+    yield from lines_with(data, markers, len(data) if short else _BEGINNING)
 
 
 def lines_with(data: bytes, markers: tuple[bytes, ...], end_of_all: int | None = None) -> Iterator[bytes]:
-    """The lines of a block that hold one of these, without their newlines; those of one marker after those of
-    the other."""
+    """The lines of a block that contain a marker, without their newlines, marker by marker."""
     for marker in markers:
         at = data.find(marker, 0, end_of_all)
         while at >= 0:
@@ -43,8 +32,3 @@ def lines_with(data: bytes, markers: tuple[bytes, ...], end_of_all: int | None =
             if end - start <= _LONGEST:
                 yield data[start:end]
             at = data.find(marker, end, end_of_all)
-
-
-def speaks(grammar: str | None) -> bool:
-    """Whether a log of this grammar has such lines."""
-    return grammar in _MARKERS

@@ -1,7 +1,7 @@
-"""zimbra.log: `HOST PROGRAM[PID]: message` by syslog; Postfix's client token, and what others write.
+"""zimbra.log: `HOST PROGRAM[PID]: message` by syslog, written by Postfix and other programs.
 
-Postfix names a client once, behind words of its own: `from NAME[ADDRESS]`. What the client says (commands,
-HELO, addresses) comes behind it.
+Postfix names the client once, after fixed words: `from NAME[ADDRESS]`. Text from the client (commands, HELO,
+addresses) only comes after that.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _HEAD = re.compile(
     r"(?: \[ID \d+ \w+\.\w+\])? ?"
 )
 _REPEATED = re.compile(r"message repeated (\d+) times: \[ ?(.*)\]\s*$", re.DOTALL)
-# The same in a line with its date: before the first bracket nothing is a client's.
+# The same for a line with its date: nothing before the first bracket comes from a client.
 _REPEATED_LINE = re.compile(r"[^\[]{0,200}\[\d+\]:(?: \[ID \d+ \w+\.\w+\])? message repeated (\d+) times: \[")
 _POSTFIX = re.compile(r"postfix[\w-]*/(?:[\w-]+/)*([\w-]+)$")
 _ADDRESS = rf"(?:IPv6:)?([0-9A-Fa-f:.]+){ZONE}"
 _TOKEN = rf"[^\[\]\s]*\[{_ADDRESS}\](?::\d+)?"
 _QUEUE = r"(?:[0-9A-Za-z]{5,}: )?"
-# The words between the beginning and the client are Postfix's own: none of them is a client's.
+# The words before the client token are written by Postfix, not by the client.
 _SMTPD = re.compile(
     rf"{_QUEUE}(?:"
     r"warning: (?=[^\[\]\s]*\[[^\]\s]*\](?::\d+)?: )"
@@ -71,7 +71,7 @@ _OUTAGE = re.compile(
     r"|internal error|no mechanism available|cannot connect|unable to|authentication server|no memory"
     r"|not initialized|transient failure|no verifier|overflowed|expired|disabled|locked|encryption needed"
 )
-# The first words of the PROXY protocol, 1 and 2, of a load balancer to a Postfix that expects SMTP.
+# A PROXY protocol header (version 1 or 2) that a load balancer sent to a Postfix expecting SMTP.
 _BALANCED = re.compile(
     r"[^\[\]]*\[[^\[\]]+\](?::\d+)?: (?:PROXY (?:UNKNOWN|TCP[46] ([0-9A-Fa-f:.]+) )|\\r\\n\\r\\n\\0)"
 )
@@ -81,19 +81,19 @@ _LOCAL = ("slapd", "opendkim", "opendmarc", "zmconfigd", "zimbramon", "clamd", "
 
 
 def client(text: str, trust: Trust) -> LineFacts | None:
-    """Blames the client that the program names; None for a line of a program that is not known here."""
+    """Parse a line. The client is the one named by the program; None for a line of an unknown program."""
     head = _HEAD.match(text)
     if head is None:
         return None
     program, message = head[2], text[head.end() :]
     if message.startswith("message repeated ") and (repeated := _REPEATED.match(message)):
-        said = _read(program, repeated[2], trust)
-        return said and said._replace(fields={**said.fields, "times": repeated[1]})
+        facts = _read(program, repeated[2], trust)
+        return facts and facts._replace(fields={**facts.fields, "times": repeated[1]})
     return _read(program, message, trust)
 
 
 def repeated(line: str) -> str:
-    """How often syslog says that a line, with its date, was repeated: a number, "1" where it says nothing."""
+    """The number of repetitions in a line of syslog, with its date: digits, "1" if it is not repeated."""
     found = _REPEATED_LINE.match(line)
     return found[1] if found else "1"
 
@@ -102,34 +102,34 @@ def _read(program: str, message: str, trust: Trust) -> LineFacts | None:
     name = _name(program)
     read = _PROGRAMS.get(name)
     if read is not None:
-        said = read(message)
-        if said is None or said.client is None:
-            return said or (NOBODY if name != "sshd" else None)
-        return _blamed(said, said.client, message, trust)
+        facts = read(message)
+        if facts is None or facts.client is None:
+            return facts or (NOBODY if name != "sshd" else None)
+        return _blamed(facts, facts.client, message, trust)
     if name in _MAILBOXD:
-        # zimbraLogToSysLog: log4j's line behind syslog's, with or without its date.
+        # zimbraLogToSysLog: a line of log4j after the syslog header, with or without its date.
         return mailbox.client(_LOG4J_DATE.sub("", message, count=1), trust)
     return NOBODY if name in _LOCAL or name != program else None
 
 
-def _blamed(said: LineFacts, client: str, message: str, trust: Trust) -> LineFacts:
-    """With the client as everybody writes it; or not blamed, where it is a load balancer of ours."""
+def _blamed(facts: LineFacts, client: str, message: str, trust: Trust) -> LineFacts:
+    """The facts with a canonical client, or without one if it is one of our load balancers."""
     if ("PROXY " in message or "\\r\\n\\0" in message) and (words := _BALANCED.match(message)):
         who = trust.speaks(client, words[1] or "")
-        return said._replace(client=who.client, relay=who.relay, named=who.named)
-    return said._replace(client=canonical(client)) if ":" in client else said
+        return facts._replace(client=who.client, relay=who.relay, named=who.named)
+    return facts._replace(client=canonical(client)) if ":" in client else facts
 
 
-# A program's name is not a client's to choose; whoever writes to syslog may.
+# The cache is bounded: a client cannot choose the program name, but a local process can.
 @lru_cache(256)
 def _name(program: str) -> str:
-    """Postfix's own name of a program of its: `smtpd` for postfix/submission/smtpd."""
+    """The short name of a program of Postfix: `smtpd` for postfix/submission/smtpd."""
     postfix = _POSTFIX.match(program)
     return postfix[1] if postfix else program
 
 
 def details(text: str) -> dict[str, str]:
-    """Host, program and message, for a person who asks."""
+    """Host, program and message of a line, for `zmban explain`."""
     head = _HEAD.match(text)
     return {"host": head[1], "program": head[2], "message": text[head.end() :]} if head else {}
 
@@ -174,13 +174,13 @@ def _amavis(message: str) -> LineFacts | None:
 
 
 def _smtp(message: str) -> LineFacts | None:
-    """Whom we deliver mail to is nobody's client, and somebody we deal with."""
+    """A delivery: the remote server is a peer, not a client."""
     found = _SENT.match(message)
     return LineFacts(peer=found[1]) if found else None
 
 
 def _saslauthd(message: str) -> LineFacts | None:
-    """Names no client, only whether somebody's password was right."""
+    """The result of a password check; has an account, but no client."""
     found = _SASLAUTHD.match(message)
     return LineFacts(account=found[1], protocol="smtp") if found else None
 

@@ -1,4 +1,7 @@
-"""Which of the addresses in a line is the client: the right-most that is no proxy of ours."""
+"""Finds the client among the addresses of a line: the right-most one that is no trusted proxy.
+
+A client may send an X-Forwarded-For of its own, so no regex can capture the right element of `oip`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from sidecar.detect.grammar.addresses import address, canonical
 from sidecar.network import Network, PrefixSet
 
 _LOOPBACK = (Network.parse("127.0.0.0/8"), Network.parse("::1"))
-# Nobody on the Internet has an address in these: private, of a provider's NAT, link-local, unique local.
+# Not routed on the Internet: private, carrier-grade NAT, link-local, unique local.
 _PRIVATE = tuple(
     Network.parse(text)
     for text in (
@@ -25,7 +28,7 @@ _PRIVATE = tuple(
 
 
 class Blamed(NamedTuple):
-    """Who stands in a line, as the fields of the same names in `LineFacts`."""
+    """The client or proxy of a line; the fields are those of `LineFacts`."""
 
     client: str | None = None
     masked: str | None = None
@@ -34,38 +37,38 @@ class Blamed(NamedTuple):
 
 
 class Trust:
-    """The proxies whose word about a client's address is believed, loopback always; and the networks that are
-    ours (`inside`), on which a proxy may stand that nobody named."""
+    """The trusted proxies (loopback always is one), and our own networks (`inside`), where there may be
+    proxies that are not configured."""
 
     def __init__(self, proxies: Iterable[Network], inside: Iterable[Network] = ()) -> None:
         self.named = tuple(proxies)
-        self.believe((), inside)
+        self.trust_also((), inside)
 
-    def believe(self, proxies: Iterable[Network], inside: Iterable[Network]) -> None:
-        """From now on these are proxies too, beside those that were named: the host, its containers; and
-        these networks are ours, beside the private ones."""
+    def trust_also(self, proxies: Iterable[Network], inside: Iterable[Network]) -> None:
+        """Set the proxies that are trusted beside the configured ones (the host, its containers), and our own
+        networks beside the private ones."""
         self._proxies = PrefixSet([*self.named, *_LOOPBACK, *proxies])
         self._inside = PrefixSet([*_PRIVATE, *inside])
 
-    def believes(self, network: Network) -> bool:
+    def trusts(self, network: Network) -> bool:
         """Whether this is a trusted proxy."""
         return self._proxies.covering(network) is not None
 
     def inside(self, network: Network) -> bool:
-        """Whether this is on a network of ours: a peer from there that speaks for others may be a proxy."""
+        """Whether this is on one of our networks, where a peer that forwards for others may be a proxy."""
         return self._inside.covering(network) is not None
 
     def is_proxy(self, text: str) -> bool:
-        """Whether this address is a trusted proxy; text that is no address is none."""
+        """Whether `text` is the address of a trusted proxy."""
         found = address(text)
-        return found is not None and self.believes(found)
+        return found is not None and self.trusts(found)
 
     def blamed(self, elements: Sequence[str], *, relays: bool = False) -> Blamed:
-        """Whom to blame for what came by way of these, the peer last: walk from the right past trusted
-        proxies. Nobody where an element on the way is no address, or where only proxies are left (`masked`).
+        """The client of a chain of addresses, the peer last: the right-most that is no trusted proxy.
 
-        One on a network of ours that is no trusted proxy, and names others before itself (or `relays` by what
-        else the line says), is a suspected proxy: it is not blamed for what its clients do.
+        There is none if an element on the way is no address, or if all are trusted proxies (`masked`). An
+        address on one of our networks that is no trusted proxy but names others before itself (or `relays`,
+        as the line shows otherwise) is a suspected proxy (`relay`): it is not blamed for its clients.
         """
         masked: str | None = None
         for place in range(len(elements) - 1, -1, -1):
@@ -73,7 +76,7 @@ class Trust:
             found = address(element)
             if found is None:
                 return Blamed()
-            if not self.believes(found):
+            if not self.trusts(found):
                 others = [other for other in elements[:place] if address(other) != found]
                 if (others or relays) and self.inside(found):
                     named = address(others[-1]) if others else None
@@ -83,10 +86,10 @@ class Trust:
         return Blamed(masked=masked)
 
     def speaks(self, peer: str, named: str) -> Blamed:
-        """Of a peer whose first words to us were those of a load balancer, of the client that it `named`: a
-        suspected proxy on a network of ours, and anywhere else a client that plays one."""
+        """The client of a peer that sent a PROXY protocol header with the client `named`: on one of our
+        networks it is a suspected proxy, elsewhere a client that imitates one."""
         found = address(peer)
-        if found is None or self.believes(found) or not self.inside(found):
+        if found is None or self.trusts(found) or not self.inside(found):
             return Blamed(peer)
         client = address(named)
         return Blamed(relay=found.address, named=client.address if client else "")

@@ -1,1 +1,2 @@
-"""Exact matching of one line: regexes, sessions, several lines together, the time limit of a regex."""
+"""Exact matching of candidate lines: regexes, sessions, multi-line matches, and the time budget of a
+regex."""

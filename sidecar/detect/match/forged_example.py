@@ -1,41 +1,46 @@
-"""Writes a line that a regex takes for somebody else's failure: proof that a client's text can frame him."""
+"""Generates an example line with which an attacker makes a regex blame another address."""
 
 from __future__ import annotations
 
 import re
 import warnings
+from itertools import islice
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
+from sidecar.detect.match.matcher import LONGEST_LINE
 from sidecar.fail2ban.syntax.tags import HOST_GROUPS
 
 ATTACKER, VICTIM = "203.0.113.7", "198.51.100.99"
-_FILLED = "\0"
-# What repeats less often is no place for a text.
+_WILDCARD = "\0"
+# A repetition with a lower maximum has no room for a forged text.
 _WIDE = 8
+# The time of one search grows with the number of wildcards too.
+_MOST_PLACES = 30
 _CHARACTERS = "x1 -./:[]=a_\"'<>,;@"
 
 
 def forged(pattern: re.Pattern[str]) -> str | None:
-    """A line of which the attacker's own text makes this regex blame the victim; None where none is found,
-    which proves nothing."""
+    """A line containing an attacker's text for which this regex blames the victim. None if none is found,
+    which does not prove that there is none."""
     names = set(HOST_GROUPS) & set(pattern.groupindex)
     groups = {pattern.groupindex[name] for name in names}
     try:
         parsed = _parsed(pattern)
         framed = _Writer(groups, VICTIM, "x").write(parsed)
         tail = _Writer(groups, VICTIM, "").write(parsed)
-        honest = _Writer(groups, ATTACKER, _FILLED).write(parsed)
+        honest = _Writer(groups, ATTACKER, _WILDCARD).write(parsed)
     except (_TooHardError, RecursionError):
         return None
     candidates = [f"{ATTACKER} says {framed}", f"client {ATTACKER}: x {framed}"]
-    # What stands behind each wildcard may be written into it.
-    for place in (at for at, character in enumerate(honest) if character == _FILLED):
-        rest = honest[place:].replace(_FILLED, "x").replace(ATTACKER, VICTIM, 1)
+    # An attacker can write a copy of the text that follows a wildcard into the wildcard.
+    places = (at for at, character in enumerate(honest) if character == _WILDCARD)
+    for place in islice(places, _MOST_PLACES):
+        rest = honest[place:].replace(_WILDCARD, "x").replace(ATTACKER, VICTIM, 1)
         behind = rest[: rest.find(VICTIM) + len(VICTIM)]
         filled = f"{honest[:place]}x{behind}{honest[place + 1 :]}"
-        candidates.append(filled.replace(_FILLED, "x"))
+        candidates.append(filled.replace(_WILDCARD, "x"))
     candidates.append(tail)
     for line in candidates:
         found = pattern.search(line)
@@ -46,23 +51,28 @@ def forged(pattern: re.Pattern[str]) -> str | None:
 
 def _parsed(pattern: re.Pattern[str]) -> Any:
     with warnings.catch_warnings():
-        # Who wrote a doubtful set such as [[a] was told so when it was compiled.
+        # Ambiguous sets such as [[a] were already reported when the regex was compiled.
         warnings.simplefilter("ignore")
         return _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
 
 
 class _TooHardError(ValueError):
-    """The regex has a part of which no example is written."""
+    """The regex has a part for which no example can be generated."""
 
 
 class _Writer:
-    """Writes a shortest match, `host` where an address is captured, `wild` for what takes any text."""
+    """Generates a shortest match, with `host` for captured addresses and `wild` for wildcards."""
 
     def __init__(self, hosts: set[int], host: str, wild: str) -> None:
         self._hosts, self._host, self._wild = hosts, host, wild
 
     def write(self, parsed: Any) -> str:
-        return "".join(self._item(code, argument) for code, argument in parsed)
+        text = ""
+        for code, argument in parsed:
+            text += self._item(code, argument)
+            if len(text) > LONGEST_LINE:
+                raise _TooHardError
+        return text
 
     def _item(self, code: Any, argument: Any) -> str:
         if code is op.LITERAL:
@@ -87,19 +97,24 @@ class _Writer:
     def _repeat(self, argument: Any) -> str:
         least: int = argument[0]
         most, inner = argument[1:]
-        if most > _WIDE and len(inner) == 1 and self._takes_any(*inner[0]):
-            return self._wild if least == 0 else (self._wild or self.write(inner)) * least
-        return self.write(inner) * least
+        any_text = most > _WIDE and len(inner) == 1 and self._takes_any(*inner[0])
+        if any_text and least == 0:
+            return self._wild
+        text = self._wild if any_text and self._wild else self.write(inner)
+        if least * len(text) > LONGEST_LINE:
+            # A longer line is refused without a match, and a{1000} in a{1000} in a{1000} takes gigabytes.
+            raise _TooHardError
+        return text * least
 
     @staticmethod
     def _takes_any(code: Any, argument: Any) -> bool:
-        """Whether a part that repeats takes a client's text, at least its letters."""
+        """Whether a repeated part matches arbitrary text, at least letters."""
         if code is op.ANY:
             return True
         return code in (op.IN, op.NOT_LITERAL) and re.fullmatch(_set(code, argument), "x") is not None
 
     def _one_of(self, code: Any, argument: Any) -> str:
-        """A character of a set, one that stands in many lines if there is one."""
+        """A character of a set, preferably a common one."""
         one = re.compile(_set(code, argument), re.DOTALL)
         for character in _CHARACTERS:
             if one.fullmatch(character):

@@ -1,4 +1,4 @@
-"""What the named groups of a match mean: who is blamed, which stand for others, which belong together."""
+"""Interprets the named groups of a match: the host, alternatives (`alt_`) and tuples (`tuple_`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ALTERNATIVE = re.compile(r"(alt|tuple)_(.+?)(?:_?\d+)?")
 
 
 def host(groups: Groups) -> str | None:
-    """Whom a match without a prefix length blames."""
+    """The host of a match, without a prefix length; None if there is none."""
     for name in HOST_GROUPS:
         if host := groups.get(name):
             return str(host)
@@ -20,13 +20,13 @@ def host(groups: Groups) -> str | None:
 
 
 def identity(groups: Groups) -> str | None:
-    """Whom a match blames; an address with a prefix length is its network."""
-    blamed, length = host(groups), groups.get("cidr")
-    return f"{blamed}/{length}" if blamed and length and "fid" not in groups else blamed
+    """The host of a match; an address with a prefix length is a network."""
+    found, length = host(groups), groups.get("cidr")
+    return f"{found}/{length}" if found and length and "fid" not in groups else found
 
 
 def over(groups: Groups, found: re.Match[str]) -> Groups:
-    """These groups, and over them those of a match that took part; an empty one replaces nothing."""
+    """These groups, overridden by the non-empty groups of another match."""
     laid = dict(groups)
     for name, value in found.groupdict().items():
         if value or (value is not None and name not in laid):
@@ -36,21 +36,21 @@ def over(groups: Groups, found: re.Match[str]) -> Groups:
 
 @lru_cache(maxsize=1024)
 def meant(name: str) -> tuple[str, str] | None:
-    """`alt_user_1` means ("alt", "user"); None for a plain name."""
+    """Kind and target of a special group name: ("alt", "user") for `alt_user_1`; None for a plain name."""
     found = _ALTERNATIVE.fullmatch(name)
     return (found.group(1), found.group(2)) if found else None
 
 
 def merged(groups: Groups) -> Groups:
-    """Alternatives of a group fill it where it is empty; parts of a tuple are joined under its name."""
+    """Resolve special groups: an alternative fills an empty group, the parts of a tuple are joined."""
     laid = {name: value for name, value in groups.items() if meant(name) is None}
     if len(laid) == len(groups):
         return laid
     for name in sorted(groups):
-        told = meant(name)
-        if told is None:
+        special = meant(name)
+        if special is None:
             continue
-        kind, target = told
+        kind, target = special
         if kind == "alt":
             laid[target] = laid.get(target) or groups[name]
         else:

@@ -1,4 +1,4 @@
-"""The last lines of a log, for filters that match several together (`maxlines`)."""
+"""The last lines of a log, for filters that match several lines together (`maxlines`)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Kept(NamedTuple):
 
 
 class LineBuffer:
-    """At most `most` lines, the newest last. What a match used leaves; what it skipped stays."""
+    """At most `most` lines, the newest last. Lines used by a match are removed; skipped lines stay."""
 
     def __init__(self, most: int) -> None:
         self._kept: deque[Kept] = deque(maxlen=most)
 
     def add(self, text: str, line: str) -> str:
-        """Take one more line; all that are kept now, as one text."""
+        """Add a line. Returns all buffered lines as one text."""
         self._kept.append(Kept(text, line))
         return "".join(kept.text for kept in self._kept)
 
     def take(self, found: re.Match[str]) -> list[str]:
-        """Remove the lines of a match in that text, all but those that `<SKIPLINES>` skipped; the lines
-        that were removed, as they were read."""
+        """Remove the lines of a match, except those skipped by `<SKIPLINES>`. Returns the removed lines as
+        they were read."""
         skipped = [found.span(name) for name in found.re.groupindex if name.startswith("skiplines")]
         start, end = found.span()
         stay: list[Kept] = []

@@ -1,4 +1,4 @@
-"""The exact match: a candidate line is dated, and the failregexes of a jail say what happened."""
+"""Matches a candidate line exactly: finds its date, then applies the regexes of a filter."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from sidecar.fail2ban.spec import FilterSpec, Pattern
 from sidecar.fail2ban.syntax.tags import HOST_GROUPS
 from sidecar.model import Instant
 
-# Longer lines are refused whole and counted: half a line could say something else than the line.
+# Longer lines are refused whole and counted: a truncated line could match something else.
 LONGEST_LINE = 16384
-# A date is that of the next lines too, for so long.
+# A line without a date takes the date of the previous line if that is at most this many seconds ago.
 _LATE = 60.0
 
 
 class Outcome(NamedTuple):
-    """What one filter says of one line: `regex` is the index of the failregex that matched, -1 for none.
+    """The result of one filter for one line. `regex` is the index of the failregex that matched, -1 for none.
 
-    `matched`: it is a failure, and not only a part of a session. `text` is the line without its date,
-    `lines` are all lines that led to the failure. `ignored` is the index of the ignoreregex, -1 for none.
+    `matched`: the line is a failure, not only part of a session. `text` is the line without its date, `lines`
+    are all lines that led to the failure. `ignored` is the index of the ignoreregex that matched, or -1.
     """
 
     regex: int
@@ -40,37 +40,37 @@ class Outcome(NamedTuple):
     lines: tuple[str, ...] = ()
 
 
-# Who failed, when, and the line without its date; None for a line that says nothing.
+# Host, time, and the line without its date; None for a line that does not match.
 Hit: TypeAlias = tuple[str | None, Instant | None, str] | None
 
 
 class Matcher:
-    """One filter over one log, line by line. Holds what it must remember between lines: the date's
-    pattern, open sessions, and the last lines where several are matched together.
+    """One filter over one log, line by line. Keeps state between lines: the date pattern, open sessions, and
+    the last lines if `maxlines` is set.
 
-    `dates` may be shared with other filters that find dates in the same way. A regex that works on a line for
-    too long is broken off (`watch.py`): that line is none of this filter's, and `slow` says so.
+    `dates` may be shared with other filters with the same date patterns. A regex that exceeds its time budget
+    is aborted (`time_budget.py`): the line then does not match, and `slow` is set.
     """
 
     def __init__(self, spec: FilterSpec, zone: tzinfo, dates: LineDates | None = None) -> None:
         self._spec = spec
         self._dates = dates or LineDates(zone, spec.datepattern)
         self._sessions = Sessions()
-        # Whether the prefregex matched the line before the failregexes were asked.
+        # Whether the prefregex matched the last line.
         self.prefixed = False
         self._lines = LineBuffer(spec.maxlines) if spec.maxlines > 1 else None
-        # A few ignoreregexes are cheaper than many failregexes, and are asked first then.
+        # With few ignoreregexes and many failregexes, trying the former first is cheaper.
         self._ignore_first = 0 < len(spec.ignoreregex) < len(spec.failregex) - 2
         self._failing = [_Search(p, f"failregex {i + 1}") for i, p in enumerate(spec.failregex)]
         self._ignoring = [_Search(p, f"ignoreregex {i + 1}") for i, p in enumerate(spec.ignoreregex)]
         self._head = _Search(spec.prefregex, "prefregex") if spec.prefregex else None
         self._every = tuple(range(len(self._failing)))
-        # Nothing but failregexes, each by itself, as most filters are: they may take the short way.
+        # Most filters only have simple failregexes, for which `blames` takes a shortcut.
         self._plain = not (self._ignoring or self._head or self._lines) and all(
             s.plain for s in self._failing
         )
         self.quarantine = Quarantine()
-        # The regex that was left out on the line that was matched last, or (`overran`) broken off.
+        # The regex that was in quarantine for the last line, or (`overran`) exceeded its time budget.
         self.slow: str | None = None
         self.overran = False
 
@@ -79,8 +79,9 @@ class Matcher:
     ) -> Outcome:
         """Match one decoded line without its newline; `now` resolves a date without a year.
 
-        `wanted`: no other failregex than these can match. `dated` False: the line carries no date, all of it
-        is text."""
+        `wanted`: indexes of the failregexes that can match, None for all. `dated` False: the line has no
+        date.
+        """
         self.prefixed, self.slow, self.overran = False, None, False
         at, dateless = None, line
         try:
@@ -90,13 +91,12 @@ class Matcher:
         except Overrun:
             self.slow, self.overran = WATCH.name, True
         except _LeftOut as left:
-            # Without its ignoreregex or prefregex a filter cannot say who failed.
+            # Without its ignoreregex or prefregex the filter would match too much.
             self.slow = left.name
         return Outcome(-1, None, at, {}, dateless)
 
     def blames(self, line: str, now: Instant, wanted: Sequence[int]) -> Hit | Outcome:
-        """As `match`, but for a plain filter only what counts: nothing, or who failed and when, and the text
-        without its date."""
+        """As `match`, with a shortcut for plain filters that returns a Hit instead of an Outcome."""
         if not self._plain or self.quarantine.until:
             return self.match(line, now, wanted)
         self.slow, self.overran = None, False
@@ -126,11 +126,11 @@ class Matcher:
         return search.host(hit), at, dateless
 
     def when(self, line: str, now: Instant) -> Instant | None:
-        """The date of a line by itself."""
+        """The time in a line, None if it has no date."""
         return self._dates.of(line, now)[0]
 
     def _late(self, now: Instant) -> Instant | None:
-        """When a line without a date happened: when the one before it did, if that was just now."""
+        """The time of a line without a date: that of the previous line if it is recent, else None."""
         before = self._dates.before
         return before if before is not None and before > now - _LATE else None
 
@@ -143,7 +143,7 @@ class Matcher:
         finally:
             WATCH.searching = False
         if at is None:
-            # Of lines that are looked at together one date is that of all.
+            # Lines that are matched together share one date.
             at = self._late(now) if self._lines is None else self._dates.before
         return at, dateless
 
@@ -182,12 +182,12 @@ class Matcher:
 
     @property
     def template(self) -> Template | None:
-        """The date pattern that fitted the line that was matched last, if it had a date."""
+        """The date pattern that matched the last line, None if it had no date."""
         return self._dates.detector.template
 
     def hits(self, outcome: Outcome) -> tuple[list[int], list[int]]:
-        """Every failregex that hits a line, and every ignoreregex that hits it each time one is asked, for
-        who wants to know of all. Lines that are matched together show only what decided."""
+        """The indexes of all failregexes that match a line, and of all ignoreregexes, repeated per suppressed
+        failregex, for the report of `zmban regex`. With `maxlines` only the one that decided."""
         failed = [outcome.regex] if outcome.regex >= 0 and outcome.ignored < 0 else []
         passed = [outcome.ignored] if outcome.ignored >= 0 else []
         last = bool(failed) and outcome.regex == len(self._spec.failregex) - 1
@@ -233,13 +233,13 @@ class Matcher:
         return outcome._replace(ignored=found[0])
 
     def _judge(self, outcome: Outcome, line: str, at: Instant) -> Outcome:
-        """Whether a hit is a failure, and whose: by itself, or by the session that it belongs to."""
+        """Decide whether a hit is a failure, by itself or with its session, and find its host."""
         groups = merged(outcome.groups)
         if groups.get("mlfid"):
-            told = self._sessions.add(groups, line, at)
-            if told is None:
+            failure = self._sessions.add(groups, line, at)
+            if failure is None:
                 return outcome._replace(groups=groups)
-            groups, lines = told
+            groups, lines = failure
             outcome = outcome._replace(lines=tuple(lines))
         elif groups.get("nofail"):
             return outcome._replace(groups=groups)
@@ -248,14 +248,14 @@ class Matcher:
 
 
 class _LeftOut(Exception):  # noqa: N818 - only caught above
-    """A regex in quarantine would have had to look at this line."""
+    """A regex in quarantine was needed for this line."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 class _Search:
-    """One regex of a filter, watched while it works. `plain`: its groups need no second thought."""
+    """One regex of a filter, under the time budget. `plain`: it has no special groups."""
 
     __slots__ = ("_hosts", "name", "plain", "search")
 
@@ -268,7 +268,7 @@ class _Search:
         self._hosts = [name for name in HOST_GROUPS if name in groups]
 
     def __call__(self, text: str) -> re.Match[str] | None:
-        """As re's search; Overrun where it takes too long."""
+        """As Pattern.search; raises Overrun if it exceeds the time budget."""
         WATCH.name = self.name
         WATCH.serial += 1
         WATCH.searching = True
@@ -278,7 +278,7 @@ class _Search:
             WATCH.searching = False
 
     def host(self, hit: re.Match[str]) -> str | None:
-        """Whom a match of a plain regex blames."""
+        """The host of a match of a plain regex."""
         for name in self._hosts:
             if host := hit[name]:
                 return host

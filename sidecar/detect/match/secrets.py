@@ -1,4 +1,4 @@
-"""Cuts out of a line what nobody needs to keep: passwords, tokens, cookies, the subjects of messages."""
+"""Redacts secrets in a line before it is stored: passwords, tokens, cookies, message subjects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECRET = re.compile(
     r"""|\b((?:authorization|(?:set-)?cookie)\s*:\s*+)(?!\[cut\])([^"\r\n]+)"""
     r"""|\b(subject\s*[:=]\s*+)(?!\[cut\])("[^"]*"|[^,;\r\n]+)"""
 )
-# Without one of these in lower case there is nothing in a line, as in nearly every one.
+# A lower-cased line without any of these has no secrets; this excludes nearly all lines quickly.
 _ANY = (
     "pass", "token", "secret", "pwd", "cookie", "subject", "authorization", "preauth", "jsessionid", "apikey",
     "api_key", "twofactor",
@@ -24,7 +24,7 @@ _ANY = (
 
 
 def without_secrets(line: str) -> str:
-    """The line with the values of all secrets replaced."""
+    """The line with the values of all secrets replaced by `[cut]`."""
     lowered = line.lower()
     for word in _ANY:
         if word in lowered:

@@ -1,6 +1,6 @@
-"""Lines that belong together by `<F-MLFID>`: what one line of a session lacks, another one says.
+"""Joins the lines of a session by `<F-MLFID>`.
 
-A server logs one attempt over several lines; one of them names the client, another one the failure.
+A server may log one attempt in several lines, of which one has the client and another one the failure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MOST_SESSIONS = 100
 _LONGEST: Seconds = 300.0
 # More lines of one session than this say nothing new.
 _MOST_LINES = 100
-# What a line says of itself, not of its session.
+# Groups that apply to the line, not to its session.
 _FLAGS = ("nofail", "mlfgained", "mlfforget", "mlfpending")
 
 Groups = dict[str, Any]
@@ -23,7 +23,7 @@ Groups = dict[str, Any]
 
 @dataclass(slots=True)
 class _Session:
-    """What is known of one session: the groups of its lines laid over each other, and its lines."""
+    """One session: the merged groups of its lines, and the lines themselves."""
 
     begun: Instant
     groups: Groups = field(default_factory=dict)
@@ -35,14 +35,14 @@ class _Session:
 
 
 class Sessions:
-    """The open sessions of one filter over one log; the oldest goes when there are too many."""
+    """The open sessions of one filter over one log; if there are too many, the oldest is dropped."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, _Session] = OrderedDict()
 
     def add(self, groups: Groups, line: str, at: Instant) -> tuple[Groups, list[str]] | None:
-        """One matched line of a session, at a time. A failure as its merged groups and the lines that led to
-        it, or None."""
+        """Add one matched line. If it completes a failure, returns the merged groups and the lines that led
+        to it, else None."""
         identity = str(groups["mlfid"])
         gained, forget = bool(groups.get("mlfgained")), bool(groups.get("mlfforget"))
         nofail = gained or bool(groups.get("nofail"))
@@ -79,7 +79,7 @@ class Sessions:
 
 
 def _verdict(session: _Session, line: str, *, nofail: bool, forget: bool) -> tuple[Groups, list[str]] | None:
-    """Whether this line completes a failure: a real one, or one that was waiting for its client."""
+    """The failure that this line completes, possibly one that was waiting for its client; else None."""
     if session.pending or len(session.users) > 1:
         nofail = False
     if nofail:

@@ -1,24 +1,24 @@
-"""How long a regex may work on one line, and when one that takes too long again and again is left out."""
+"""The time budget of a regex per line, and the quarantine of regexes that exceed it repeatedly."""
 
 from __future__ import annotations
 
 from sidecar.model import Instant, Seconds
 
-# So many overruns without two good hours between put a regex into quarantine: first for a minute, then twice
-# as long each time.
+# The number of overruns, each within _FORGIVEN seconds, after which a regex is put into quarantine, and the
+# shortest and longest quarantine; it doubles each time.
 _STRIKES = 3
 _FORGIVEN: Seconds = 7200.0
 _QUARANTINE: tuple[Seconds, Seconds] = (60.0, 3600.0)
 
 
-class Overrun(Exception):  # noqa: N818 - it is told to nobody, only caught one floor up
-    """A regex worked on one line for longer than it may."""
+class Overrun(Exception):  # noqa: N818 - control flow, always caught in the matcher
+    """A regex exceeded its time budget on one line."""
 
 
 class Watch:
-    """Which search is going on, for somebody with a clock who calls `tick` again and again from outside.
+    """The current search, watched by a timer that calls `tick` periodically.
 
-    The room that searches sets `name` and `searching` and counts `serial` up; it knows no clock itself.
+    The searching code sets `name` and `searching` and increments `serial`; it has no clock itself.
     """
 
     __slots__ = ("_seen", "name", "searching", "serial")
@@ -30,7 +30,7 @@ class Watch:
         self._seen = -1
 
     def tick(self) -> None:
-        """Overrun, raised in the middle of the search, if it is the one of the last tick still."""
+        """Raises Overrun, in the middle of the search, if it is still the same search as at the last tick."""
         if not self.searching:
             self._seen = -1
         elif self._seen == self.serial:
@@ -40,12 +40,12 @@ class Watch:
             self._seen = self.serial
 
 
-# One for the process: it searches one line at a time.
+# One per process, since it searches one line at a time.
 WATCH = Watch()
 
 
 class Quarantine:
-    """The regexes of one filter over one log that took too long, by their place in the filter."""
+    """The overruns of the regexes of one filter over one log, and those in quarantine, by regex name."""
 
     def __init__(self) -> None:
         self._strikes: dict[str, list[Instant]] = {}
@@ -53,11 +53,11 @@ class Quarantine:
         self.until: dict[str, Instant] = {}
 
     def overran(self, regex: str, now: Instant) -> Instant | None:
-        """Note an overrun; until when the regex is left out, None if it is not yet."""
+        """Record an overrun. Returns the end of the quarantine, None if the regex stays in use."""
         strikes = [at for at in self._strikes.get(regex, ()) if now - at < _FORGIVEN]
         self._strikes[regex] = strikes = [*strikes, now]
         times = self._times.get(regex, 0)
-        # Who comes out of quarantine and overruns again goes straight back.
+        # After a quarantine, one more overrun suffices.
         if len(strikes) < _STRIKES and not (times and strikes[:-1]):
             return None
         shortest, longest = _QUARANTINE
@@ -66,11 +66,11 @@ class Quarantine:
         return self.until[regex]
 
     def holds(self, regex: str, now: Instant) -> bool:
-        """Whether this regex is left out now."""
+        """Whether this regex is in quarantine at `now`."""
         until = self.until.get(regex)
         if until is None:
             return False
-        # A clock that was set back by hours releases, too.
+        # A clock set back by hours must not prolong the quarantine.
         if until > now > until - 2 * _QUARANTINE[1]:
             return True
         del self.until[regex]

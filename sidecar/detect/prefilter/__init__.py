@@ -1,1 +1,1 @@
-"""One multi-pattern scan of a block finds the few lines that a failregex could match."""
+"""Finds the few lines of a block that a failregex could match, with one multi-pattern scan."""

@@ -1,8 +1,8 @@
-"""Which literals any match of a regex must contain: the ground of the prefilter.
+"""Extracts the literals that any match of a regex must contain, for the prefilter.
 
-A match is found in the line *without its date*, the prefilter scans the line *with* it. A date begins
-and ends at a word boundary, so it can only stand between two characters of a literal that are both no
-word characters; literals are cut there, and each piece stands unbroken in the raw line.
+The regex matches the line *without its date*, but the prefilter scans the line *with* it. A date begins and
+ends at a word boundary, so inside a literal it can only be between two non-word characters. Literals are cut
+there, so that each piece is contiguous in the raw line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 
 class Literal(NamedTuple):
-    """Text that must occur; `caseless` compares ASCII letters without case."""
+    """Text that must occur; `caseless` ignores the case of ASCII letters."""
 
     text: str
     caseless: bool
@@ -25,18 +25,22 @@ class Literal(NamedTuple):
 Requirement = frozenset[Literal]
 _WORD = re.compile(r"\w", re.ASCII)
 _MOST_ALTERNATIVES = 64
-# Words of so many lines of a mail log that to look for them finds nothing out.
+# Words that occur in so many lines of a mail log that searching them is useless.
 _MARKS = " /[]()=<>:;,.-"
 _EVERYWHERE = {"", "postfix", "postscreen", "smtpd", "from", "to", "helo"}
 
 
 def required(pattern: re.Pattern[str]) -> Requirement | None:
-    """The strongest requirement of a regex (its shortest literal the longest), None if it has none."""
-    with warnings.catch_warnings():
-        # Who wrote a doubtful set such as [[a] was told so when it was compiled.
-        warnings.simplefilter("ignore")
-        parsed = _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
-    found = _Walk().requirements(parsed, bool(pattern.flags & re.IGNORECASE))
+    """The strongest requirement of a regex (whose shortest literal is longest), None if it has none."""
+    try:
+        with warnings.catch_warnings():
+            # Ambiguous sets such as [[a] were already reported when the regex was compiled.
+            warnings.simplefilter("ignore")
+            parsed = _parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
+        found = _Walk().requirements(parsed, bool(pattern.flags & re.IGNORECASE))
+    except RecursionError:
+        # `re` compiles more nested groups than this walk has room for.
+        return None
     usable = [r for r in found if r and len(r) <= _MOST_ALTERNATIVES]
     return max(usable, key=_strength, default=None)
 
@@ -49,7 +53,7 @@ def _strength(requirement: Requirement) -> tuple[int, int]:
 
 
 class _Walk:
-    """Walks the parsed form of a regex and gathers runs of characters that every match contains."""
+    """Walks a parsed regex and collects runs of characters that every match contains."""
 
     def __init__(self) -> None:
         self.found: list[Requirement] = []
@@ -62,7 +66,7 @@ class _Walk:
         return self.found
 
     def close(self) -> None:
-        """End the run of characters: what follows need not stand right behind it."""
+        """End the run of characters: the next character may not directly follow it."""
         for piece in _unbroken(self.run):
             self.found.append(frozenset({Literal(piece, self.caseless)}))
         self.run = ""
@@ -70,7 +74,7 @@ class _Walk:
     def character(self, code: int, caseless: bool) -> None:
         text = chr(code)
         # Case folding beyond ASCII (and of k, s: Kelvin sign, long s) changes the bytes of a character.
-        # U+FFFD stands for bytes that could not be decoded; it is nowhere in the line as it was read.
+        # U+FFFD replaces bytes that could not be decoded; it does not occur in the raw line.
         awkward = text == "\ufffd" or (caseless and (not text.isascii() or text in "kKsSiI"))
         if awkward or text == "\n" or caseless != self.caseless:
             self.close()
@@ -98,9 +102,9 @@ class _Walk:
         elif code is op.BRANCH:
             self.branch(argument[1], caseless)
         elif code is op.AT:
-            pass  # an anchor takes no room: its neighbours stay neighbours
+            pass  # an anchor has no width, so its neighbours stay adjacent
         elif code in (op.ASSERT, op.ASSERT_NOT):
-            pass  # looks, and takes no room
+            pass  # no width
         else:
             self.close()
 
@@ -119,7 +123,7 @@ class _Walk:
         before = self.run, self.caseless
         self.close()
         for inner in branches:
-            # What stands before the branch stands right before each of its ways.
+            # The text before the branch directly precedes each alternative.
             walk = _Walk()
             walk.run, walk.caseless = before
             best = max(walk.requirements(inner, caseless), key=_strength, default=None)
@@ -130,7 +134,7 @@ class _Walk:
 
 
 def _unbroken(run: str) -> list[str]:
-    """Cut a literal wherever a date could stand inside it: between two non-word characters."""
+    """Cut a literal wherever a date could be inside it: between two non-word characters."""
     pieces, piece = [], ""
     for character in run:
         if piece and not _WORD.match(piece[-1]) and not _WORD.match(character):

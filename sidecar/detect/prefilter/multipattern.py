@@ -1,4 +1,4 @@
-"""Where in a block any of many literals ends: by Hyperscan, or one by one where that does not run."""
+"""Searches many literals in a block: with Hyperscan, or one by one if Hyperscan does not run."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import hyperscan
 
 
 class ScanError(Exception):
-    """Hyperscan does not take these literals."""
+    """Hyperscan cannot compile these literals."""
 
 
 class Text(NamedTuple):
-    """A literal as it stands in a log's bytes; `caseless` compares ASCII letters without case."""
+    """A literal as bytes of a log; `caseless` ignores the case of ASCII letters."""
 
     text: bytes
     caseless: bool
 
 
-# Where a literal ended, and which one it was.
+# The end offset of a literal, and its number.
 Hit = tuple[int, int]
 
-# The dates of the default list that may stand right behind a word: with a blank for the first digit of their
-# day. A literal may be torn there.
+# Dates of the default list that may directly follow a word: those with a space for the first digit of the
+# day. They may split a literal.
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _NUMBER = r"(?:0?[1-9]|1[0-2])"
 _YEAR = r"(?:20[0-3]\d|\d\d) "
@@ -33,14 +33,15 @@ ODD_DATE = (rf"[\w\x80-\xff] [1-9](?:[/-](?:{_MONTHS})[/-]20|/{_NUMBER}/{_YEAR}|
 
 
 class Engine(Protocol):
-    """Finds literals. The number of a hit is the place of its literal in the list; one more: an odd date."""
+    """Finds literals. The number of a hit is the index of its literal; the next higher number is an
+    ODD_DATE."""
 
     def hits(self, data: bytes) -> list[Hit]:
-        """At least one hit for each line and literal in it, in order of their ends."""
+        """At least one hit per line and literal in it, in order of their ends."""
 
 
 class Hyperscan:
-    """All literals in one pass, at the speed of memory."""
+    """Searches all literals in one pass."""
 
     def __init__(self, texts: Sequence[Text]) -> None:
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
@@ -57,7 +58,7 @@ class Hyperscan:
             raise ScanError(str(error)) from error
 
     def hits(self, data: bytes) -> list[Hit]:
-        """As Engine says; a literal that occurs again and again in a line is told each time."""
+        """See Engine; every occurrence in a line is a hit."""
         found: list[Hit] = []
         append = found.append
         self._database.scan(data, match_event_handler=lambda number, _s, end, _f, _c: append((end, number)))
@@ -65,23 +66,23 @@ class Hyperscan:
 
 
 class OneByOne:
-    """Each literal looked for by itself: slower, the more there are, but still bounded by the bytes read."""
+    """Searches one literal after the other: the time grows with their number."""
 
     def __init__(self, texts: Sequence[Text]) -> None:
         self._texts = [(t.text.lower() if t.caseless else t.text, t.caseless) for t in texts]
         self._odd = re.compile(ODD_DATE, re.IGNORECASE)
 
     def hits(self, data: bytes) -> list[Hit]:
-        """As Engine says; the first in each line is enough."""
+        """See Engine; only the first occurrence in each line is a hit."""
         lowered = data.lower() if any(caseless for _, caseless in self._texts) else data
         found: list[Hit] = [(odd.end(), len(self._texts)) for odd in self._odd.finditer(data)]
         for number, (text, caseless) in enumerate(self._texts):
-            hay = lowered if caseless else data
-            at = hay.find(text)
+            searched = lowered if caseless else data
+            at = searched.find(text)
             while at >= 0:
                 found.append((at + len(text), number))
-                line_end = hay.find(b"\n", at + len(text))
-                at = hay.find(text, line_end) if line_end >= 0 else -1
+                line_end = searched.find(b"\n", at + len(text))
+                at = searched.find(text, line_end) if line_end >= 0 else -1
         found.sort()
         return found
 
@@ -101,5 +102,5 @@ def refused() -> str | None:
 
 
 def engine(texts: Sequence[Text]) -> Engine:
-    """The fastest engine that runs here. ScanError as it says."""
+    """The fastest engine that runs on this processor. Raises ScanError."""
     return Hyperscan(texts) if refused() is None else OneByOne(texts)

@@ -1,4 +1,4 @@
-"""One scan over a block finds the few lines that any regex could match, and which regexes those are."""
+"""Finds the lines of a block that any regex could match, and these regexes, with one scan."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sidecar.fail2ban.dates import datepatterns
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.spec import FilterSpec
 
-# A part of a very long literal is enough to look for.
+# Of a longer literal only the beginning is searched.
 _LONGEST = 200
-# Date patterns for which no date can stand inside a literal: those that the literals are cut for.
+# Date patterns whose dates cannot be inside a literal, since `literals` cuts for them.
 _SAFE_DATES = {"", "{DEFAULT}", "{^LN-BEG}", "{NONE}", *datepatterns.DEFAULT_PATTERNS} | {
     f"{datepatterns.LINE_BEGIN}{pattern}" for pattern in datepatterns.DEFAULT_PATTERNS
 }
 _MOST_REMEMBERED = 4096
 
-# What is to be tried on a line: the place of a filter in the list, and which of its failregexes.
+# The regexes to try on a line: (index of the filter, indexes of its failregexes).
 Wanted: TypeAlias = tuple[tuple[int, tuple[int, ...]], ...]
 Candidate: TypeAlias = tuple[bytes, Wanted]
 
 
 class Sifted(NamedTuple):
-    """What is left of a block: how many lines and bytes it had, and the lines that any regex could match."""
+    """The number of lines and bytes of a block, and its candidate lines."""
 
     lines: int
     bytes: int
@@ -35,12 +35,12 @@ class Sifted(NamedTuple):
 
 
 def requirements(spec: FilterSpec) -> list[Requirement | None]:
-    """For each failregex what a line must contain to be matched by it: one of these. None: anything.
+    """Per failregex, the literals of which a line must contain one to match; None if any line may match.
 
-    Where a prefregex is stronger than a failregex under it, it stands for that failregex.
+    If the requirement of the prefregex is stronger, it is used instead.
     """
-    # Of several lines that are matched together, every line may be a part; and where a date of the
-    # administrator's own making may stand in a line, nobody knows.
+    # With maxlines, any line may be part of a match. With a custom datepattern, the date may be anywhere in a
+    # line and split any literal.
     safe = all(
         p.strip() in _SAFE_DATES or datepatterns.cuts_the_beginning(p) or datepatterns.cuts_in_brackets(p)
         for p in spec.datepattern
@@ -59,8 +59,8 @@ def requirements(spec: FilterSpec) -> list[Requirement | None]:
 
 @cache
 def _kind(encoding: str) -> str:
-    """`utf-8`; `single` for a byte a character, each its own; `ascii` where at least ASCII stands as it is;
-    `other` where nothing is certain."""
+    """The kind of an encoding: `utf-8`; `single`, one distinct byte per character; `ascii`, if at least ASCII
+    is unchanged; else `other`."""
     name = codecs.lookup(encoding).name
     if name == "utf-8":
         return "utf-8"
@@ -72,7 +72,7 @@ def _kind(encoding: str) -> str:
 
 
 def _encoded(requirement: Requirement | None, encoding: str) -> list[Text] | None:
-    """The literals of a requirement as bytes; None where the encoding does not tell for sure."""
+    """The literals of a requirement as bytes; None if the encoding does not determine them."""
     if requirement is None or (kind := _kind(encoding)) == "other":
         return None
     texts: list[Text] = []
@@ -82,25 +82,25 @@ def _encoded(requirement: Requirement | None, encoding: str) -> list[Text] | Non
         try:
             texts.append(Text(literal.text.encode(encoding)[:_LONGEST], literal.caseless))
         except UnicodeEncodeError:
-            # The log cannot have these characters; where it seems to, decoding invented them.
+            # The encoding has no such characters; they only result from decoding errors.
             return None
     return texts
 
 
 class Prefilter:
-    """The literals of all filters that read one log, as one engine; `encodings` as the filters read the log.
+    """The literals of all filters of one log in one engine; `encodings` are those of the log, per filter.
 
-    A failregex without a usable literal makes every line a candidate (`complete` is True then), though for
-    that regex alone.
+    A failregex without a usable literal makes every line a candidate for this regex (`complete` is True
+    then).
     """
 
     @classmethod
     def of(cls, jails: Sequence[JailSpec]) -> Prefilter:
-        """That of a log which these jails read."""
+        """The prefilter of a log that these jails read."""
         return cls([jail.filter for jail in jails], [jail.logencoding for jail in jails])
 
     def __init__(self, specs: Sequence[FilterSpec], encodings: Sequence[str] = ()) -> None:
-        # For each filter the bit of each failregex; 0 for one that every line may match.
+        # Per filter, the bit of each failregex; 0 if any line may match it.
         self._bits: list[list[int]] = []
         masks: dict[Text, int] = {}
         shared: dict[frozenset[Text], int] = {}
@@ -109,20 +109,20 @@ class Prefilter:
             self._bits.append([0 if t is None else self._bit(frozenset(t), shared, masks) for t in needed])
         self.complete = any(bit == 0 for bits in self._bits for bit in bits)
         self._known: dict[int, Wanted] = {}
-        # Wanted with and without case: without finds both.
+        # A literal needed with and without case is searched without.
         caseless = {text.text.lower(): mask for text, mask in masks.items() if text.caseless}
         for text in masks:
             if not text.caseless and text.text.lower() in caseless:
                 caseless[text.text.lower()] |= masks[text]
         exact = {t: m for t, m in masks.items() if not t.caseless and t.text.lower() not in caseless}
         texts = [*exact, *(Text(text, caseless=True) for text in caseless)]
-        # A line with an odd date is looked at by all.
+        # A line with an ODD_DATE is a candidate for all regexes.
         self._masks = [*exact.values(), *caseless.values(), -1]
         self._engine: Engine | None = engine(texts) if texts else None
 
     @staticmethod
     def _bit(texts: frozenset[Text], shared: dict[frozenset[Text], int], masks: dict[Text, int]) -> int:
-        """A bit that a hit of any of these sets; failregexes with the same literals share it."""
+        """The bit that is set by a hit of any of these texts; failregexes with the same literals share it."""
         if texts not in shared:
             shared[texts] = 1 << len(shared)
             for text in texts:
@@ -130,7 +130,7 @@ class Prefilter:
         return shared[texts]
 
     def _wanted(self, mask: int) -> Wanted:
-        """What these bits ask for."""
+        """The regexes to try for these bits."""
         if mask in self._known:
             return self._known[mask]
         each = [
@@ -143,8 +143,8 @@ class Prefilter:
         return found
 
     def sift(self, data: bytes) -> Sifted:
-        """A block of whole lines, sifted."""
-        # CPython counts byte by byte; it takes newlines out at almost twice the speed.
+        """Filter a block of whole lines."""
+        # Faster than data.count(b"\n"), which CPython does byte by byte.
         lines = len(data) - len(data.replace(b"\n", b""))
         return Sifted(lines, len(data), self.candidates(data))
 
@@ -161,7 +161,7 @@ class Prefilter:
             if end > stop:
                 if mask:
                     found.append((data[begin:stop], known.get(mask) or self._wanted(mask)))
-                # `end` lies behind the literal's last byte, which is no newline.
+                # `end` is after the literal's last byte, which is not a newline.
                 begin, stop, mask = data.rfind(b"\n", 0, end) + 1, data.find(b"\n", end), 0
                 if stop < 0:
                     stop = len(data)

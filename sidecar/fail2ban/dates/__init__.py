@@ -1,1 +1,1 @@
-"""Date patterns, and the time of a line."""
+"""Date patterns, and the date of a line."""

@@ -1,4 +1,4 @@
-"""Date patterns of Fail2Ban's files as regexes: `%`-tokens as in strftime, `%Ex?` for exact widths,
+"""Compiles Fail2Ban's date patterns to regexes: `%`-tokens as in strftime, `%Ex?` for exact widths,
 `{^LN-BEG}` for the beginning of a line, EPOCH, LEPOCH and TAI64N."""
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _TOKENS = {
     "ExM": r"[0-5]\d",
     "ExS": r"[0-5]\d|6[01]",
     "Exy": r"\d{2}",
-    # A year that a log of today may have; four digits of anything else are no year.
+    # Only years that current logs contain, so that other numbers of four digits are not taken for a year.
     "ExY": r"20[0-3]\d",
     "Exz": rf"(?:[A-Z]{{3,5}})?[+-][01]\d(?::?\d{{2}})?|{_OFFSET}|[A-Z]{{3,5}}",
     "ExZ": r"Z|[A-Z]{3,5}",
@@ -75,7 +75,7 @@ DEFAULT_PATTERNS = (
     r"^%b-%d-%Exy %k:%M:%S",
     r"%ExY%Exm%Exd(?:-|T|  ?)%ExH:?%ExM:?%ExS(?:[.,]%f)?(?:\s*%z)?",
     rf"(?:%Z )?{_SYSLOG}",
-    # Not right behind a word: there a sign is a hyphen.
+    # Not directly after a word character, where the sign is a hyphen.
     rf"(?:(?<!\w)%z )?{_SYSLOG}",
     r"TAI64N",
 )
@@ -94,9 +94,9 @@ _KEYWORD = re.compile(r"\{[A-Z^][A-Z^-]*\}")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One date pattern as a regex whose first group is what is cut out of a line.
+    """One date pattern as a regex; its first group is removed from the line.
 
-    `anchored`: it fits only at the beginning of a line.
+    `anchored`: it only matches at the beginning of a line.
     """
 
     regex: re.Pattern[str]
@@ -105,7 +105,7 @@ class Template:
 
     @classmethod
     def compile(cls, pattern: str, *, anchored: bool = False) -> Template:
-        """Raises ConfigError for a pattern that is no regex, names a token twice or one that is unknown."""
+        """Raises ConfigError for an invalid regex, and for a repeated or unknown token."""
         name = f"{LINE_BEGIN}{pattern}" if anchored else pattern
         body = pattern.removeprefix(UNBOUND)
         bound = body == pattern
@@ -129,7 +129,7 @@ class Template:
             anchored = anchored or own
         try:
             with warnings.catch_warnings():
-                # A doubtful set such as [[a] is a set all the same.
+                # An ambiguous set such as [[a] only causes a warning.
                 warnings.simplefilter("ignore")
                 return cls(re.compile(text, flags), anchored, name)
         except (re.error, OverflowError, RecursionError, ValueError) as error:
@@ -137,7 +137,7 @@ class Template:
 
 
 def _epoch_alone(long: bool, *, anchored: bool) -> str:
-    """Seconds since 1970 that stand alone: at the beginning, in brackets there, or in `audit(...:NNN)`."""
+    """The regex for epoch seconds at the beginning of a line, in brackets there, or in `audit(...:NNN)`."""
     digits = _LONG_EPOCH if long else _EPOCH
     if anchored:
         return rf"^(?:\W{{0,2}})?({digits})(?=\b|\W|$)"
@@ -146,21 +146,21 @@ def _epoch_alone(long: bool, *, anchored: bool) -> str:
 
 
 def _grouped(pattern: str, body: str) -> str:
-    """The pattern with its tokens as groups; all of it is the first group, if it has none of its own."""
+    """The pattern with its tokens as groups; without a group of its own, all of it is the first group."""
     if body == "TAI64N":
         return f"({_TAI64N})"
     for word, meaning in _COMPOUND.items():
         body = body.replace(word, meaning)
     unknown = next((w for w in _KEYWORD.findall(body) if not _EPOCH_NAME.fullmatch(w)), None)
     if unknown:
-        raise ConfigError(f"datepattern {pattern!r}: {unknown} is not known")
+        raise ConfigError(f"datepattern {pattern!r}: {unknown} is unknown")
 
     def token(found: re.Match[str]) -> str:
         name = found.group(1)
         if name == "%":
             return "%"
         if name not in _TOKENS:
-            raise ConfigError(f"datepattern {pattern!r}: {found.group()} is no known token; write %% for %")
+            raise ConfigError(f"datepattern {pattern!r}: {found.group()} is unknown; write %% for %")
         return f"(?P<{name.removeprefix('Ex')}>{_TOKENS[name]})"
 
     head = _LEADING_FLAGS.match(body)
@@ -183,10 +183,13 @@ DEFAULTS = [
 
 
 def expand(patterns: list[str]) -> list[Template]:
-    """The templates of a `datepattern`'s lines, in order, each once. ConfigError names the bad one."""
+    """The templates of the lines of a `datepattern`, in order, without duplicates. Raises ConfigError that
+    names the invalid line."""
     found: dict[str, Template] = {}
     if len(patterns) > _MOST_PATTERNS:
-        raise ConfigError(f"datepattern has more than {_MOST_PATTERNS} lines; write the few that occur")
+        raise ConfigError(
+            f"datepattern has more than {_MOST_PATTERNS} lines; keep those that occur in the log"
+        )
     for line in patterns:
         pattern = line.strip()
         if pattern in ("{DEFAULT}", ""):
@@ -196,30 +199,32 @@ def expand(patterns: list[str]) -> list[Template]:
         elif pattern == "{NONE}":
             templates = []
         elif "{DATE}" in pattern:
-            templates = [Template.compile(pattern.replace("{DATE}", _placed(p))) for p in DEFAULT_PATTERNS]
+            templates = [
+                Template.compile(pattern.replace("{DATE}", _embeddable(p))) for p in DEFAULT_PATTERNS
+            ]
         else:
             templates = [Template.compile(pattern)]
         found |= {t.regex.pattern: t for t in templates}
     return list(found.values())
 
 
-# `\\[(date)(?=\\]`: the one group of its own, and nothing else in parentheses before it.
+# `\\[(date)(?=\\]`: exactly one capturing group.
 _IN_BRACKETS = re.compile(r"^(?:[^()]|\(\?:[^()]*\))*\\\[\(%[^()]*\)\(\?=\\\]")
 
 
 def cuts_the_beginning(pattern: str) -> bool:
-    """Whether all that a pattern cuts out of a line begins at the line's first character."""
+    """Whether the text that a pattern removes always starts at the first character of the line."""
     body = pattern.strip()
     return body.startswith("^") and not _OWN_GROUP.search(body)
 
 
 def cuts_in_brackets(pattern: str) -> bool:
-    """Whether what a pattern cuts out of a line is all that stands between two square brackets."""
+    """Whether the text that a pattern removes is the complete content of a pair of square brackets."""
     return _IN_BRACKETS.search(pattern) is not None
 
 
-def _placed(pattern: str) -> str:
-    """A default pattern as a part of another one."""
+def _embeddable(pattern: str) -> str:
+    """A default pattern without its anchor, to be used inside another pattern."""
     if pattern in ("EPOCH", "LEPOCH"):
         return f"{{{pattern}}}"
     body = pattern.removeprefix(LINE_BEGIN).removeprefix("^")

@@ -1,4 +1,4 @@
-"""When a line happened: finds the date in a line by the patterns of a filter, and cuts it out."""
+"""Finds the date in a line by the date patterns of a filter, and removes it from the line."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from sidecar.fail2ban.dates.datepatterns import DEFAULTS, Template, expand
 from sidecar.fail2ban.dates.moments import moment
 from sidecar.model import Instant
 
-# A date that is not at the beginning of a line is looked for no further: longer lines are somebody's text.
-_FAR = 512
+# A date that is not at the beginning is only searched in this many characters.
+_SEARCHED = 512
 _MOST_REMEMBERED = 4096
-# The patterns of the default list that begin a line look no further behind the date that they find: for a
-# fraction, a year, a zone.
+# The anchored default patterns look at most this many characters behind the date: fraction, year, zone.
 _LOOKED_AT = 14
 _FIXED = frozenset(id(template) for template in DEFAULTS if template.anchored)
 
 
 class DateDetector:
-    """Finds and cuts the date of a line; remembers which pattern fitted last, since logs keep to one.
+    """Finds and removes the date of a line. Tries the pattern of the previous line first.
 
-    `zone` is the zone of dates that name none. One detector serves one log of one jail.
+    `zone` applies to dates that name none. One detector serves one log of one jail.
     """
 
     def __init__(self, zone: tzinfo, patterns: list[str] | None = None) -> None:
         self.zone = zone
         self._templates = expand(patterns) if patterns else list(DEFAULTS)
-        # What fitted the line that was cut last.
+        # The pattern that matched the last line, None if none did.
         self.template: Template | None = None
         self._match: re.Match[str] | None = None
         self._last: Template | None = None
@@ -37,7 +36,7 @@ class DateDetector:
         self._cached: tuple[Template | None, float, tzinfo] = (None, 0.0, zone)
 
     def cut(self, line: str, now: Instant) -> tuple[Instant | None, str]:
-        """The line's time (None: it has none) and the line without its date."""
+        """The time in the line (None if it has no date), and the line without its date."""
         found = self._find(line)
         self.template = found[0] if found else None
         if found is None:
@@ -54,20 +53,20 @@ class DateDetector:
 
     @property
     def zoned(self) -> bool:
-        """Whether the date that was cut last named its zone itself."""
+        """Whether the last date names its zone itself."""
         parts = self._match.groupdict() if self._match else {}
         return any(parts.get(name) for name in ("epoch", "tai", "z", "Z"))
 
     @property
     def fixed(self) -> tuple[int, int] | None:
-        """Where the date stood that was cut last, if it depends on nothing but the beginning of the line."""
+        """The span of the last date, if an anchored default pattern matched it; else None."""
         if self.template is None or self._match is None or id(self.template) not in _FIXED:
             return None
         return self._match.span(1)
 
     def _find(self, line: str) -> tuple[Template, re.Match[str]] | None:
-        """The pattern that fitted last where it fitted last, else one at the beginning of the line, else
-        the nearest."""
+        """The match of the last pattern at its last position, else of an anchored pattern, else the leftmost
+        match."""
         last = self._last
         if last is not None:
             found = last.regex.search(line) if last.anchored else self._again(last, line)
@@ -75,7 +74,7 @@ class DateDetector:
                 return last, found
         nearest: tuple[Template, re.Match[str]] | None = None
         for template in self._templates:
-            found = template.regex.search(line, 0, len(line) if template.anchored else _FAR)
+            found = template.regex.search(line, 0, len(line) if template.anchored else _SEARCHED)
             if found is None:
                 continue
             if template.anchored:
@@ -85,7 +84,7 @@ class DateDetector:
         return nearest
 
     def _again(self, template: Template, line: str) -> re.Match[str] | None:
-        """The same pattern at the same place, between the same characters, as in the line before."""
+        """A match at the same position, between the same characters, as in the previous line."""
         start, before, behind = self._place
         if line[start - 1 : start] != before:
             return None
@@ -95,7 +94,8 @@ class DateDetector:
         return found
 
     def _instant(self, template: Template, match: re.Match[str], now: Instant) -> Instant | None:
-        # The same second stands on many lines under attack; a date without a year depends on today.
+        # Under attack many lines share a second. The cache is valid for an hour: a date without a year
+        # depends on the current day.
         hour = now // 3600
         if template is not self._cached[0] or hour != self._cached[1] or self.zone is not self._cached[2]:
             self._cache.clear()
@@ -112,9 +112,9 @@ class DateDetector:
 
 
 class LineDates:
-    """The dates of the lines of one log, for all filters that find them in the same way: once for each line.
+    """The dates of the lines of one log, computed once for all filters with the same date patterns.
 
-    `before` is the time of the line before, which may stand for a line without a date.
+    `before` is the time of the previous line, which may apply to a line without a date.
     """
 
     def __init__(self, zone: tzinfo, patterns: Sequence[str] = ()) -> None:
@@ -122,14 +122,14 @@ class LineDates:
         self.before: Instant | None = None
         self._line: str | None = None
         self._dated: tuple[Instant | None, str] = (None, "")
-        # How the last line with a date began, if every line that begins so has the same date: that text, what
-        # of it stands before and where behind the date, and the moment and the zone it was read in.
+        # A beginning of a line that determines the date: that text, the part before the date, the end of the
+        # date, and the `now` and zone for which it is valid.
         self._begin, self._head, self._behind = "", "", 0
         self._read: tuple[Instant, tzinfo] = (0.0, zone)
 
     def of(self, line: str, now: Instant) -> tuple[Instant | None, str]:
-        """The line's time (None: it has none) and its text without the date; the same object again is the
-        same line."""
+        """The time in the line (None if it has no date), and its text without the date. The same str object
+        is not searched again."""
         if line is self._line:
             return self._dated
         at = self._dated[0]
@@ -143,19 +143,19 @@ class LineDates:
         ):
             self._line, self._dated = line, (self.before, self._head + line[self._behind :])
             return self._dated
-        # Where the search is broken off, nobody searches this line again.
+        # Stored before the search: if it is aborted (Overrun), the line is not searched again.
         self._line, self._dated, self._begin = line, (None, line), ""
         self._dated = self.detector.cut(line, now)
-        self._note(line, now)
+        self._remember(line, now)
         return self._dated
 
-    def _note(self, line: str, now: Instant) -> None:
+    def _remember(self, line: str, now: Instant) -> None:
         span = self.detector.fixed
         if span is None or self._dated[0] is None:
             return
         start, end = span
         follows = line[end : end + _LOOKED_AT]
-        # A date may go on behind blanks, so at least one other character has to stand there.
+        # A date may continue after spaces, so at least one other character must follow.
         if len(follows) == _LOOKED_AT and follows[1:].strip():
             self._begin = line[: end + _LOOKED_AT]
             self._head, self._behind = line[:start], end

@@ -1,4 +1,4 @@
-"""The instant that the parts of a date stand for: with what it does not name taken from now."""
+"""Converts the parts of a date to an instant; missing parts are taken from the current time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sidecar.fail2ban.dates.datepatterns import MONTHS, WEEKDAYS
 from sidecar.model import Instant
 
 Parts = Mapping[str, str | None]
-# A year that a date does not name: the latest one that is not more than a day ahead.
+# A date without a year takes the latest year for which it is at most this far ahead.
 _AHEAD = timedelta(hours=24)
-# Labels are 2^62 for 1970. TAI runs ahead of UTC, by 10 s in 1972; as the field does, none are taken off.
+# TAI64 label of 1970. The offset of TAI to UTC is not subtracted, as in Fail2Ban.
 _TAI_ORIGIN = 1 << 62
 _OFFSET = re.compile(r"([A-Z]{1,5})?(?:([+-])(\d{1,2})(?::?(\d{2}))?)?", re.IGNORECASE)
-# The abbreviations that mean one zone wherever they are written, in hours.
+# Unambiguous zone abbreviations, in hours.
 _ABBREVIATIONS = {
     "Z": 0.0, "UTC": 0.0, "GMT": 0.0, "WET": 0.0, "WEST": 1.0, "CET": 1.0, "CEST": 2.0, "MEZ": 1.0,
     "MESZ": 2.0, "EET": 2.0, "EEST": 3.0, "MSK": 3.0, "MSD": 4.0, "AST": -4.0, "ADT": -3.0, "EST": -5.0,
@@ -26,24 +26,24 @@ _ABBREVIATIONS = {
 
 
 def fixed_offset(text: str) -> tzinfo:
-    """The zone of `Z`, `UTC`, `CEST`, `+02`, `+0200`, `-03:30`, `UTC+0200`. ValueError for anything else."""
+    """The zone of `Z`, `UTC`, `CEST`, `+02`, `+0200`, `-03:30`, `UTC+0200`. Raises ValueError for others."""
     found = _OFFSET.fullmatch(text.strip())
     name, sign, hours, minutes = found.groups() if found else (None, None, None, None)
     if name is None and sign is None:
-        raise ValueError(f"{text!r} is no fixed offset")
+        raise ValueError(f"{text!r} is not a fixed offset")
     if name is not None and name.upper() not in _ABBREVIATIONS:
-        raise ValueError(f"{name} is not known as the abbreviation of one zone")
+        raise ValueError(f"{name} is not a known zone abbreviation")
     offset = timedelta(hours=_ABBREVIATIONS.get((name or "Z").upper(), 0.0))
     if sign is not None:
-        # `CEST+0200` names the offset itself behind a name for it.
+        # In `CEST+0200` the number is the offset, not an addition to that of the name.
         own = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
         offset = -own if sign == "-" else own
     return timezone(offset) if offset else UTC
 
 
 def moment(parts: Parts, zone: tzinfo, now: datetime) -> Instant | None:
-    """Epoch seconds of a date; `zone` where it names none, `now` for what it leaves out. None where there
-    is no such day or time."""
+    """Epoch seconds of a date. `zone` applies if it names none, `now` supplies missing parts. None if the
+    date does not exist."""
     if epoch := parts.get("epoch"):
         digits = epoch.partition(".")[0]
         return float(epoch) / (10 ** (len(digits) - len(digits[:10])) if len(digits) > 11 else 1)
@@ -70,7 +70,7 @@ def _from_calendar(parts: Parts, zone: tzinfo, today: datetime) -> Instant | Non
     month, day = month or today.month, day or 1
     if year is not None:
         return _at(date(year, month, day), parts, zone).timestamp()
-    # A year-less 29 February belongs to the latest leap year, hence the few steps back.
+    # 29 February without a year belongs to the latest leap year, which may be 8 years ago.
     for candidate in range(today.year + 1, today.year - 8, -1):
         if (month, day) == (2, 29) and not _leap(candidate):
             continue
@@ -97,7 +97,7 @@ def _month(parts: Parts) -> int | None:
 
 
 def _by_week(parts: Parts, year: int) -> date | None:
-    """The day of a year by its number, or by week (ISO V, Sundays U, Mondays W) and weekday."""
+    """The date by the day of the year, or by week (V: ISO, U: from Sunday, W: from Monday) and weekday."""
     if number := parts.get("j"):
         return date(year, 1, 1) + timedelta(days=int(number) - 1)
     weekday = _weekday(parts)
@@ -142,7 +142,7 @@ def _zone(parts: Parts, default: tzinfo) -> tzinfo:
 
 def _at(day: date, parts: Parts, zone: tzinfo) -> datetime:
     fraction = (parts.get("f") or "0").ljust(6, "0")
-    # A leap second has no place in epoch time.
+    # Epoch time has no leap seconds.
     second = min(int(parts.get("S") or 0), 59)
     return datetime(
         day.year, day.month, day.day, _hour(parts), int(parts.get("M") or 0), second, int(fraction), zone

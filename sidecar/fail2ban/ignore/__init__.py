@@ -1,1 +1,1 @@
-"""ignoreip: networks, names, files, and what a damaged entry may have meant."""
+"""ignoreip: networks, host names and files, and the networks that invalid entries probably mean."""

@@ -1,1 +1,1 @@
-"""How Fail2Ban's files are written: sections, interpolation, tags, durations, and hints for mistakes."""
+"""The syntax of Fail2Ban's files: sections, interpolation, tags, durations, and hints for typing errors."""

@@ -1,5 +1,5 @@
-"""Arithmetic that a configuration may contain, evaluated from its parsed form: no names, calls or attributes
-but those that are handed in."""
+"""Evaluates arithmetic expressions of a configuration from the parsed syntax tree, without eval: only known
+names and functions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _LONGEST = 400
-# A power or a shift larger than this is a mistake, and would take memory without end.
+# A larger exponent or shift would exhaust the memory.
 _LARGEST_EXPONENT = 1024
 
-_TWO: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+_BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -30,7 +30,7 @@ _TWO: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-_ONE: dict[type[ast.AST], Callable[[Any], Any]] = {
+_UNARY: dict[type[ast.AST], Callable[[Any], Any]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
     ast.Not: operator.not_,
@@ -38,7 +38,7 @@ _ONE: dict[type[ast.AST], Callable[[Any], Any]] = {
 
 
 def _round(number: float, digits: int = 0) -> float:
-    """As `round`, within the digits that a float has: rounding to 10**9 digits would take hours."""
+    """As `round`, with `digits` limited to those of a float: rounding to 10**9 digits would take hours."""
     return round(float(number), max(-400, min(400, digits)))
 
 
@@ -55,10 +55,10 @@ _CONSTANTS = {"math.e": math.e, "math.pi": math.pi}
 
 
 def evaluate(text: str, names: Mapping[str, float] | None = None, *, functions: bool = False) -> float:
-    """The value of an expression of numbers, `+ - * /`, brackets and the given names (dotted ones too).
+    """The value of an expression of numbers, `+ - * /`, parentheses and the given names (also dotted).
 
     With `functions` also powers, shifts, comparisons, `a if b else c` and some functions of `math`.
-    Raises ValueError with the reason for everything else, and for a result that is no finite number.
+    Raises ValueError with the reason for anything else, and for a result that is not finite.
     """
     if len(text) > _LONGEST:
         raise ValueError(f"longer than {_LONGEST} characters")
@@ -68,7 +68,7 @@ def evaluate(text: str, names: Mapping[str, float] | None = None, *, functions: 
     except (SyntaxError, RecursionError, ArithmeticError, MemoryError, TypeError) as error:
         raise ValueError(f"{text!r} cannot be calculated") from error
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is no finite number")
+        raise ValueError(f"{text!r} is not a finite number")
     return value
 
 
@@ -80,45 +80,52 @@ class _Evaluation:
         match node:
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
                 return number
-            case ast.UnaryOp(op=operation, operand=operand) if type(operation) in _ONE:
-                return _ONE[type(operation)](self.value(operand))
+            case ast.UnaryOp(op=operation, operand=operand) if type(operation) in _UNARY:
+                return _UNARY[type(operation)](self.value(operand))
             case ast.BinOp(left=left, op=operation, right=right):
-                return self._two(operation, self.value(left), self.value(right))
+                return self._binary(operation, self.value(left), self.value(right))
             case ast.Name() | ast.Attribute():
-                return self._named(_dotted(node))
-        return self._more_of(node)
+                return self._name(_dotted(node))
+        return self._extended(node)
 
-    def _more_of(self, node: ast.AST) -> Any:
+    def _extended(self, node: ast.AST) -> Any:
         if self._more:
             match node:
-                case ast.Compare(left=left, ops=[operation], comparators=[right]) if type(operation) in _TWO:
-                    return _TWO[type(operation)](self.value(left), self.value(right))
+                case ast.Compare(left=left, ops=[operation], comparators=[right]) if (
+                    type(operation) in _BINARY
+                ):
+                    return _BINARY[type(operation)](self.value(left), self.value(right))
                 case ast.IfExp(test=test, body=body, orelse=orelse):
                     return self.value(body if self.value(test) else orelse)
                 case ast.Call(func=function, args=arguments, keywords=[]):
                     called = _FUNCTIONS.get(_dotted(function))
                     if called is not None:
                         return called(*(self.value(argument) for argument in arguments))
-        raise ValueError("only numbers and + - * / ( )" + (" and some functions of math" * self._more))
+        allowed = (
+            "numbers, + - * / ( ) and some functions of math" if self._more else "numbers and + - * / ( )"
+        )
+        raise ValueError(f"only {allowed} are allowed")
 
-    def _two(self, operation: ast.operator, left: Any, right: Any) -> Any:
+    def _binary(self, operation: ast.operator, left: Any, right: Any) -> Any:
         plain = isinstance(operation, ast.Add | ast.Sub | ast.Mult | ast.Div)
-        if type(operation) not in _TWO or not (plain or self._more):
-            raise ValueError("only + - * /")
+        if type(operation) not in _BINARY or not (plain or self._more):
+            raise ValueError("only + - * / are allowed")
         if isinstance(operation, ast.Pow | ast.LShift | ast.RShift) and abs(right) > _LARGEST_EXPONENT:
-            raise ValueError("an exponent that large is a mistake")
+            raise ValueError(f"an exponent or shift above {_LARGEST_EXPONENT} is not allowed")
         if isinstance(operation, ast.Pow):
             return float(left) ** right
         if not plain and isinstance(operation, ast.LShift | ast.RShift):
             left, right = int(left), int(right)
-        return _TWO[type(operation)](left, right)
+        return _BINARY[type(operation)](left, right)
 
-    def _named(self, name: str) -> float:
+    def _name(self, name: str) -> float:
         if name in self._names:
             return self._names[name]
         if self._more and name in _CONSTANTS:
             return _CONSTANTS[name]
-        raise ValueError(f"{name or 'this'} is not known here; there are: {', '.join(self._names) or 'none'}")
+        raise ValueError(
+            f"{name or 'this'} is an unknown name; known are: {', '.join(self._names) or 'none'}"
+        )
 
 
 def _dotted(node: ast.AST) -> str:

@@ -1,4 +1,5 @@
-"""The one door to the disk: which files make up a jail configuration or a filter, in which order."""
+"""Reads the files of a jail configuration or a filter, in Fail2Ban's order. The only disk access of this
+room."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from sidecar.fail2ban.syntax import hints, ini
 from sidecar.fail2ban.syntax.interpolation import LostReferenceError, Values
 from sidecar.model import Fault, decoded
 
-# Beyond these a configuration includes itself in circles, or is none.
+# Limits against include loops and files that are no configuration.
 _MOST_FILES = 500
 _DEEPEST = 20
 _MOST_CURES = 20
 _LARGEST = 8 << 20
-# What file systems take, with an ending.
+# The longest name that file systems accept, with a suffix.
 _LONGEST_NAME = 200
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -28,27 +29,27 @@ class ConfigFiles:
 
     @property
     def directory(self) -> str:
-        """The one on top, which a configuration may name as its own."""
+        """The topmost directory, for `%(fail2ban_confpath)s`."""
         return str(self.directories[-1]) if self.directories else ""
 
     def jails(self) -> ini.Ini:
         """`jail.conf`, `jail.d/*.conf`, `jail.local`, `jail.d/*.local` of every directory, merged."""
         merged = self._merged("jail")[0]
-        merged.faults += self._nameless()
+        merged.faults += self._unread()
         return merged
 
     def filter(self, name: str) -> ini.Ini | None:
-        """`filter.d/NAME.conf` and what overrides it, merged; None where no directory has it."""
+        """`filter.d/NAME.conf` and its overrides, merged; None if no directory has it."""
         merged, found = self._merged(f"filter.d/{name}")
         return merged if found else None
 
     def action(self, name: str) -> ini.Ini | None:
-        """`action.d/NAME.conf` and what overrides it, merged; None where no directory has it."""
+        """`action.d/NAME.conf` and its overrides, merged; None if no directory has it."""
         merged, found = self._merged(f"action.d/{name}")
         return merged if found else None
 
     def without_ending(self, name: str) -> Path | None:
-        """The file that filter NAME was saved in without its ending .conf, as web pages call filters."""
+        """The file of filter NAME that was saved without the suffix .conf, if any."""
         for directory in self.directories:
             for wrong in (name, f"{name}.txt", f"{name}.conf.txt"):
                 path = directory / "filter.d" / wrong
@@ -57,7 +58,7 @@ class ConfigFiles:
         return None
 
     def instead_of(self, name: str) -> Path | None:
-        """A directory that stands where the file of filter NAME should."""
+        """A directory in place of the file of filter NAME, if any."""
         paths = [d / "filter.d" / f"{name}.conf" for d in self.directories]
         return next(
             (path for path in paths if path.parent.is_dir() and path in path.parent.glob("*.conf")), None
@@ -65,20 +66,20 @@ class ConfigFiles:
 
     @staticmethod
     def listed(path: str) -> str | None:
-        """The text of a file that an `ignoreip` names; None where it cannot be read or is no file."""
+        """The text of a file named in `ignoreip`; None if it is not a regular file or cannot be read."""
         try:
             return Path(path).read_text(encoding="utf-8", errors="replace") if Path(path).is_file() else None
         except (OSError, ValueError):
             return None
 
     def alone(self, path: Path) -> ini.Ini:
-        """One file named by its path, with what it includes."""
+        """The file at `path`, with its includes."""
         merged = _Reading(self.directories).file(path)
         merged.sections.pop("INCLUDES", None)
         return merged
 
     def filter_names(self) -> list[str]:
-        """All filters that could be named, without the common includes."""
+        """The names of all filters, without the common includes."""
         folders = [d / "filter.d" for d in self.directories]
         paths = [p for f in folders for ending in ("*.conf", "*.local") for p in f.glob(ending) if is_file(p)]
         return sorted({p.stem for p in paths if not p.stem.endswith("common")})
@@ -103,14 +104,15 @@ class ConfigFiles:
                     merged.merge(reading.file(path))
                 elif path.is_dir():
                     text = (
-                        "is a directory, as Docker makes one for a file that is missing; put the file there"
+                        "is a directory (Docker creates one if a mounted file is missing); "
+                        "replace it by the file"
                     )
                     merged.faults.append(Fault(str(path), 1, text, warning=True))
         merged.sections.pop("INCLUDES", None)
         return merged, found
 
-    def _nameless(self) -> Iterator[Fault]:
-        """Files that lie among the jails and are not read for their names, such as jail.d/zimbra."""
+    def _unread(self) -> Iterator[Fault]:
+        """A warning for each file in jail.d that is not read because of its name, such as jail.d/zimbra."""
         for directory in self.directories:
             for path in sorted((directory / "jail.d").glob("*")):
                 forgotten = not path.suffix or path.name.endswith((".conf.txt", ".local.txt"))
@@ -120,7 +122,7 @@ class ConfigFiles:
 
 
 class _Reading:
-    """One reading of files that include others: how many it took so far, for it must end."""
+    """Reads files with their includes, and limits their number."""
 
     def __init__(self, directories: list[Path]) -> None:
         self._directories = directories
@@ -128,10 +130,10 @@ class _Reading:
         self._cures: dict[str, str] = {}
 
     def file(self, path: Path, above: tuple[Path, ...] = ()) -> ini.Ini:
-        """One file with everything that it includes before and after itself."""
+        """One file, merged with its `before` and `after` includes. `above` are the including files."""
         self._taken += 1
         own = _parsed(path)
-        includes = _referred(own)
+        includes = _includes(own)
         merged = ini.Ini()
         for part in (*self._included(path, includes, "before", above), own):
             merged.merge(part)
@@ -139,7 +141,7 @@ class _Reading:
             merged.merge(part)
         for key, option in includes.items():
             if key not in ("before", "after"):
-                text = f"{key} is not read in [INCLUDES]; write its own header above it, such as [Definition]"
+                text = f"{key} is not read in [INCLUDES]; write a header such as [Definition] above it"
                 merged.faults.append(Fault(option.file, option.line, text, warning=True))
         return merged
 
@@ -153,11 +155,12 @@ class _Reading:
                 continue
             if self._taken >= _MOST_FILES or len(above) >= _DEEPEST:
                 text = (
-                    f"includes more than {_MOST_FILES} files, or {_DEEPEST} deep; name the last of them only"
+                    f"includes more than {_MOST_FILES} files, or nests more than {_DEEPEST} deep; "
+                    "include fewer files"
                 )
                 yield ini.Ini(faults=[Fault(str(path), number, text, stops=True)])
                 return
-            # A filter may include what another layer has, such as Fail2Ban's own common.conf.
+            # A filter may include a file of another layer, such as Fail2Ban's common.conf.
             folders = list(dict.fromkeys((path.parent, *(d / path.parent.name for d in self._directories))))
             target = next((f / name for f in folders if is_file(f / name)), None)
             if target is None:
@@ -165,7 +168,7 @@ class _Reading:
                     yield self._missing(name, folders, path, number)
                 continue
             for one in (target, target.with_name(f"{target.stem}.local")):
-                # Circles are cut; no circle is longer than the whole.
+                # Include loops are cut.
                 if (
                     is_file(one)
                     and self._taken < _MOST_FILES
@@ -174,16 +177,16 @@ class _Reading:
                     yield self.file(one, (*above, path.resolve()))
 
     def _missing(self, name: str, folders: list[Path], path: Path, line: int) -> ini.Ini:
-        """An include that no folder has: a warning, for Fail2Ban passes over it without a word."""
+        """A missing include: only a warning, since Fail2Ban silently ignores it."""
         if name not in self._cures:
-            # Whoever includes so many files that are not there has no use for hints.
+            # With more missing files than this, computing suggestions is not worth the time.
             self._cures[name] = _cure(name, folders) if len(self._cures) < _MOST_CURES else ""
-        text = f"{name[:80]} is not there; looked in {', '.join(map(str, folders))}{self._cures[name]}"
+        text = f"include {name[:80]} not found; looked in {', '.join(map(str, folders))}{self._cures[name]}"
         return ini.Ini(faults=[Fault(str(path), line, text, warning=True)])
 
 
-def _referred(own: ini.Ini) -> ini.Section:
-    """What a file includes: `before = paths-%(system)s.conf` names an option of its own `[DEFAULT]`."""
+def _includes(own: ini.Ini) -> ini.Section:
+    """The resolved [INCLUDES] of a file; its references may name options of the file's own `[DEFAULT]`."""
     values = Values(own, "INCLUDES")
     found: ini.Section = {}
     for key, option in own.sections.pop("INCLUDES", {}).items():
@@ -195,13 +198,13 @@ def _referred(own: ini.Ini) -> ini.Section:
 
 
 def _cure(name: str, folders: list[Path]) -> str:
-    """The name that an include was meant to have, as the end of a sentence."""
+    """A suggestion for a missing include, as the end of a sentence."""
     there = {p.name for folder in folders if folder.is_dir() for p in folder.glob("*.conf")}
     return f"; did you mean {name}.conf?" if f"{name}.conf" in there else hints.near(name, sorted(there))
 
 
 def is_file(path: Path) -> bool:
-    """A name that no file can have is no file."""
+    """As Path.is_file, but False for invalid names."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -209,23 +212,24 @@ def is_file(path: Path) -> bool:
 
 
 def _parsed(path: Path) -> ini.Ini:
-    """One file, whatever its encoding: an ignoreip must not be lost for an umlaut."""
+    """Read and parse one file of any encoding; an unreadable file is a fault."""
     name = str(path)
     try:
         if path.stat().st_size > _LARGEST:
-            return ini.Ini(faults=[Fault(name, 1, f"is larger than {_LARGEST >> 20} MiB: no configuration")])
+            text = f"is larger than {_LARGEST >> 20} MiB and is not read; split the file"
+            return ini.Ini(faults=[Fault(name, 1, text)])
         raw = path.read_bytes()
     except OSError as error:
         return ini.Ini(faults=[Fault(name, 1, f"cannot be read: {error.strerror}")])
     text, doubt = decoded(raw)
     own = ini.parse(text, name)
     if doubt:
-        own.faults.append(Fault(name, _first_odd(raw), doubt, warning=True))
+        own.faults.append(Fault(name, _first_non_utf8(raw), doubt, warning=True))
     return own
 
 
-def _first_odd(raw: bytes) -> int:
-    """The line of the first byte that is no UTF-8."""
+def _first_non_utf8(raw: bytes) -> int:
+    """The number of the first line that is not UTF-8."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""`%(name)s`, `%(section/option)s`, `%(known/option)s`: the values behind an option, resolved."""
+"""Resolves `%(name)s`, `%(section/option)s` and `%(known/option)s` references in option values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sidecar.model import ConfigError
 
 _REFERENCE = re.compile(r"%(?:\(([^)]*)\)s|(%)|(.?))", re.DOTALL)
 _DEPTH = 10
-# A handful of options that name each other many times could otherwise fill the memory.
+# A few options that refer to each other many times could otherwise fill the memory.
 _LONGEST = 1 << 17
 _MOST = 5000
 
 
 class LostReferenceError(ConfigError):
-    """A reference that leads nowhere; `option` is the one that it stands in."""
+    """A reference that cannot be resolved; `option` is the option that contains it."""
 
     def __init__(self, option: Option, message: str) -> None:
         super().__init__(f"{option.file}:{option.line}: {message}")
@@ -24,10 +24,10 @@ class LostReferenceError(ConfigError):
 
 
 class Values:
-    """The resolved options of one section over `[DEFAULT]`, with parameters handed in from outside on top.
+    """The resolved options of one section over `[DEFAULT]`, overridden by parameters.
 
-    `given` may refer to other options itself; `over` lies below it and is resolved already. `known` answers
-    `%(known/option)s` before any earlier file does: for a jail, what its filter has.
+    `given` are parameters that may contain references; `over` has lower priority and is already resolved.
+    `known` resolves `%(known/option)s` before earlier files do: for a jail, the options of its filter.
     """
 
     def __init__(
@@ -48,19 +48,19 @@ class Values:
         self._references = 0
 
     def option(self, key: str) -> Option | None:
-        """The raw option that decides, for its file and line."""
+        """The raw option that applies, for its file and line."""
         return self._section.get(key) or self._default.get(key)
 
     def layers(self, key: str) -> Iterator[Option]:
-        """The raw option that decides, and what counts where it cannot be read: what earlier files say of
-        it, then what `[DEFAULT]` says."""
+        """The raw option that applies, then those that apply if it is invalid: the values of earlier files,
+        then those of `[DEFAULT]`."""
         for option in (self._section.get(key), self._default.get(key)):
             while option:
                 yield option
                 option = option.known
 
     def own(self, key: str) -> Option | None:
-        """The raw option of the section itself, `[DEFAULT]` left out."""
+        """The raw option of the section itself, without `[DEFAULT]`."""
         return self._section.get(key)
 
     def common(self, key: str) -> Option | None:
@@ -68,26 +68,27 @@ class Values:
         return self._default.get(key)
 
     def keys(self) -> set[str]:
-        """Every option that is visible here."""
+        """The names of all visible options."""
         return {*self._section, *self._default, *self._given}
 
     def get(self, key: str, fallback: str | None = None) -> str | None:
-        """The resolved value, or `fallback`. Raises ConfigError naming file and line."""
+        """The resolved value, or `fallback` if the option is not set. Raises ConfigError with file and
+        line."""
         if key in self._given:
             return self._given[key]
         option = self.option(key)
         return fallback if option is None else self._resolve(option, key, 1)
 
     def of(self, path: str) -> str | None:
-        """The value of `section/option` as it is in that section, whatever was handed in; None if there is
-        none. ConfigError as for `get`."""
+        """The value of `section/option` as resolved in that section, without parameters; None if it does not
+        exist. Raises ConfigError as `get`."""
         section, _, key = path.partition("/")
         if section.lower() != "default" and section not in self._ini.sections:
             return None
         return Values(self._ini, section).get(key.lower())
 
     def of_option(self, option: Option, key: str) -> str:
-        """The resolved value of this very option, whatever was handed in for its name."""
+        """The resolved value of this raw option, ignoring parameters of the same name."""
         return self._resolve(option, key, 1)
 
     def _resolve(self, option: Option, key: str, depth: int) -> str:
@@ -98,7 +99,7 @@ class Values:
             self._references = 0
         if depth > _DEPTH:
             raise LostReferenceError(
-                option, f"{key[:60]} refers to itself, or through more than {_DEPTH} others"
+                option, f"{key[:60]} refers to itself, or nests more than {_DEPTH} references"
             )
 
         def replace(found: re.Match[str]) -> str:
@@ -106,16 +107,16 @@ class Values:
             if percent:
                 return "%"
             if name is None:
-                # The character behind it may be a new line, and a message is one line.
+                # The next character may be a newline, which must not break the message.
                 shown = f"%{other}" if other.isprintable() else "%"
-                text = f"{shown} in {key[:60]} is no reference; write %% for a percent sign"
+                text = f"{shown} in {key[:60]} is not a reference; write %% for a percent sign"
                 raise LostReferenceError(option, text)
             nonlocal length
             text = self._lookup(name.lower(), option, key, depth)
             length += len(text)
             self._references += 1
             if length > _LONGEST or self._references > _MOST:
-                raise LostReferenceError(option, f"{key[:60]} grows without end through what it refers to")
+                raise LostReferenceError(option, f"{key[:60]} expands without end through its references")
             return text
 
         return _REFERENCE.sub(replace, option.value)
@@ -143,7 +144,7 @@ class Values:
         return self._resolve(found, wanted, depth + 1)
 
     def _previous(self, key: str, current: Option | None) -> Option | None:
-        """What an option was before a later file wrote it: within that very value one step further back."""
+        """The value that a later file overrode. Inside the value of `current` itself, the one before that."""
         newest = current or self._section.get(key)
         return (newest.known if newest else None) or self._default.get(key)
 

@@ -1,4 +1,4 @@
-"""`<tag>` in filters: parameters put in their places, and the host tags turned into groups of a regex."""
+"""`<tag>` in filters: replaces parameters, and converts host tags to named groups."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import count
 from sidecar.model import ConfigError
 
 _TAG = re.compile(r"<([^\s<>]+)>")
-# Fail2Ban gives up at 25, though one value may well name a tag more often than that.
+# Fail2Ban's limit is 25, but one value may legitimately contain a tag more often.
 _MOST = 1000
 _LONGEST = 1 << 17
 
@@ -20,7 +20,7 @@ _DNS = r"(?P<dns>[\w\-.^_]*\w)"
 _CIDR = r"(?P<cidr>\d+)"
 _SUBNET = rf"\[?(?:{_IP4}|{_IP6})(?:/{_CIDR})?\]?"
 
-# The field's tags, with the meaning that Fail2Ban's manual gives them.
+# Host tags, with the meaning given in Fail2Ban's manual.
 _FIXED = {
     "IP4": _IP4,
     "F-IP4/": _IP4,
@@ -37,11 +37,11 @@ _FIXED = {
     "F-ID/": r"(?P<fid>\S+)",
     "F-PORT/": r"(?P<fport>\w+)",
 }
-# Tags of the regex itself: nobody's parameters, unless somebody names one so.
+# Tags of the regex itself; not parameters, unless a parameter of the same name is defined.
 HOST_TAGS = {*_FIXED, "HOST", "SKIPLINES"}
 _OPEN = re.compile(r"<F-([A-Z0-9_-]+)>")
 _SPECIAL = {"ID": "fid", "PORT": "fport"}
-# `((?i)x)` is an error for Python 3.11 and later; `(?i:x)` says the same.
+# `((?i)x)` is an error since Python 3.11; `(?i:x)` is equivalent.
 _LATE_FLAGS = re.compile(r"\((?:\?:)?\(\?([aiLmsux]+)\)")
 HOST_GROUPS = ("fid", "ip4", "ip6", "dns")
 
@@ -49,7 +49,7 @@ HOST_GROUPS = ("fid", "ip4", "ip6", "dns")
 def substitute(text: str, value_of: Callable[[str], str | None]) -> str:
     """Replace `<name>` by its parameter, innermost first and repeatedly; unknown tags stay.
 
-    Raises ConfigError where a parameter leads back to itself, or grows beyond all measure.
+    Raises ConfigError if a parameter refers to itself, or the text gets too long.
     """
     counts: dict[str, int] = {}
     start = 0
@@ -61,15 +61,15 @@ def substitute(text: str, value_of: Callable[[str], str | None]) -> str:
             continue
         counts[name] = counts.get(name, 0) + 1
         if f"<{name}>" in value:
-            raise ConfigError(f"<{name[:60]}> refers to itself; write its value without it")
+            raise ConfigError(f"<{name[:60]}> refers to itself; remove it from its own value")
         if counts[name] > _MOST:
             raise ConfigError(
-                f"<{name[:60]}> refers to itself, or is named more than {_MOST} times; write it once"
+                f"<{name[:60]}> refers to itself, or occurs more than {_MOST} times; use it once"
             )
         if len(text) + len(value) > _LONGEST:
-            raise ConfigError(f"<{name[:60]}> grows without end through what it refers to")
+            raise ConfigError(f"<{name[:60]}> expands without end through its references")
         text = text[: found.start()] + value + text[found.end() :]
-        # A replacement may complete a tag that began before it, as in <mdre-<mode>>.
+        # A replacement may complete a tag that starts before it, as in <mdre-<mode>>.
         start = text.rfind("<", 0, found.start()) if "<" in text[: found.start()] else found.start()
     return text
 
@@ -77,7 +77,7 @@ def substitute(text: str, value_of: Callable[[str], str | None]) -> str:
 def to_regex(pattern: str, *, names: bool = False) -> str:
     """The Python regex of a failregex: host tags and `<F-NAME>...</F-NAME>` become named groups.
 
-    With `names`, `<HOST>` may be a host name too (`usedns` other than no).
+    With `names`, `<HOST>` also matches a host name (`usedns` other than no).
     """
     host = f"(?:{_ADDR}|{_DNS})" if names else _ADDR
     skipped = count(1)

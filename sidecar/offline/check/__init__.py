@@ -1,1 +1,1 @@
-"""What zmban check reports beyond the files' syntax."""
+"""Checks of `zmban check` beyond the syntax of the configuration."""

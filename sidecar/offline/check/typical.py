@@ -1,4 +1,4 @@
-"""Lines that attackers leave in Zimbra's logs: what a filter takes of them tells what it is for."""
+"""Example lines of attacks in Zimbra's logs. The lines that a filter matches show what it is for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SOAP = (
     "2026-01-05 10:00:01,041 {}  [qtp1-116:https://mail.example.com{}/soap/AuthRequest] "
     "[name=bob@example.com;{}=203.0.113.7;ua=ZimbraWebClient - GC99 (Win)/9.0.0;soapId=72aefed5;] {}"
 )
-# Where users and where administrators log in, by way of a proxy and without one.
+# URLs for users and for administrators, each via a proxy and directly.
 _WAYS = [(url, key) for url in ("/service", ":7071/service/admin") for key in ("oip", "ip")]
 _IMAP = "2026-01-05 10:00:01,041 WARN  [ImapSSLServer-5] [{};] {}"
 _REQUEST = '203.0.113.7:40003 - - [05/Jan/2026:10:00:11 +0000]  "{}" {} 100 "-" "Mozilla/5.0" "10.0.0.2:8443" "10.0.0.1:443"'
@@ -86,9 +86,9 @@ LINES: dict[str, tuple[str, ...]] = {
 
 
 def taken(spec: FilterSpec) -> frozenset[tuple[str, str]]:
-    """The name of a log and the line, for each that a filter takes for a failure. None where a regex that works
-    without end could not be broken off (`budget.ticking`)."""
-    return _taken(spec) if regex_budget.ticking() else frozenset()
+    """(log name, line) for each example line that a filter takes for a failure. Empty if a runaway regex could
+    not be aborted (`regex_budget.is_limited`)."""
+    return _taken(spec) if regex_budget.is_limited() else frozenset()
 
 
 @lru_cache(maxsize=1024)
@@ -96,7 +96,7 @@ def _taken(spec: FilterSpec) -> frozenset[tuple[str, str]]:
     found = set()
     for log, lines in LINES.items():
         for line in lines:
-            # A filter that remembers sessions or looks at several lines begins anew with each.
+            # A new matcher for each line, so that sessions and maxlines start afresh.
             if Matcher(spec, UTC).match(line, _NOW).matched:
                 found.add((log, line))
     return frozenset(found)

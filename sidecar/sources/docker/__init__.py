@@ -1,1 +1,1 @@
-"""Zimbra containers, read from the Docker engine."""
+"""Finds the Zimbra containers of this host through the Docker API."""

@@ -1,4 +1,4 @@
-"""A container as Docker's API describes it, as far as it tells what runs in it and where its files are."""
+"""Facts about a container from the Docker API: what runs in it, and where its files are."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Any
 
 _WORDS = re.compile(r"[a-z]+")
 
-# Where a path of the container really is, None where it is not there.
+# Resolves a path inside the container; None if it does not exist.
 Look = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A volume or directory of the host in a container; `source` is its place on the host, if it has one."""
+    """A mount of a container; `source` is its directory on the host, if there is one."""
 
     destination: str
     source: str | None
     writable: bool
 
     def holds(self, path: str) -> bool:
-        """Whether a path of the container lies in it."""
+        """Whether a path of the container is inside the mount."""
         return f"{path}/".startswith(f"{self.destination.rstrip('/')}/")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What Docker says of a container. `called` is its image and service, `words` those of their last parts;
-    `surroundings` its environment, user and directory. Without `look` and `processes` nobody could look."""
+    """Facts about a container. `called`: image and service; `words`: the words in the last part of both;
+    `surroundings`: environment, user and working directory. `look` and `processes` are None if Docker does
+    not allow access."""
 
     name: str
     called: str
@@ -42,12 +43,12 @@ class Facts:
     processes: tuple[str, ...] | None = None
 
     def mount(self, path: str) -> Mount | None:
-        """The mount that a path of the container lies in: the nearest."""
+        """The innermost mount that holds a path of the container."""
         holding = (mount for mount in self.mounts if mount.holds(path))
         return max(holding, key=lambda mount: len(mount.destination), default=None)
 
     def on_host(self, path: str) -> str | None:
-        """Where a directory of the container lies on the host, None where it is in no volume."""
+        """The directory on the host of a directory of the container; None if it is not in a mount."""
         place = (self.look(path) if self.look else None) or path
         mount = self.mount(place)
         if mount is None or mount.source is None:
@@ -58,10 +59,10 @@ class Facts:
 def facts_of(
     attributes: Mapping[str, Any], devices: Mapping[str, str] | None = None, look: Look | None = None
 ) -> Facts:
-    """A container's attributes, as Docker's API gives them, as far as they tell what it is."""
+    """Facts from the attributes of a container, as returned by the Docker API."""
     config = attributes["Config"]
     name = str(attributes["Name"]).lstrip("/")
-    # Compose puts the project's name, which is a directory's, before that of each service.
+    # The container name of Compose begins with the project, usually a directory name; the label does not.
     service = str((config.get("Labels") or {}).get("com.docker.compose.service", name)).lower()
     image = _without_registry(str(config["Image"])).lower()
     command = [attributes.get("Path"), attributes.get("Args")]
@@ -84,7 +85,7 @@ def facts_of(
 
 
 def _flat(words: Iterable[Any]) -> tuple[str, ...]:
-    """Docker gives one word, a list, or nothing."""
+    """All words as one tuple: the API returns a string, a list or null."""
     return tuple(str(one) for word in words if word for one in ([word] if isinstance(word, str) else word))
 
 
@@ -102,7 +103,7 @@ def _mounts(attributes: Mapping[str, Any], devices: Mapping[str, str]) -> tuple[
         )
         for one in attributes.get("Mounts") or ()
     ]
-    # Neither of these is always told of as a mount.
+    # Docker does not always list these as mounts.
     more = (attributes.get("HostConfig") or {}).get("Tmpfs"), attributes["Config"].get("Volumes")
     known = {mount.destination for mount in found}
     declared = {_place(place) for places in more for place in places or ()} - known

@@ -1,4 +1,8 @@
-"""Which containers are a Zimbra or a Carbonio, by what is in them and what they do; where their logs lie."""
+"""Decides which containers run Zimbra or Carbonio, by their content and activity, and finds their logs.
+
+The addresses of a Zimbra container are trusted proxies. If a log shipper or an exporter were taken for one,
+its word about clients would be believed.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +15,20 @@ from pathlib import Path
 from sidecar.sources.docker import roles
 from sidecar.sources.docker.containers import Facts, Look
 
-# Where each product lives: in the container itself, or in a directory of it (a chroot).
+# Home directory of each product, in the container itself or in a chroot inside it.
 HOMES = {"zimbra": "/opt/zimbra", "carbonio": "/opt/zextras"}
 _USERS = {"zimbra": "zimbra", "carbonio": "zextras"}
 SYSLOG = "/var/log"
-# The file that syslog writes the mail servers' lines to: the product's own, else the distribution's.
+# The syslog file of the mail server: that of the product, else that of the distribution.
 SYSLOG_FILES = {"zimbra": ("zimbra.log", "maillog"), "carbonio": ("carbonio.log", "maillog")}
-# The logs in Zimbra's own directory that are read, and whose they are.
+# The logs in the log directory of Zimbra that are read, and the role that writes each.
 LOGS = {
     "mailbox.log": roles.MAILBOX,
     "audit.log": roles.MAILBOX,
     "nginx.log": roles.PROXY,
     "nginx.access.log": roles.PROXY,
 }
-# How much must speak for a container. Its name alone never does.
+# Minimum points of a Zimbra container. The name alone is never enough.
 _ENOUGH = 2
 _MOST_ROOTS = 16
 _OF_THE_HOST = ("/", "/opt")
@@ -37,7 +41,7 @@ _PROGRAM = re.compile(
     r"(?:[^\s/;\"']++/)*+[^\s/;\"']++(?<!/bin)(?<!/sbin)(?<!/libexec)(?<!/common)"
 )
 _INTERPRETERS = frozenset(("sh", "bash", "dash", "perl", "python", "python3", "ruby"))
-# What works on a mail server's files and is none: it mounts them, or is called after it.
+# Words in the names of helper containers, which mount the files of a mail server or are named after it.
 _HELPERS = frozenset(
     "agent alert alertmanager alloy archiver backup backups bacula bareos beat bit borg borgbackup "
     "borgmatic certbot cleaner collectd collector cron crowdsec dashboard dozzle duplicati duplicity "
@@ -52,11 +56,11 @@ _READERS = frozenset("borg cat duplicity logrotate rclone restic rsync tail tar"
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a container is a Zimbra, and `why` or why not: "" where nothing speaks for it at all.
+    """Whether a container is a Zimbra container, and `why` or why not; `why` is "" without any sign of it.
 
-    `root` is the directory of the container that Zimbra takes for /, `home` where its home is in the
-    container, `log` the name of its log in /var/log, `logs` those that are seen in its own directory.
-    `points` is how much speaks for it, `acts` whether it does anything.
+    `root`: the directory in the container that is / for Zimbra; `home`: its home directory in the container;
+    `log`: the name of its log in /var/log; `logs`: the logs found in its own directory. `points`: the weight
+    of all signs. `acts`: whether it runs Zimbra, serves its ports or brings its programs.
     """
 
     taken: bool
@@ -72,14 +76,14 @@ class Verdict:
 
     @property
     def user(self) -> str:
-        """Whom Zimbra's programs run as."""
+        """The user that the programs of Zimbra run as."""
         return _USERS[self.product]
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where Zimbra's home is in a container. `found` is None where nobody could look; `programs` says whether
-    its programs are there, `own` whether they came with the image and not by a mount."""
+    """The home directory of Zimbra in a container. `found`: None if Docker denies access; `programs`:
+    its programs are there; `own`: they are part of the image, not of a mount."""
 
     product: str
     root: str = ""
@@ -90,13 +94,13 @@ class _Place:
 
 
 def judge(facts: Facts) -> Verdict:
-    """Whether this container is a Zimbra, looked at alone."""
-    return _Case(facts).verdict
+    """The verdict on one container alone."""
+    return _Assessment(facts).verdict
 
 
 def settle(judged: Sequence[tuple[Facts, Verdict]]) -> list[Verdict]:
-    """The same, looked at together: of containers that share a log directory, one that does nothing itself is
-    a helper of the one for which more speaks."""
+    """The verdicts on all containers together: of those that share a log directory, one that does not act is
+    a helper of the one with more points."""
     settled = []
     for facts, verdict in judged:
         log = facts.on_host(f"{verdict.home}/log")
@@ -110,7 +114,7 @@ def settle(judged: Sequence[tuple[Facts, Verdict]]) -> list[Verdict]:
 
 
 def program(process: str) -> str | None:
-    """The program of Zimbra's that a process runs, by its command line; None if it is another's.
+    """The program of Zimbra in a command line; None if it is not a program of Zimbra.
 
     >>> program("nginx: master process /opt/zimbra/common/sbin/nginx -c /opt/zimbra/conf/nginx.conf")
     '/opt/zimbra/common/sbin/nginx'
@@ -128,8 +132,8 @@ def program(process: str) -> str | None:
     return words[0] if words and _PROGRAM.fullmatch(words[0]) else None
 
 
-class _Case:
-    """One container: what speaks for it, and against."""
+class _Assessment:
+    """The signs for and against one container."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -137,18 +141,18 @@ class _Case:
     @cached_property
     def verdict(self) -> Verdict:
         facts, place = self._facts, self._place
-        spoken = [*self._spoken()]
-        points = sum(points for points, _ in spoken)
-        why = ", ".join(sentence for _, sentence in spoken)
-        refused = self._refused() if spoken else ""
-        if refused is None and points < _ENOUGH:
-            refused = f"{why}, and nothing else speaks for it"
+        signs = [*self._signs()]
+        points = sum(points for points, _ in signs)
+        why = ", ".join(sentence for _, sentence in signs)
+        objection = self._objection() if signs else ""
+        if objection is None and points < _ENOUGH:
+            objection = f"{why}, and there is no other sign of Zimbra"
         syslogs = SYSLOG_FILES[place.product]
         look = facts.look or (lambda _: None)
         there = (name for name in syslogs if look(f"{place.root}{SYSLOG}/{name}"))
         return Verdict(
-            refused is None,
-            why if refused is None else refused,
+            objection is None,
+            why if objection is None else objection,
             place.product,
             place.root,
             place.home,
@@ -161,7 +165,7 @@ class _Case:
 
     @cached_property
     def _running(self) -> list[str]:
-        """The command lines of Zimbra's programs that run."""
+        """The command lines of running Zimbra programs."""
         return [line for line in self._facts.processes or () if program(line)]
 
     @cached_property
@@ -179,11 +183,11 @@ class _Case:
         likely = _Place(product, home=HOMES[product])
         if facts.look is None:
             return likely
-        # Who sees the whole host sees a Zimbra of the host, and is none.
+        # A mount of the host root would show a Zimbra of the host, not of this container.
         inside = (m for m in facts.mounts if m.source not in _OF_THE_HOST and not _HOME.match(m.destination))
         roots = [m.destination for m in inside if m.destination != "/"]
         places = [*self._places(facts.look, ["", *roots[:_MOST_ROOTS]])]
-        # A home that is there because a log is mounted below it says less than one with programs.
+        # A home with programs counts more than one that exists because a log is mounted below it.
         return max(places, key=lambda one: one.programs, default=replace(likely, found=False))
 
     def _places(self, look: Look, roots: Sequence[str]) -> Iterator[_Place]:
@@ -194,12 +198,12 @@ class _Case:
                     own = programs is not None and self._facts.mount(programs) is None
                     yield _Place(product, root, place, True, programs is not None, own)
 
-    def _spoken(self) -> Iterator[tuple[int, str]]:
-        """What speaks for it, each with its weight."""
+    def _signs(self) -> Iterator[tuple[int, str]]:
+        """The signs for Zimbra, each with its weight."""
         facts = self._facts
         if self._running:
             yield 9, f"runs {program(self._running[0])}"
-        yield from self._stored()
+        yield from self._storage_signs()
         started = next((p.group() for word in facts.command if (p := _PROGRAM.search(word))), None)
         if started:
             yield 2, f"is started by {started}"
@@ -211,7 +215,7 @@ class _Case:
         if called := _CALLED.search(facts.called):
             yield 1, f"is called {called[0]}"
 
-    def _stored(self) -> Iterator[tuple[int, str]]:
+    def _storage_signs(self) -> Iterator[tuple[int, str]]:
         facts, place = self._facts, self._place
         if place.own:
             yield 3, f"brings programs in {place.home}/bin"
@@ -227,8 +231,8 @@ class _Case:
         elif inside:
             yield 0, f"reads {', '.join(m.destination for m in inside)}"
 
-    def _refused(self) -> str | None:
-        """Why it is none, whatever else speaks for it."""
+    def _objection(self) -> str | None:
+        """Why it is not a Zimbra container in spite of the signs; None if nothing is against it."""
         facts, place = self._facts, self._place
         if re.search(r"(?:^|/)zmban[^/\s]*\s", facts.called):
             return "is a zmban"
@@ -236,21 +240,21 @@ class _Case:
             return None
         words = sorted(_HELPERS & facts.words)
         if words and not (place.own and facts.processes is None):
-            return f"has {words[0]!r} in its name, and runs nothing of Zimbra's"
+            return f"has {words[0]!r} in its name, and runs no program of Zimbra"
         first, *arguments = facts.command or ("",)
         files = any(_HOME.search(one) or one.startswith(f"{SYSLOG}/") for one in arguments)
         if files and first.rpartition("/")[2] in _READERS:
-            return f"only works on Zimbra's files: {' '.join(facts.command)}"
+            return f"only processes files of Zimbra: {' '.join(facts.command)}"
         if place.found is False:
             return f"has no {HOMES[place.product]}"
         log = facts.mount(f"{place.home}/log")
         if log is not None and not log.writable and not place.own:
-            return f"may only read {log.destination}, where Zimbra writes"
+            return f"mounts {log.destination} read-only, where Zimbra writes"
         return None
 
 
 def installed(root: Path = Path("/")) -> Verdict | None:
-    """A Zimbra on this host itself, in no container."""
+    """A Zimbra that is installed on the host itself."""
     for product, home in HOMES.items():
         if (root / home.lstrip("/") / "bin").is_dir():
             syslogs = SYSLOG_FILES[product]

@@ -1,4 +1,4 @@
-"""What a container of Zimbra does: all of it, or one of the servers that make it up."""
+"""The role of a Zimbra container: all of Zimbra, or one of its servers."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _PORTS = {
     PROXY: {80, 110, 143, 443, 993, 995, 9071, 6071, 11211},
     LDAP: {389, 636},
 }
-# Ports that hardly anything but Zimbra and Carbonio answers at.
+# Ports that hardly any other software uses.
 OWN_PORTS = frozenset({7025, 7047, 7071, 7072, 7073, 7110, 7143, 7780, 7993, 7995, 9071, 6071})
 MAIL_PORTS = frozenset({25, 110, 143, 465, 587, 993, 995})
 
 
 def role(running: Iterable[str], words: Collection[str], ports: Collection[int]) -> str:
-    """By what it runs, else by what it is called, else by the ports; `mta+proxy` where it is both.
+    """The role according to running programs, else names, else ports; `mta+proxy` if it is both.
 
-    Ports tell of one role at the most: of all of Zimbra, some may be published and others not.
+    Ports decide only if they point to a single role: a full Zimbra may publish only some of its ports.
     """
     text = "\n".join(running)
     found = [one for one, programs in _PROGRAMS.items() if programs.search(text)]
@@ -48,5 +48,5 @@ def role(running: Iterable[str], words: Collection[str], ports: Collection[int])
 
 
 def does(role: str, what: str) -> bool:
-    """Whether a role is or includes this one."""
+    """Whether a role includes `what`."""
     return role == ALL or what in role.split("+")

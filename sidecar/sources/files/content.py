@@ -1,7 +1,7 @@
-"""What the files of a log hold and how far it was read: known again whatever name or inode bears it.
+"""Identifies the content of log files, independent of name and inode, and how far it was read.
 
-A log's file is renamed, copied, packed, truncated; what it holds stays the same. So a position belongs to a
-content, never to a name: two files that hold the same are read once.
+Files of a log are renamed, copied, compressed and truncated, but their content stays the same. So a position
+belongs to a content, never to a name: two files with the same content are read once.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import NamedTuple
 
 from sidecar.model import Position
 
-# So many first bytes, and last ones that were read, tell one content from another: more than a line, since
+# Number of bytes at the beginning and before the position that identify a content: more than a line, because
 # two files of a busy minute may begin alike.
 MARK = 256
-# As many contents of one log are remembered as are in its files; beyond that so many.
+# Maximum number of known contents of one log, unless more are in its files.
 MOST_KNOWN = 512
 
 
 class Content:
-    """One content: its first bytes, how far it was read, the last bytes before that, and the inode of the
-    file that it was read from.
+    """One content: its first bytes, the offset up to which it was read, the last bytes before that, and the
+    inode of the file that it was read from.
 
-    `being_read` says that a file with it is open for reading. `head` may be longer than `offset`: what a file
-    begins with is looked at before it is read.
+    `being_read`: a file with this content is open for reading. `head` may be longer than `offset`, because
+    the beginning of a file is inspected before it is read.
     """
 
     __slots__ = ("being_read", "head", "inode", "number", "offset", "tail")
@@ -37,19 +37,19 @@ class Content:
         self.being_read = False
 
     def advance(self, data: bytes) -> None:
-        """These bytes, at `offset`, were read."""
+        """Note that these bytes at `offset` were read."""
         if len(self.head) < MARK and self.offset <= len(self.head):
             self.head = max(self.head, (self.head[: self.offset] + data)[:MARK], key=len)
         self.offset += len(data)
         self.tail = (self.tail + data[-MARK:])[-MARK:]
 
     def position(self, path: str) -> Position:
-        """As it is written down."""
+        """As stored in the database."""
         return Position(path, self.inode, self.offset, self.head, self.tail, self.number)
 
 
 class Seen(NamedTuple):
-    """A file that was looked into: inode, size, first bytes, and how to read bytes of it: offset, length."""
+    """An inspected file: inode, size, first bytes, and `peek(offset, length)`."""
 
     inode: int
     size: int
@@ -57,11 +57,11 @@ class Seen(NamedTuple):
     peek: Callable[[int, int], bytes]
 
 
-class RecentLogins:
-    """The contents of one log that are known, the one read last at the end."""
+class KnownContents:
+    """The known contents of one log, the one that was read last at the end."""
 
     def __init__(self, positions: Iterable[Position] = ()) -> None:
-        """`positions` as `positions` returns them."""
+        """`positions` as returned by `positions`."""
         self._contents: dict[int, Content] = {}
         for p in reversed(list(positions)):
             self._contents[p.content] = Content(p.content, p.inode, p.offset, p.head, p.tail)
@@ -74,23 +74,23 @@ class RecentLogins:
         return iter(list(self._contents.values()))
 
     def positions(self, path: str) -> list[Position]:
-        """How far each was read, the one that was read last first."""
+        """The position of each content, the one that was read last first."""
         return [content.position(path) for content in reversed(self._contents.values())]
 
     def new(self, inode: int, offset: int = 0, head: bytes = b"", tail: bytes = b"") -> Content:
-        """A content that nothing was known of."""
+        """Add a new content."""
         content = Content(self._next, inode, offset, head, tail)
         self._contents[content.number] = content
         self._next += 1
         return content
 
     def used(self, content: Content) -> None:
-        """It was read, or seen in a file: it is the last to be forgotten."""
+        """Note that a content was read or seen in a file, so that it is forgotten last."""
         self._contents.pop(content.number, None)
         self._contents[content.number] = content
 
     def forget(self, seen: Iterable[Content]) -> None:
-        """Forget the oldest beyond the limit, but for those that are `seen` in files."""
+        """Forget the oldest contents beyond the limit, except those `seen` in files."""
         kept = {content.number for content in seen}
         for number, content in list(self._contents.items()):
             if len(self._contents) <= MOST_KNOWN:
@@ -99,30 +99,30 @@ class RecentLogins:
                 del self._contents[number]
 
     def own(self, seen: Seen) -> Content | None:
-        """The content that this very file held when it was looked at last: it goes on with it, or did not
-        change. None where it holds something else: its inode bears another file, or it was truncated."""
+        """The content that this inode held at the last look and still holds, perhaps with more behind it.
+        None if the inode was reused or the file was truncated."""
         fits = [c for c in self if c.inode == seen.inode and c.head and goes_on(c, seen)]
         return max(fits, key=lambda c: c.offset, default=None)
 
     def saw_empty(self, inode: int) -> bool:
-        """Whether nothing was in this file when it was looked at last."""
+        """Whether the file with this inode was empty at the last look."""
         return any(c.inode == inode and not c.head for c in self)
 
     def copied(self, seen: Seen) -> Content | None:
-        """The content of which this file is a copy, or that it bears under another inode. A copy that ends
-        before the place up to which the content was read is an older one: all of it was read."""
+        """The content of which this file is a copy, or that it holds under a new inode. A copy shorter than
+        the position of the content is an older copy: all of it was read."""
         fits = [c for c in self if c.head and goes_on(c, seen)]
         if not fits:
             fits = [c for c in self if max(c.offset, len(c.head)) >= seen.size and begins_as(c, seen.head)]
         return max(fits, key=lambda c: c.offset, default=None)
 
     def beginning(self, head: bytes) -> list[Content]:
-        """The contents that begin so, the one that was read furthest first."""
+        """The contents with this beginning, the one that was read furthest first."""
         return sorted((c for c in self if begins_as(c, head)), key=lambda c: -c.offset)
 
 
 def goes_on(content: Content, seen: Seen) -> bool:
-    """Whether a file holds all of a content that was read, and perhaps more."""
+    """Whether a file holds everything that was read of a content, and perhaps more."""
     if not seen.head.startswith(content.head) or seen.size < content.offset:
         return False
     tail = content.tail
@@ -130,21 +130,21 @@ def goes_on(content: Content, seen: Seen) -> bool:
 
 
 def begins_as(content: Content, head: bytes) -> bool:
-    """Whether what begins with `head` may be this content, or its beginning."""
+    """Whether a file that begins with `head` may hold this content."""
     return (
         bool(head) and bool(content.head) and (head.startswith(content.head) or content.head.startswith(head))
     )
 
 
-# Where to begin in a log that was never read, by its opened file.
+# Returns the start offset in a log that was never read.
 Beginning = Callable[[FileIO], int]
-# Device and inode: no two files have the same while one of them is open.
+# Device and inode: unique while the file is open.
 FileKey = tuple[int, int]
 
 
 class Opened(NamedTuple):
-    """A file to be read on, and the content that it goes on with. It is known by its descriptor: what becomes
-    of its name meanwhile changes nothing."""
+    """An open file to read from, and its content. Only the descriptor is used from here on, so that a rename
+    changes nothing."""
 
     path: str
     key: FileKey
@@ -154,12 +154,12 @@ class Opened(NamedTuple):
 
 
 class Look:
-    """What one look at the files of a log brought.
+    """The result of one look at the files of a log.
 
-    `current` is the key of the file that bears the name, None if there is none. `opened` are files to be read
-    from now on, the current one last. `told` are contents whose position is new. `over` are files that were
-    read to their end while another one holds more of the same. With `again` not everything was seen: names
-    changed meanwhile, or there are more files than are opened at once.
+    `current`: key of the file with the name of the log, None if there is none. `opened`: files to read from
+    now on, the current one last. `told`: contents with a new position. `over`: files that need no more
+    reading, because another file holds more of the same content. `again`: the look is incomplete, because
+    names changed meanwhile, or there are more files than are opened at once.
     """
 
     def __init__(self) -> None:
@@ -171,12 +171,12 @@ class Look:
         self._held: list[FileIO] = []
 
     def hold(self, file: FileIO) -> FileIO:
-        """This file is closed at the end of the look, unless it is to be read."""
+        """Close this file at the end of the look, unless it is read."""
         self._held.append(file)
         return file
 
     def read_on(self, path: str, file: FileIO, content: Content, *, packed: bool) -> None:
-        """This file is to be read."""
+        """Add a file to read."""
         status = os.fstat(file.fileno())
         content.being_read = True
         self.opened.append(Opened(path, (status.st_dev, status.st_ino), file, content, packed))
@@ -184,12 +184,12 @@ class Look:
             self._held.remove(file)
 
     def end(self) -> None:
-        """Close what was only looked into."""
+        """Close the files that were only inspected."""
         while self._held:
             self._held.pop().close()
 
     def close(self) -> None:
-        """For one that comes too late for anybody to use it."""
+        """Close all files, for a result that came too late to be used."""
         self.end()
         for one in self.opened:
             one.file.close()
@@ -197,7 +197,7 @@ class Look:
 
 
 def look_into(file: FileIO) -> Seen:
-    """A plain file as it is now."""
+    """Inspect an uncompressed file."""
     descriptor = file.fileno()
 
     def peek(offset: int, length: int) -> bytes:
@@ -208,7 +208,7 @@ def look_into(file: FileIO) -> Seen:
 
 
 def look_at_beginnings(opened: Iterable[Opened]) -> None:
-    """Take notice of the first bytes of files that are being read, where they were not all seen yet."""
+    """Complete `head` for files that are being read and were shorter than MARK at the last look."""
     for one in opened:
         if len(one.content.head) < MARK and not one.packed:
             seen = look_into(one.file)
@@ -217,5 +217,5 @@ def look_at_beginnings(opened: Iterable[Opened]) -> None:
 
 
 def was_truncated(one: Opened) -> bool:
-    """Whether a plain file that is being read holds something else by now: its reading will begin anew."""
+    """Whether an uncompressed file that is being read no longer holds its content."""
     return not one.packed and not goes_on(one.content, look_into(one.file))

@@ -1,4 +1,4 @@
-"""Asks a disk without waiting for one that hangs: each question has a thread, one at a time is open."""
+"""Runs file system calls in threads, one at a time per log: a hung disk never blocks the event loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import stat
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -16,13 +15,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from sidecar.model import Seconds, SourceError
 from sidecar.sources.files.descriptors import must_leave_some
+from sidecar.threads import detached
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# A disk that takes longer than this to answer is told as trouble; its thread is left alone.
+# A call that takes longer than this is reported as an error; its thread is not waited for.
 PATIENCE: Seconds = 10.0
-# File systems that other hosts write to, and whose server may stop answering.
+# File systems that other hosts may write to, and that hang if their server does not respond.
 _REMOTE = {
     "nfs",
     "nfs4",
@@ -47,29 +47,12 @@ _KINDS = (
 )
 
 
-def detached(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    """Run it in a daemon thread of its own: neither the event loop nor a stop waits for it."""
-    answer: Future[T] = Future()
-
-    def work() -> None:
-        if answer.set_running_or_notify_cancel():
-            try:
-                result = function(*args, **kwargs)
-            except BaseException as error:
-                answer.set_exception(error)
-            else:
-                answer.set_result(result)
-
-    threading.Thread(target=work, daemon=True).start()
-    return answer
-
-
 class Disk(Executor):
-    """What one log is asked of the file system; `name` is what the errors call it. All that share `turns` are
-    asked so many at a time.
+    """The file system calls of one log; `name` is used in errors. `turns` limits the concurrent calls of all
+    that share it.
 
-    Its threads are daemons: one that hangs in the kernel keeps neither the event loop nor a stop waiting.
-    While one hangs no other question is asked, so that a dead server costs one thread for each log.
+    The threads are daemons, so a stop does not wait for a hung call. While a call hangs, no other one is
+    made, so that a dead server blocks only one thread per log.
     """
 
     def __init__(
@@ -80,7 +63,7 @@ class Disk(Executor):
         self._since = 0.0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run it in a thread. SourceError while an earlier question is not answered."""
+        """Run a function in a thread. SourceError while an earlier call has not returned."""
         if self._open is not None and not self._open.done():
             raise SourceError(self._hanging())
         self._since = time.monotonic()
@@ -96,8 +79,8 @@ class Disk(Executor):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """What the function returns. SourceError where it takes longer than `patience`, PATIENCE by default;
-        an answer that comes later, or that nobody waits for any more, is closed if it can be."""
+        """The result of the function. SourceError if it takes longer than `patience`, by default PATIENCE. A
+        result that comes later, or after a cancellation, is closed if it has `close`."""
         async with self._turns or contextlib.nullcontext():
             future = self.submit(function, *args, **kwargs)
             try:
@@ -119,11 +102,11 @@ def _close(late: Future[T]) -> None:
 
 
 def open_regular(path: str) -> FileIO:
-    """A regular file, opened for reading. SourceError for what is none; OSError where it cannot be opened, or
-    only descriptors are left that are not for logs.
+    """Open a regular file for reading. SourceError for any other kind; OSError if it cannot be opened, or if
+    the free descriptors are not for logs.
 
-    To open a FIFO waits for a writer, and to open a device may do something: what it is, is asked before.
-    The answer may be of another file by then, which is why it is opened without waiting and asked again.
+    Opening a FIFO waits for a writer, and opening a device may have side effects, so the kind is checked
+    first. The file may be replaced in between, so it is opened with O_NONBLOCK and checked again.
     """
     _must_be_regular(path, os.stat(path))
     file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY))
@@ -143,7 +126,7 @@ def _must_be_regular(path: str, status: os.stat_result) -> None:
 
 
 def remote(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
-    """The kind of file system that a path lies on, if other hosts may write to it; else None."""
+    """The type of the file system of a path, if it is a network or FUSE file system; else None."""
     best, kind = "", ""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -14,23 +14,23 @@ from typing import NamedTuple
 import aiofiles.threadpool
 
 from sidecar.model import Block, SourceError
-from sidecar.sources.files.content import Content, FileKey, Opened, RecentLogins
+from sidecar.sources.files.compressed import Packed
+from sidecar.sources.files.content import Content, FileKey, KnownContents, Opened
 from sidecar.sources.files.disk import PATIENCE, Disk, remote
-from sidecar.sources.files.packed import Packed
 
-# A line longer than this is handed on cut, so that it is refused and counted instead of held in memory. No
-# block is shorter.
+# A longer line is passed on truncated, so that it is refused and counted instead of held in memory. Also the
+# minimum length of a read.
 LONGEST = 1 << 16
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-# What no program means to write: a byte-order mark where files were put together, and the zeros that stand
-# where a program went on writing at its old place into a file that was truncated.
+# Junk before a line: a byte-order mark where files were concatenated, and zeros where a program continued to
+# write at its old offset in a truncated file.
 _BEFORE_A_LINE = re.compile(rb"(^|\n)(?:\0|\xef\xbb\xbf)+")
 
 
 class Piece(NamedTuple):
-    """Bytes of a file from an offset on, `size` and time of the last change of the file when they were read,
-    and whether it still `holds` what was read of it before."""
+    """Bytes of a file at an offset, `size` and modification time of the file at that moment, and whether it
+    still `holds` the content that was read before."""
 
     data: bytes
     size: int
@@ -39,12 +39,12 @@ class Piece(NamedTuple):
 
 
 class _NotInMemoryError(Exception):
-    """The disk would have to be waited for."""
+    """The data is not in the page cache."""
 
 
 class Plain:
-    """A file as it is. What is in memory is read at once, the rest in a thread; of a network file system,
-    which may hang, all is read in a thread."""
+    """An uncompressed file. Cached data is read directly, other data in a thread; on a network file system,
+    which may hang, all data is read in a thread."""
 
     def __init__(self, file: FileIO, disk: Disk) -> None:
         self._fd, self._disk = file.fileno(), disk
@@ -52,7 +52,7 @@ class Plain:
         self.remote = remote(Path(f"/proc/self/fd/{self._fd}").readlink()) is not None
 
     async def piece(self, content: Content, length: int) -> Piece:
-        """At most so many of the next bytes; fewer at the end."""
+        """Up to `length` of the next bytes; fewer at the end."""
         asked = content.offset, length, content.head, content.tail
         if self.remote:
             return await self._disk.ask(self._piece, *asked)
@@ -72,12 +72,12 @@ class Plain:
             try:
                 got = os.preadv(self._fd, [buffer], offset, flags)
             except OSError as error:
-                # Or a file system that does not know the question.
+                # Not cached, or the file system does not support RWF_NOWAIT.
                 raise (_NotInMemoryError if flags else error) from None
             if got < wanted and flags:
                 raise _NotInMemoryError
             data = bytes(buffer[:got])
-        # Looked at behind the reading: a file that was truncated before is not taken for what it was.
+        # Checked after the read, so that a truncation before it is always noticed.
         holds = (
             os.pread(self._fd, len(tail), offset - len(tail)) == tail
             and os.pread(self._fd, len(head), 0) == head
@@ -85,7 +85,7 @@ class Plain:
         return Piece(data, status.st_size, status.st_mtime, holds and status.st_size >= offset)
 
     def close(self) -> None:
-        """Close it; where a disk may hang, without waiting for it."""
+        """Close the file; on a network file system without waiting for it."""
         if not self.remote:
             self._file.close()
             return
@@ -94,7 +94,7 @@ class Plain:
 
 
 class FileReader:
-    """A file of the log `path`, and the content that is read from it."""
+    """Reads one file of the log `path`, and tracks its content."""
 
     def __init__(self, path: str, opened: Opened, disk: Disk) -> None:
         self.path, self.name = path, opened.path
@@ -102,45 +102,47 @@ class FileReader:
         self.content = opened.content
         self.packed = opened.packed
         self.quiet_since = time.monotonic()
-        # It was truncated: it holds something else now.
+        # The file was truncated and holds another content now.
         self.restarted = False
-        # More of it is there, and others have their turn.
+        # There is more to read, after the other files.
         self.unfinished = False
         self._opened = opened.file
         self._file: Plain | Packed = (Packed if opened.packed else Plain)(opened.file, disk)
-        self._skipping = self._begun = False
+        # A position inside an overlong line: its rest is text that a client may have chosen, not a line.
+        self._skipping = bool(opened.content.tail) and not opened.content.tail.endswith((b"\n", b"\0"))
+        self._begun = False
         self._size = -1
 
     def anew(self, content: Content) -> None:
-        """The file begins anew, with this content."""
+        """Read the file from its beginning, as this content."""
         self.content.being_read, content.being_read = False, True
         self.content, self.restarted, self._skipping = content, False, False
 
     @property
     def opened(self) -> Opened:
-        """The file as it is read now."""
+        """The open file and its current content."""
         return Opened(self.name, self.key, self._opened, self.content, self.packed)
 
     @property
     def unlinked(self) -> bool:
-        """Whether no name leads to it any more. Of a network file system that is not asked: it may hang."""
+        """Whether the file was deleted. False on a network file system, where the call may hang."""
         local = isinstance(self._file, Plain) and not self._file.remote
         return local and os.fstat(self._opened.fileno()).st_nlink == 0
 
-    async def begin(self, known: RecentLogins) -> bool:
-        """Go to where a packed file goes on; False if all of it was read. BROKEN."""
+    async def begin(self, known: KnownContents) -> bool:
+        """Skip to the position in a compressed file; False if all of it was read. BROKEN if it is damaged."""
         if self._begun or not isinstance(self._file, Packed):
             return True
         self._begun = True
         found = await self._file.forward(self.content.offset, self.content.tail)
         if found is False:
-            # It only begins as the content that it was taken for.
+            # A different content with the same beginning.
             await self._file.rewind()
             self.anew(known.new(0, 0, self.content.head))
         return found is not None
 
     def close(self) -> None:
-        """Read it no more."""
+        """Stop reading the file."""
         self.content.being_read = False
         self._file.close()
 
@@ -148,12 +150,12 @@ class FileReader:
         if isinstance(self._file, Plain):
             return await self._file.piece(self.content, length)
         data = await self._file.read(self.content.offset, length)
-        # Nobody knows its size before its end.
+        # The uncompressed size is not known before the end.
         return Piece(data, self.content.offset + len(data), 0.0, True)
 
     async def next(self, length: int, *, live: bool, last: bool = False) -> Block | None:
-        """The next whole lines, or None at the end. An incomplete last line waits for its rest, unless this
-        is the `last` look at the file. None too where it was truncated: `restarted` says so then."""
+        """The next complete lines, or None at the end. An incomplete last line is held back, unless this is
+        the `last` read of the file. None too if the file was truncated; then `restarted` is set."""
         while True:
             piece = await self._piece(length)
             self.restarted = not piece.holds
@@ -182,7 +184,7 @@ class FileReader:
         return Block(_cleaned(data), self.content.position(self.path), live, time.time(), written)
 
     def _passed(self, data: bytes, *, more: bool) -> bool:
-        """Pass over the rest of a line that is too long, and zeros before a line; whether it did."""
+        """Skip the rest of an overlong line, or zeros before a line; whether anything was skipped."""
         if self._skipping:
             newline = data.find(b"\n")
             self.content.advance(data if newline < 0 else data[: newline + 1])
@@ -190,7 +192,7 @@ class FileReader:
             return True
         if data.startswith(b"\0") and not self.packed:
             zeros = len(data) - len(data.lstrip(b"\0"))
-            # Those at the end may become something else: another host's writes arrive in pieces.
+            # Zeros at the end of the file may still be overwritten: writes of another host arrive in pieces.
             if zeros < len(data) or more:
                 self.content.advance(data[:zeros])
                 return True
@@ -198,7 +200,7 @@ class FileReader:
 
 
 def is_utf16(head: bytes) -> bool:
-    """Whether a text that begins so is written in two bytes a character."""
+    """Whether a text with this beginning is UTF-16."""
     if head.startswith(_UTF16_MARKS):
         return True
     pairs = len(head) // 2

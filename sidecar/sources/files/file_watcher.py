@@ -1,4 +1,4 @@
-"""Tells a follower that its file changed: inotify on the directories, a clock where that does not work."""
+"""Wakes a follower when its log changed: by inotify on the directories, or by polling."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from sidecar.sources.files.rotation import stem
 
 _log = logging.getLogger("zmban.sources")
 
-# Bounds how late a change is seen where inotify tells nothing: no watches left, a network file system.
+# Polling interval where inotify does not work: no watches left, or a network file system.
 POLL_SECONDS = 0.5
-# And where it works: it has never been seen to miss anything, but a ban list should not hang on that.
+# Polling interval where inotify works, in case it misses an event.
 _SURE_SECONDS = 2.0
-# A busy log changes thousands of times a second; the kernel merges what we do not read at once.
+# Pause after an event: a busy log changes thousands of times a second, and the kernel merges pending events.
 _GATHER_SECONDS = 0.002
 _SHORTEST_PAUSE = 0.2
 _MASK = Mask.MODIFY | Mask.CREATE | Mask.MOVED_TO | Mask.MOVED_FROM | Mask.DELETE | Mask.ATTRIB
 
 
 class _Waiter:
-    """Who waits for one path: it and what it really is called, what the names of its files begin with, and
-    whether inotify watches where they lie."""
+    """The waiting follower of one path: `own`: the path and its real path; `stems`: the beginning of the
+    names of its files; `sure`: inotify watches all its directories."""
 
     def __init__(self, path: str) -> None:
         self.event = asyncio.Event()
         self.lies_at(path, path)
         self.sure = False
-        # Something else happened than that the file itself was written to.
+        # Names changed, or other files of the log were written to.
         self.names = False
 
     def lies_at(self, path: str, real: str) -> None:
-        """What it really is called now."""
+        """Set the real path."""
         self.own = path, real
         self.stems = stem(path), stem(real)
 
 
 class FileWatcher:
-    """One inotify for all logs; `wait(path)` returns when something happened to that path."""
+    """One inotify instance for all logs; `wait(path)` returns when something happened to that path."""
 
     def __init__(self) -> None:
         self._waiters: dict[str, _Waiter] = {}
@@ -54,11 +54,11 @@ class FileWatcher:
         self._inotify: Inotify | None = None
 
     async def wait(self, path: str) -> bool | None:
-        """Until something happened to the path, or the polling interval is over. Whether names changed or
-        other files of this log were written to; None where inotify cannot tell."""
+        """Wait for a change of the path or the end of the polling interval. Whether names changed or other
+        files of the log were written to; None if inotify does not work there."""
         waiter = self._waiters.setdefault(path, _Waiter(path))
         try:
-            # Not wait_for: in Python 3.11 that swallows a cancellation which comes together with the event.
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
             async with asyncio.timeout(_SURE_SECONDS if waiter.sure else POLL_SECONDS):
                 await waiter.event.wait()
         except TimeoutError:
@@ -68,7 +68,7 @@ class FileWatcher:
         return names
 
     async def pause(self, path: str, seconds: Seconds) -> None:
-        """Until something happens to the path, but neither for a moment only nor for longer than this."""
+        """Wait for a change of the path, for at least _SHORTEST_PAUSE and at most `seconds`."""
         event = self._waiters.setdefault(path, _Waiter(path)).event
         await asyncio.sleep(_SHORTEST_PAUSE)
         with contextlib.suppress(TimeoutError):
@@ -77,13 +77,13 @@ class FileWatcher:
         event.clear()
 
     def forget(self, path: str) -> None:
-        """Nobody waits for it any more."""
+        """Remove the follower of a path."""
         self._waiters.pop(path, None)
 
     def watch(self, path: str, directories: Iterable[str]) -> None:
-        """Watch where a path lies. It waits for the disk: call it in a thread.
+        """Watch the directories of a path and `directories`. Blocks on the disk: call it in a thread.
 
-        To be called again when a path may lead elsewhere, or a directory may have been made anew.
+        Call it again when the path may point elsewhere, or a directory may have been recreated.
         """
         waiter = self._waiters.setdefault(path, _Waiter(path))
         waiter.lies_at(path, os.path.realpath(path))
@@ -92,7 +92,7 @@ class FileWatcher:
         waiter.sure = all(watched)
 
     def _watch(self, directory: str) -> bool:
-        """Whether inotify tells of what happens in a directory."""
+        """Add an inotify watch for a directory; whether it is watched."""
         inotify = self._inotify
         try:
             inode = os.stat(directory).st_ino
@@ -105,29 +105,29 @@ class FileWatcher:
             return True
         kind = remote(Path(directory))
         if kind is not None:
-            _log.info("%s lies on %s, where inotify hears nothing; it is polled", directory, kind)
+            _log.info("%s is on %s, where inotify does not work; polling it", directory, kind)
             self._polled.add(directory)
             return False
         try:
             self._watched[directory] = inotify.add_watch(directory, _MASK), inode
         except (FileNotFoundError, ValueError):
-            # Gone in between; or this inotify was closed, for the service stops.
+            # Removed in between; or inotify was closed because the service stops.
             return False
         except OSError as error:
-            # Not fatal: the clock takes over. Said once per directory.
-            _log.warning("%s cannot be watched (%s); it is polled instead", directory, error)
+            # Not fatal: it is polled. Logged once per directory.
+            _log.warning("cannot watch %s (%s); polling it", directory, error)
             self._polled.add(directory)
             return False
         return True
 
     async def run(self) -> None:
-        """Deliver events until cancelled. Without inotify, followers only poll."""
+        """Deliver events until cancelled. Without inotify, followers poll."""
         try:
             self._inotify = Inotify()
         except OSError as error:
-            _log.warning("no inotify (%s); logs are polled every %s s", error, POLL_SECONDS)
+            _log.warning("inotify not available (%s); polling logs every %s s", error, POLL_SECONDS)
             return
-        # Who looked before this was there is not watched yet.
+        # Followers that looked before inotify was ready are not watched yet.
         self._wake(self._waiters.values(), names=True)
         with self._inotify as inotify:
             async for event in inotify:
@@ -135,10 +135,10 @@ class FileWatcher:
                     await asyncio.sleep(_GATHER_SECONDS)
 
     def _deliver(self, event: Event) -> bool:
-        """Wake whom it concerns; whether there was somebody."""
+        """Wake the followers of the changed file; whether any of them was waiting."""
         if event.path is None or event.mask & (Mask.Q_OVERFLOW | Mask.IGNORED):
             return self._wake(self._waiters.values(), names=True)
-        # A renamed file, which may be written to for a while, begins with the name that it had.
+        # The name of a rotated file, which may still be written to, begins with the name of the log.
         name, woken = str(event.path), False
         for waiter in self._waiters.values():
             if name.startswith(waiter.stems):

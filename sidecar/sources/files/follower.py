@@ -1,8 +1,8 @@
-"""One log, followed: whole lines in blocks, over rotation, truncation and a restart.
+"""Follows one log over rotation, truncation and restart, and returns complete lines in blocks.
 
-Whatever becomes of names, each content is read once, from where its position says. A renamed file is read to
-its end, and watched a while for late writes, while the new one of its name is read already; what a copy or a
-packed file still holds is read there.
+Each content is read once, from its position, whatever happens to file names. A renamed file is read to its
+end and watched for late writes for a while, in parallel with the new file; lines that are only left in a copy
+or a compressed file are read there.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from sidecar.model import Block, Instant, Position, SourceError
+from sidecar.sources.files.compressed import BROKEN
 from sidecar.sources.files.content import MARK, Beginning, FileKey, Look, Opened
 from sidecar.sources.files.descriptors import reason
 from sidecar.sources.files.disk import Disk
 from sidecar.sources.files.file_reader import LONGEST, FileReader, is_utf16
 from sidecar.sources.files.file_watcher import FileWatcher
 from sidecar.sources.files.log_files import LogFiles
-from sidecar.sources.files.packed import BROKEN
 from sidecar.sources.files.rotation import Found
 
 _log = logging.getLogger("zmban.sources")
 
 BLOCK = 1 << 20
-# Programs go on writing into a renamed log until they are told to open the new one.
+# How long to watch a renamed file: programs write to it until they are told to reopen the log.
 LATE_SECONDS = 60.0
-# So long a log may have no file before that is trouble: rotation takes a moment.
+# How long a log may have no file before that is an error: a rotation takes a moment.
 _GONE_SECONDS = 5.0
-# So often in a row the file that bears the name waits for older ones while names change all the time.
+# How many times in a row the current file waits for older ones while names keep changing.
 _MOST_PUT_OFF = 100
-# How often it is asked whether names changed where inotify should have told.
+# Interval of checking for changed names where inotify works.
 _ASK_SECONDS = 10.0
-# A file that never ends keeps the others waiting for so many blocks at most.
+# Maximum number of blocks of one file before the other files have their turn.
 _TURN = 16
-_UTF16 = "it is text in UTF-16; have it written in UTF-8"
-# With more files open than this, one that is read to its end is closed at once.
+_UTF16 = "the text is UTF-16; only UTF-8 is supported"
+# With more open files than this, a file is closed as soon as it was read to its end.
 _MOST_READ = 32
 
 
 class Follower:
-    """Follows one path for as long as it is iterated. Never retries: SourceError ends it.
+    """Follows one path while `blocks` is iterated. Never retries: SourceError ends it.
 
-    `positions` are those of all contents that are known, the one read last first. `length` is how much is
-    read in one go; who iterates may change it.
+    `positions`: the positions of all known contents, the one that was read last first. `length`: bytes per
+    read; the caller may change it. `beginning` and `oldest`: see `LogFiles`.
     """
 
     def __init__(
@@ -68,35 +68,35 @@ class Follower:
         self._had_one = False
         self._asked = 0.0
         self._closed = False
-        # Why there is no file to read under the log's name, and from when on that is told.
+        # Why there is no current file to read, and the monotonic time from which that is an error.
         self._trouble: tuple[str, float] | None = None
 
     @property
     def positions(self) -> list[Position]:
-        """How far each content was read that is known, the one read last first."""
+        """The positions of all known contents, the one that was read last first."""
         return self._files.known.positions(self.path)
 
     @property
     def unread(self) -> list[str]:
-        """Why lines of some of its files are not read."""
+        """Why some files of the log are not read."""
         return list(self._files.unread.values())
 
     @property
     def renamed(self) -> Found | None:
-        """The file that bore the name last, where it may still be written to."""
+        """The file that had the name of the log last, if it may still be written to."""
         return self._files.listed and self._files.listed.renamed
 
     @property
     def keys(self) -> set[FileKey]:
-        """The files that are open for reading."""
+        """Keys of the files that are open for reading."""
         return {reading.key for reading in self._readings}
 
     def on_end(self, reached: Callable[[], None]) -> None:
-        """Call this whenever the end of the file is reached: there is no backlog then."""
+        """Set a callback for whenever the end of the log is reached, so that there is no backlog."""
         self._at_end = reached
 
     async def blocks(self) -> AsyncGenerator[Block, None]:
-        """Blocks until cancelled. SourceError where the log cannot be opened or read."""
+        """Blocks until cancelled. SourceError if the log cannot be opened or read."""
         look, put_off = True, 0
         try:
             while True:
@@ -105,21 +105,21 @@ class Follower:
                     known, again = await self._look()
                     if known is not None:
                         yield known
-                # Behind a downtime the older files come first, however many there are.
+                # After a downtime the older files come first, however many there are.
                 put_off = put_off + 1 if again and not self._live and put_off < _MOST_PUT_OFF else 0
                 for reading in list(self._readings):
                     if put_off and reading.key == self._current:
                         continue
-                    async for block in self._turn(reading):
-                        # Behind a backlog it is looked again before it counts as read; and behind a file that
-                        # another one may be a longer copy of.
+                    async for block in self._read_turn(reading):
+                        # Look again before a backlog counts as read, and after an older file, of which
+                        # another file may be a longer copy.
                         again |= not self._live or reading.key != self._current
                         yield block
                     again |= self._restarted(reading) or reading.unfinished
                 again, self._closed = again or self._closed, False
                 look = again
                 if not again:
-                    async for block in self._last_words():
+                    async for block in self._last_lines():
                         yield block
                     self._reached_end()
                     names = await self._wake.wait(self.path)
@@ -129,12 +129,12 @@ class Follower:
                 self._readings.pop().close()
 
     async def _look(self) -> tuple[Block | None, bool]:
-        """Open what there is to read. A block without a line, by which it is known from now on; and whether
-        to look again at once."""
+        """Open the files to read. A block without lines that carries their positions, or None; and whether to
+        look again at once."""
         try:
             look = await self._disk.ask(self._look_beside, [reading.opened for reading in self._readings])
         except (OSError, SourceError) as error:
-            # A rotation leaves the name without a file for a moment; what is no file is none of its doing.
+            # A rotation leaves the name without a file for a moment, but never with another kind of file.
             grace = 0.0 if isinstance(error, SourceError) else _GONE_SECONDS
             self._trouble = self._trouble or (_text(self.path, error), time.monotonic() + grace)
             return None, False
@@ -164,7 +164,7 @@ class Follower:
             self._wake.watch(self.path, self._files.listed.places if self._files.listed else ())
 
     async def _changed(self, *, heard: bool) -> bool:
-        """Whether names may have changed though nobody said so; asked now and then where all is heard."""
+        """Whether names may have changed without an event; checked rarely if inotify works (`heard`)."""
         now = time.monotonic()
         if heard and now < self._asked + _ASK_SECONDS:
             return False
@@ -175,31 +175,31 @@ class Follower:
             return True
 
     def _reached_end(self) -> None:
-        """There is no backlog. SourceError where that is because there is no file to read."""
+        """Report that there is no backlog. SourceError if there is no file to read."""
         if self._trouble is None:
             self._live = True
             self._at_end()
             return
-        if self._is_over():
+        if self._is_gone():
             raise SourceError(self._trouble[0])
 
-    def _is_over(self) -> bool:
-        """Whether there is no file to read, and not only for a moment."""
+    def _is_gone(self) -> bool:
+        """Whether there is no current file, and that is not a rotation."""
         if self._trouble is None:
             return False
         return not self._had_one or time.monotonic() >= self._trouble[1]
 
-    async def _last_words(self) -> AsyncIterator[Block]:
-        """A last line without its newline, of files that were deleted: closed, they are gone."""
-        for reading in self._readings if self._is_over() else ():
+    async def _last_lines(self) -> AsyncIterator[Block]:
+        """The last lines without newline of deleted files, which are lost when the files are closed."""
+        for reading in self._readings if self._is_gone() else ():
             if reading.unlinked:
                 with contextlib.suppress(*BROKEN):
                     while block := await reading.next(LONGEST, live=self._live, last=True):
                         yield block
 
-    async def _turn(self, reading: FileReader) -> AsyncIterator[Block]:
-        """What there is to read of one file: all of it, but where it is still written to a part at a time, so
-        that nobody else waits for ever."""
+    async def _read_turn(self, reading: FileReader) -> AsyncIterator[Block]:
+        """Read one file to its end; a live file only for some blocks, so that the other files have their
+        turn."""
         current = reading.key == self._current
         try:
             if not await reading.begin(self._files.known):
@@ -208,6 +208,8 @@ class Follower:
             blocks, reading.unfinished = 0, False
             while block := await reading.next(max(self.length, LONGEST), live=self._live):
                 if block.position.offset - len(block.data) < MARK and is_utf16(reading.content.head):
+                    # Nothing of it counts as read, so that the next try fails too.
+                    reading.content.offset, reading.content.tail = 0, b""
                     raise OSError(_UTF16)
                 yield block
                 blocks += 1
@@ -225,7 +227,7 @@ class Follower:
         except BROKEN as error:
             if current:
                 raise SourceError(_text(self.path, error)) from error
-            _log.warning("%s cannot be read on (%s); the rest of it is lost", reading.name, error)
+            _log.warning("cannot continue to read %s (%s); the rest of it is lost", reading.name, error)
             self._leave(reading)
 
     def _read_to_its_end(self, reading: FileReader) -> Block:
@@ -234,18 +236,19 @@ class Follower:
         return Block(b"", reading.content.position(self.path), self._live, time.time())
 
     def _leave(self, reading: FileReader) -> None:
-        """Nothing of this file is to be read any more, as long as it does not change."""
+        """Close a file, and do not read it again unless it changes."""
         self._files.leave(reading.key)
         self._close(reading)
 
     def _close(self, reading: FileReader) -> None:
-        # Another file may hold more of the same.
+        # Another file may hold more of the same content.
         self._closed = True
         self._readings.remove(reading)
         reading.close()
 
     def _restarted(self, reading: FileReader) -> bool:
-        """Whether a file was truncated: what it held is looked for in a copy, and it begins anew."""
+        """Whether a file was truncated. It is then read from its beginning; the old content is read from a
+        copy."""
         if reading.restarted:
             reading.anew(self._files.known.new(reading.key[1]))
             return True

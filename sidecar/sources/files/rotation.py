@@ -1,4 +1,4 @@
-"""Which files belong to a log: the one that bears its name now, and those it was rotated into."""
+"""Finds the files of a log: the current one, and those it was rotated into."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-# What a rotation puts behind a name, and what it puts before its ending: a number, a date, "old". Not any
-# number there: mail-1.log and mail2.log are logs of their own.
+# What a rotation adds after a name, and before its extension: a number, a date, "old". Before the extension
+# not any number: mail-1.log and mail2.log are separate logs.
 _BEHIND = re.compile(r"(?:[._-]\d[\d._:TZ+-]*|\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))")
 _BEFORE_THE_ENDING = re.compile(r"(?:\.\d{1,5}|[._-]?\d[\d._:TZ+-]{5,}|[._-](?:old|bak|prev))")
 _PACKED = re.compile(r"\.(?:gz|bz2|xz|lzma|zst|zip|lz4|7z|br|Z)$")
 _LATELY_NS = 2 * 10**9
-# One that is still being packed is named so by some programs.
+# Suffixes that some programs use while they compress a file.
 _UNFINISHED = (".tmp", ".part")
 
 
 class Found(NamedTuple):
-    """A file of a log. `rotated` says that its name is that of a rotated file, and not only begins so;
-    `below` that it lies in a directory below the log's."""
+    """A file of a log. `rotated`: it is named like a rotated file, not only with the same beginning. `below`:
+    it is in a subdirectory of the directory of the log."""
 
     path: str
     device: int
@@ -35,7 +35,7 @@ class Found(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The directory that it lies in."""
+        """The directory of the file."""
         return self.path.rpartition("/")[0]
 
     @property
@@ -45,13 +45,13 @@ class Found(NamedTuple):
 
     @property
     def mark(self) -> tuple[int, int, int, int]:
-        """The same as long as nobody writes into it; a rename does not change it."""
+        """Changes with each write, but not with a rename."""
         return self.device, self.inode, self.size, self.changed
 
 
 @lru_cache(maxsize=4096)
 def logs_of(name: str) -> tuple[str, ...]:
-    """The names of the logs whose rotated file one of this name may be.
+    """The names of the logs of which a file with this name may be a rotated file.
 
     >>> logs_of("x.log.1.gz"), logs_of("x-1.log")
     (('x.log', 'x.log.1'), ())
@@ -64,8 +64,8 @@ def logs_of(name: str) -> tuple[str, ...]:
 
 
 class Listing(NamedTuple):
-    """`current` is the key of what bears the log's name, None if nothing does. `others` are the rest, oldest
-    first. `places` are the directories that were looked into, each with what changes when a name in it does.
+    """The files of a log. `current`: key of the file with the name of the log, None if there is none.
+    `others`: the rest, oldest first. `places`: the listed directories, each with inode and modification time.
     """
 
     current: tuple[int, int] | None
@@ -74,12 +74,12 @@ class Listing(NamedTuple):
 
     @property
     def renamed(self) -> Found | None:
-        """The rotated file that was written to last, if it is not packed: somebody may still write to it."""
+        """The uncompressed rotated file that was written to last: programs may still write to it."""
         return next((o for o in reversed(self.others) if o.rotated and not _PACKED.search(o.path)), None)
 
 
 def is_rotated(name: str, log: str) -> bool:
-    """Whether a file name is that of the rotated file of a log of this name.
+    """Whether a file name is that of a rotated file of the log `log`.
 
     >>> names = "x.log.1", "x.log-20260105.gz", "x-20260105.log", "x.log", "x-1.log"
     >>> [is_rotated(name, "x.log") for name in names]
@@ -97,15 +97,15 @@ def is_rotated(name: str, log: str) -> bool:
 
 
 def listing(log: str) -> Listing:
-    """The files of a log, beside it, beside the file that it leads to, and in the directories below (where
-    logrotate's olddir puts them). Only regular files; OSError where the log's directory cannot be read."""
+    """The regular files of a log: in its directory, in that of its symlink target, and in subdirectories of
+    both (olddir of logrotate). OSError if the directory of the log cannot be read."""
     real = os.path.realpath(log)
     places: dict[str, tuple[int, int]] = {}
     found: dict[tuple[int, int], Found] = {}
     for path in dict.fromkeys((log, real)):
         directory, name = os.path.split(path)
         for one in _in(directory, name, places):
-            # A file that was renamed meanwhile is there under both names, a linked one too.
+            # A file renamed meanwhile, or with a hard link, is found under both names.
             found.setdefault((one.device, one.inode), one)
     current = None
     with contextlib.suppress(FileNotFoundError):
@@ -117,20 +117,20 @@ def listing(log: str) -> Listing:
 
 
 def has_changed(log: str, listed: Listing, current: tuple[int, int] | None) -> bool:
-    """Whether names may have changed since a listing, when `current` bore the log's name."""
+    """Whether names may have changed since a listing in which `current` had the name of the log."""
     try:
         status = os.stat(log)
         now: tuple[int, int] | None = (status.st_dev, status.st_ino)
     except FileNotFoundError:
         now = None
     looks = {place: _look_of(place) for place in listed.places}
-    # Two changes in one tick of a file system's clock look like one.
+    # Two changes within one tick of the file system clock have the same time.
     lately = time.time_ns() - _LATELY_NS
     return now != current or looks != listed.places or any(changed > lately for _, changed in looks.values())
 
 
 def _look_of(place: str) -> tuple[int, int]:
-    """What changes when a name in a directory does; zeros for one that is gone."""
+    """Inode and modification time of a directory; zeros if it does not exist."""
     try:
         status = os.stat(place)
     except OSError:
@@ -139,7 +139,7 @@ def _look_of(place: str) -> tuple[int, int]:
 
 
 def _in(directory: str, name: str, places: dict[str, tuple[int, int]]) -> Iterator[Found]:
-    # Before it is listed: what changes in between is seen the next time.
+    # Taken before the listing, so that a change in between is seen the next time.
     places[directory] = _look_of(directory)
     below = []
     with os.scandir(directory) as entries:
@@ -159,13 +159,14 @@ def _in(directory: str, name: str, places: dict[str, tuple[int, int]]) -> Iterat
 
 
 def stem(log: str) -> str:
-    """What the names of all files of a log begin with."""
+    """The common beginning of the names of all files of a log."""
     directory, slash, name = log.rpartition("/")
     return directory + slash + (name.rpartition(".")[0] or name)
 
 
 def _regular(entry: os.DirEntry[str], log: str, *, below: bool) -> Iterator[Found]:
-    """A symbolic link among them leads to a file that is listed itself, or is somebody else's."""
+    """The entry if it is a regular file of the log. Symlinks are skipped: their target is listed itself, or
+    is not a file of the log."""
     rotated = is_rotated(entry.name, log)
     if not rotated and not entry.name.startswith(log):
         return
@@ -180,6 +181,6 @@ def _found(path: str, status: os.stat_result, *, rotated: bool, below: bool) -> 
 
 
 def _without_packing(found: list[Found]) -> list[Found]:
-    """Where a file is being packed, only the plain one counts, until it is gone."""
+    """Leave out a compressed file while the uncompressed one still exists."""
     names = {one.path for one in found}
     return [one for one in found if (plain := _PACKED.sub("", one.path)) == one.path or plain not in names]

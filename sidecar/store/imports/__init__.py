@@ -1,1 +1,1 @@
-"""Bans from elsewhere: a Fail2Ban database, or a list of networks."""
+"""Reads bans to import: a Fail2Ban database, or a list of networks."""

@@ -1,4 +1,4 @@
-"""What a file to import is made of: bans that somebody else decided, and what in it is none."""
+"""The entries of a file to import: bans, and skipped entries."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 from sidecar.model import Ban
 
-# The jail of what a plain list brings; Fail2Ban's bans keep theirs.
+# The jail of bans from a list; bans from Fail2Ban keep their jail.
 LIST = "import"
-# In bytes: a reason is kept with each ban.
+# In bytes: the reason is stored with each ban.
 LONGEST_REASON = 1024
-# Of the lines that a person gives with a ban: they are kept with each of its networks.
+# Limits for `zmban ban --evidence`: the lines are stored with each network.
 MOST_GIVEN_LINES, MOST_GIVEN_BYTES = 1000, 1 << 20
-# As for a line of a log: what is longer is cut, so that no file can make a ban of any size.
+# As for a log line: longer ones are cut, to bound the size of a ban.
 _LONGEST_LINE = 16384
 _MOST_LINES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One ban of origin `import`. `current` is False for one that has ended, whatever its end says."""
+class ListedBan:
+    """One ban of origin `import`. `current` is False if it has ended, even if `until` is later."""
 
     ban: Ban
     current: bool = True
 
     def record(self) -> dict[str, Any]:
-        """As the control socket carries it; the evidence only where it is kept, with a ban that stands."""
+        """As JSON for the control socket; evidence only for a current ban, because only that is stored."""
         ban = self.ban
         return {
             "network": str(ban.network),
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something that is no ban of a network: its text, where it stands (`line 7`, `jail users`), and why:
+    """An entry that is not a ban of a network: its text, its place (`line 7`, `jail users`), and the reason,
     `not-a-network` or `unreadable`."""
 
     text: str
@@ -52,11 +52,11 @@ class Skipped:
     reason: str
 
     def record(self) -> dict[str, Any]:
-        """As it is told to programs."""
+        """As JSON."""
         return {"event": "skipped", "text": self.text, "place": self.place, "reason": self.reason}
 
 
 def kept(lines: Iterable[str]) -> tuple[str, ...]:
-    """Lines as they may be kept: so many, so long, and text that can be written anywhere."""
+    """The last 100 lines as valid UTF-8 without newlines, each at most 16,384 characters."""
     texts = [line.encode("utf-8", "replace").decode("utf-8").rstrip("\r\n")[:_LONGEST_LINE] for line in lines]
     return tuple(texts[-_MOST_LINES:])

@@ -1,4 +1,4 @@
-"""A file to import, read to its very end and checked before anything of it is used."""
+"""Reads and checks a whole file before any of it is imported."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import IO, Any, NamedTuple
 
 from sidecar.model import Instant, Seconds, StoreError
 from sidecar.store.imports import fail2ban_database, network_list
-from sidecar.store.imports.entry import Entry, Skipped
+from sidecar.store.imports.entry import ListedBan, Skipped
 
-# So much is held in memory; what is more goes into a file without a name.
+# Kept in memory up to this size, then in an unnamed temporary file.
 _MOST_BYTES = 32 << 20
 _ATTEMPTS = 3
-# One bite of the service: a few hundredths of a second of its time.
+# Limits of a chunk: the service is busy for a few hundredths of a second.
 _CHUNK_RECORDS = 500
 _CHUNK_BYTES = 1 << 20
 
 
 class Chunk(NamedTuple):
-    """Records that may be handled at a time: bans, what is none, and the bytes that all of them were."""
+    """Records for one request: bans, skipped entries, and the size of all in bytes."""
 
     bans: list[dict[str, Any]]
     skipped: list[dict[str, Any]]
@@ -33,15 +33,15 @@ class Chunk(NamedTuple):
 
 
 class Incoming:
-    """What one file brings, as records in order. `kind` is `fail2ban` or `list`, `bytes` the size of all."""
+    """The records of one file in order. `kind` is `fail2ban` or `list`, `bytes` the size of all."""
 
     def __init__(self, kind: str, file: IO[bytes]) -> None:
         self.kind = kind
         self.bytes = 0
         self._file = file
 
-    def fill(self, found: Iterator[Entry | Skipped]) -> None:
-        """Hold all of these, and nothing that was held before. OSError where the disk is full."""
+    def fill(self, found: Iterator[ListedBan | Skipped]) -> None:
+        """Replace the content with these entries. OSError if the disk is full."""
         self._file.seek(0)
         self._file.truncate()
         for one in found:
@@ -49,7 +49,7 @@ class Incoming:
         self.bytes = self._file.tell()
 
     def chunks(self) -> Iterator[Chunk]:
-        """All of it, from the beginning."""
+        """All records, from the beginning."""
         self._file.seek(0)
         records: list[dict[str, Any]] = []
         size = 0
@@ -71,9 +71,9 @@ def _chunk(records: list[dict[str, Any]], size: int) -> Chunk:
 def read(
     path: Path, now: Instant, bantime: Callable[[str], Seconds | None], room: Path
 ) -> Iterator[Incoming]:
-    """A Fail2Ban database or a list of networks, read whole. `bantime` as in `fail2ban.read`; `room` is a
-    directory where much of it may lie meanwhile. StoreError names the file, and what is wrong with it."""
-    # Beside the database there is room where a container has none elsewhere.
+    """Read a whole Fail2Ban database or list of networks. `bantime`: see `fail2ban_database.read`; `room`: a
+    directory for temporary files. StoreError names the file and the fault."""
+    # In a container, the state directory may be the only place with space.
     directory = str(room) if os.access(room, os.W_OK) else None
     with tempfile.SpooledTemporaryFile(_MOST_BYTES, dir=directory) as held:
         try:
@@ -86,13 +86,13 @@ def read(
                     with _on_disk(path, file, directory) as database:
                         _fill_unchanged(found, database, str(path), bantime)
         except OSError as error:
-            raise StoreError(f"{path} could not be read: {error.strerror or error}") from error
+            raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
         yield found
 
 
 @contextlib.contextmanager
 def _on_disk(path: Path, file: IO[bytes], directory: str | None) -> Iterator[Path]:
-    """The path; of a pipe, that of a copy: a database is read here and there."""
+    """The path itself, or for a pipe that of a temporary copy, because a database needs random access."""
     if path.is_file():
         yield path
         return
@@ -103,12 +103,12 @@ def _on_disk(path: Path, file: IO[bytes], directory: str | None) -> Iterator[Pat
 
 
 def _is_database(file: BufferedReader) -> bool:
-    # Looked at, not read: the beginning of a pipe would be gone.
+    # peek, not read: a pipe cannot be rewound.
     return file.peek(len(fail2ban_database.MAGIC)).startswith(fail2ban_database.MAGIC)
 
 
 def _fill_unchanged(found: Incoming, path: Path, name: str, bantime: Callable[[str], Seconds | None]) -> None:
-    """Again, if Fail2Ban wrote into it meanwhile: what was read is then worth nothing, errors included."""
+    """Read the database; again, even after an error, if Fail2Ban wrote to it meanwhile."""
     for _ in range(_ATTEMPTS):
         before = _state(path)
         try:
@@ -120,7 +120,7 @@ def _fill_unchanged(found: Incoming, path: Path, name: str, bantime: Callable[[s
             if _state(path) == before:
                 return
     raise StoreError(
-        f"{path} changes while it is read; stop Fail2Ban (systemctl stop fail2ban) and try again"
+        f"{path} changed while it was read; stop Fail2Ban (systemctl stop fail2ban) and try again"
     )
 
 

@@ -8,37 +8,43 @@ from typing import BinaryIO
 
 from sidecar.model import Ban, Instant, StoreError
 from sidecar.network import Network
-from sidecar.store.imports.entry import LIST, LONGEST_REASON, Entry, Skipped
+from sidecar.store.imports.entry import LIST, LONGEST_REASON, ListedBan, Skipped
 
 _LINE = re.compile(r"([^\s,;#]+)[\s,;#]*(.*)")
 _LONGEST = 65536
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 
 
-def read(file: BinaryIO, name: str, now: Instant) -> Iterator[Entry | Skipped]:
-    """A ban for ever, from `now` on, for each network; the text behind it is the reason. A line that is no
-    network is skipped with its number. StoreError for a file that is no text, or names no network at all."""
+def read(file: BinaryIO, name: str, now: Instant) -> Iterator[ListedBan | Skipped]:
+    """A permanent ban from `now` for each network; the text after the network is the reason. Other lines are
+    skipped with their number. StoreError for a file that is not text, or holds no network at all."""
     good, first = 0, None
     number = 0
     while line := file.readline(_LONGEST + 1):
         number += 1
         if number == 1 and line.startswith(_PACKED):
-            raise StoreError(f"{name} is packed; unpack it first: zcat FILE | zmban import /dev/stdin")
+            raise StoreError(
+                f"{name} is compressed; decompress it first: zcat FILE | zmban import /dev/stdin"
+            )
         if b"\0" in line or len(line) > _LONGEST:
-            raise StoreError(f"{name}: line {number} is no text; a list names one network a line, in UTF-8")
+            raise StoreError(
+                f"{name}: line {number} is not text; a list holds one network per line, in UTF-8"
+            )
         one = _read(line, name, number, now)
-        good += isinstance(one, Entry)
+        good += isinstance(one, ListedBan)
         first = first or (one if isinstance(one, Skipped) else None)
         if one:
             yield one
     if number == 0:
         raise StoreError(f"{name} is empty")
     if first and not good:
-        whole = "its only line is no network" if number == 1 else f"none of its {number} lines is a network"
+        whole = (
+            "the only line is not a network" if number == 1 else f"none of the {number} lines is a network"
+        )
         raise StoreError(f"{name}: {whole}; {first.place}: {first.text!r}")
 
 
-def _read(line: bytes, name: str, number: int, now: Instant) -> Entry | Skipped | None:
+def _read(line: bytes, name: str, number: int, now: Instant) -> ListedBan | Skipped | None:
     text = line.decode("utf-8-sig" if number == 1 else "utf-8", "replace").strip()
     if not text or text[0] in "#;":
         return None
@@ -52,4 +58,4 @@ def _read(line: bytes, name: str, number: int, now: Instant) -> Entry | Skipped 
         return Skipped(text[:200], f"line {number}", "not-a-network")
     reason = "".join(c if c.isprintable() else " " for c in found[2] or f"imported from {name}")
     cut = reason.encode()[:LONGEST_REASON].decode("utf-8", "ignore")
-    return Entry(Ban(banned, LIST, now, None, "import", cut))
+    return ListedBan(Ban(banned, LIST, now, None, "import", cut))

@@ -1,1 +1,1 @@
-"""What can still be read of a damaged database: its pages one by one, without SQLite."""
+"""Detects damaged database files and reads what is left of them, page by page, without SQLite."""

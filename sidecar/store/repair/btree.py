@@ -1,6 +1,6 @@
-"""The b-trees of a database file: every row on a page that is whole, whatever its neighbours look like.
+"""Reads the b-trees of a database file: every row on an intact page, even if other pages are damaged.
 
-Each page is visited once, so that no pointer, wherever it leads, makes this longer than the file.
+Each page is visited once, so that the work is bounded by the size of the file, whatever the pointers say.
 https://www.sqlite.org/fileformat2.html
 """
 
@@ -10,41 +10,41 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from sidecar.store.repair.pages import Pages
+from sidecar.store.repair.file_pages import DatabasePages
 
 _INTERIOR_INDEX, _INTERIOR_TABLE, _LEAF_INDEX, _LEAF_TABLE = 2, 5, 10, 13
 _INTERIOR = (_INTERIOR_INDEX, _INTERIOR_TABLE)
 _INDEX = (_INTERIOR_INDEX, _LEAF_INDEX)
-# No row of ours is longer: a hundred lines of evidence of 16 KiB each, in UTF-8.
+# Longer than any valid row: a hundred lines of evidence of 16 KiB each, in UTF-8.
 _LONGEST_ROW = 8 << 20
 _MOST_COLUMNS = 32
-# How long the whole number of a kind is.
+# Size in bytes of an integer by its serial type.
 _WHOLE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _FLOAT = struct.Struct(">d")
-# In the table of parents: a root, a page of the tree that its parent points to. Five bytes for each page.
-_ROOT, _CHILD, _ENTRY = 1, 5, 5
-_SOME = 10_000
-# What the first page begins with.
+# Pointer map (of an auto-vacuum database): five bytes for each page, type 5 for a page below another one.
+_CHILD, _ENTRY = 5, 5
+_MOST_PLANS = 10_000
+# Size of the file header at the start of the first page.
 _BEGINNING = 100
 
 
 class Row(NamedTuple):
-    """A row: its number (None in an index) and its columns as they are stored."""
+    """A row: its rowid (None in an index) and its columns as stored."""
 
     number: int | None
     values: list[Any]
 
 
 class Trees:
-    """All trees of a file. What is wrong with one is told to the `broken` that is handed in."""
+    """All trees of a file. Damage is reported to the callback `broken`."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: DatabasePages) -> None:
         self._pages = pages
         self._plans: dict[bytes, list[tuple[int, int, int]]] = {}
-        self._of: dict[int, list[int]] | None = None
+        self._children_of: dict[int, list[int]] | None = None
 
     def rows(self, root: int, broken: Callable[[str], None], *, index: bool = False) -> Iterator[Row]:
-        """Every readable row below this page, in order; numbers grow, or the row is left out."""
+        """Every readable row below page `root`, in order. Rowids out of order are reported, not left out."""
         seen, waiting, last = {root}, [root], -1
         leaf = _LEAF_INDEX if index else _LEAF_TABLE
         while waiting:
@@ -67,19 +67,19 @@ class Trees:
                     yield row
             new = [child for child in children if child not in seen and 1 < child <= self._pages.count]
             if len(new) < len(children) or len(set(new)) < len(new):
-                broken(f"page {number} points to where it cannot")
+                broken(f"page {number} has an invalid pointer")
             seen.update(new)
             waiting += dict.fromkeys(reversed(new))
 
     def kind(self, number: int) -> bool | None:
-        """Whether this page is one of an index; None where it is none of any tree."""
+        """Whether this page belongs to an index; None if it does not belong to a tree."""
         page = self._pages[number]
         if not page or page[0] not in (*_INDEX, _INTERIOR_TABLE, _LEAF_TABLE):
             return None
         return page[0] in _INDEX
 
     def _cells(self, page: bytes, at: int) -> list[int] | None:
-        """Where the cells of a page of a tree begin; None where that is no such page."""
+        """Offsets of the cells of a tree page; None if their number is impossible."""
         count = int.from_bytes(page[at + 3 : at + 5], "big")
         start = at + (12 if page[at] in _INTERIOR else 8)
         if start + 2 * count > len(page):
@@ -92,13 +92,13 @@ class Trees:
         return [*(int.from_bytes(page[cell : cell + 4], "big") for cell in cells), last]
 
     def _children(self, number: int) -> list[int]:
-        """Who says that this page is their parent: what pointed to them cannot be read."""
-        if self._of is None:
-            self._of = self._parents()
-        return sorted(self._of.get(number, []), key=self._first)
+        """The children of a page that cannot be read, according to the pointer map."""
+        if self._children_of is None:
+            self._children_of = self._parents()
+        return sorted(self._children_of.get(number, []), key=self._first)
 
     def _first(self, number: int) -> int:
-        """The number of the first row of a page, or below it; 0 where it has none."""
+        """The first rowid on or below a page; 0 if there is none."""
         page = self._pages[number] or b""
         try:
             (cell,) = struct.unpack_from(">H", page, 12 if page[0] == _INTERIOR_TABLE else 8)
@@ -107,7 +107,7 @@ class Trees:
             return 0
 
     def _parents(self) -> dict[int, list[int]]:
-        """The children of each page, by the table of parents that SQLite keeps to shorten a file."""
+        """The children of each page, according to the pointer map of an auto-vacuum database."""
         found: dict[int, list[int]] = {}
         each = self._pages.size // _ENTRY
         for start in range(2, self._pages.count + 1, each + 1):
@@ -121,7 +121,7 @@ class Trees:
     def _read(
         self, page: bytes, kind: int, cells: list[int], seen: set[int], broken: Callable[[str], None]
     ) -> Iterator[Row]:
-        """The rows that stand on this page itself."""
+        """The rows on this page itself."""
         for cell in cells if kind != _INTERIOR_TABLE else ():
             try:
                 yield self._row(page, kind, cell, seen)
@@ -146,23 +146,23 @@ class Trees:
             here = least + (length - least) % (usable - 4)
             here = here if here <= most else least
         if at + here > usable:
-            raise ValueError("a row ends behind its page")
+            raise ValueError("a row exceeds its page")
         data = page[at : at + here]
         if here < length:
             data += self._overflow(page[at + here : at + here + 4], length - here, seen)
         return Row(row, self._values(data))
 
     def _overflow(self, pointer: bytes, length: int, seen: set[int]) -> bytes:
-        """What of a row stands on other pages, each of which belongs to one row."""
+        """The part of a row on overflow pages. Each overflow page belongs to one row."""
         parts = []
         while length > 0:
             number = int.from_bytes(pointer, "big")
             if number in seen:
-                raise ValueError("a row goes on where another one stands")
+                raise ValueError("an overflow page is used twice")
             seen.add(number)
             page = self._pages[number]
             if page is None:
-                raise ValueError("a row goes on where nothing is")
+                raise ValueError("an overflow page is missing")
             pointer, part = page[:4], page[4 : 4 + length]
             parts.append(part)
             length -= len(part)
@@ -174,16 +174,16 @@ class Trees:
         plan = self._plans.get(head)
         if plan is None:
             plan = _plan(head, at)
-            if len(self._plans) >= _SOME:
+            if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
             self._plans[head] = plan
         if plan and plan[-1][2] > len(data):
-            raise ValueError("a row is cut short")
+            raise ValueError("a row is truncated")
         return [_value(data, *one) for one in plan]
 
 
 def _plan(head: bytes, at: int) -> list[tuple[int, int, int]]:
-    """By the head of a row of each column its kind, and where it begins and ends."""
+    """Serial type, start and end of each column, from the header of a row."""
     plan, place = [], len(head)
     while at < len(head):
         kind, at = _varint(head, at)
@@ -191,7 +191,7 @@ def _plan(head: bytes, at: int) -> list[tuple[int, int, int]]:
         plan.append((kind, place, place + size))
         place += size
         if kind in (10, 11) or len(plan) > _MOST_COLUMNS:
-            raise ValueError("a row is none")
+            raise ValueError("invalid row header")
     return plan
 
 
@@ -206,7 +206,7 @@ def _value(data: bytes, kind: int, start: int, end: int) -> Any:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number that begins here, and where it ends. IndexError at the end of the data."""
+    """The variable-length integer at `at`, and the offset after it. IndexError at the end of the data."""
     first = data[at]
     if first < 0x80:
         return first, at + 1

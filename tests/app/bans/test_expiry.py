@@ -1,25 +1,25 @@
-"""What is over ends when it should, whatever the clock says."""
+"""Bans and allowed networks end at the right time, even if the clock is set."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from sidecar.app.bans import expiry
 from sidecar.app.bans.clock_monitor import ClockStepMonitor
-from sidecar.app.bans.expiry import ExpiryTask
-from sidecar.app.service import Service
 from sidecar.model import Ban
 from sidecar.network import Network
 from sidecar.store.database import Allowed
-from tests.app.running import in_process
+from tests.app.running import InProcess, in_process
 
 WHO, FRIEND = Network.parse("203.0.113.7"), Network.parse("203.0.113.50")
 
 
 class Clocks:
-    """A wall's clock that can be set, and one that cannot."""
+    """A system clock that can be set, and a monotonic one."""
 
     def __init__(self) -> None:
         self.wall, self.steady = 1_000_000.0, 50.0
@@ -45,36 +45,46 @@ def test_a_clock_that_is_set_is_noticed_once_and_small_corrections_are_none() ->
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
+async def service(tmp_path: Path) -> AsyncIterator[InProcess]:
     async with in_process(tmp_path, dry_run=True) as one:
         yield one
 
 
-async def test_no_window_of_a_jail_keeps_those_who_stopped(service: Service) -> None:
-    court = service.judge.courts["smtp"]
-    for window in (court.window, court.unsure, court.patient):
+async def test_no_window_of_a_jail_keeps_those_who_stopped(
+    service: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jail = service.engine.jails["smtp"]
+    windows = (jail.window, jail.unconfirmed_window, jail.known_good_window)
+    for window in windows:
         window.add(WHO, 1000.0, "")
-    await ExpiryTask(service)._prune(1000.0 + court.spec.findtime)
-    assert [len(window) for window in (court.window, court.unsure, court.patient)] == [0, 0, 0]
+    end = 1000.0 + jail.spec.findtime
+    for now, left in ((end - 1.0, 1), (end, 0)):
+        monkeypatch.setattr(expiry, "time", SimpleNamespace(time=lambda now=now: now))
+        await service.parts.expiry.prune()
+        assert [len(window) for window in windows] == [left] * 3
+
+
+def allowed(service: InProcess) -> set[Network]:
+    return {one.network for one in service.parts.allow_list}
 
 
 @pytest.mark.parametrize("jump", [86400.0, -86400.0], ids=["forward", "back"])
 async def test_a_clock_that_is_set_lifts_nothing_early_and_nothing_late(
-    service: Service, jump: float
+    service: InProcess, jump: float
 ) -> None:
-    ends = ExpiryTask(service)
-    service.publish([e for e in [service.table.ban(Ban(WHO, "smtp", 1000.0, 1600.0, "log"))] if e])
-    service.allowed[FRIEND] = Allowed(FRIEND, 1000.0, 1600.0, "x")
+    ends = service.parts.expiry
+    service.ban(Ban(WHO, "smtp", 1000.0, 1600.0, "log"))
+    service.parts.allow_list.allow(Allowed(FRIEND, 1000.0, 1600.0, "x"))
     await ends.end(1100.0 + jump, jump)
     await ends.end(1599.0 + jump)
     assert service.table.of(WHO, "smtp") is not None
-    assert FRIEND in service.allowed
-    # Who is banned by the new clock ends by the new clock.
+    assert FRIEND in allowed(service)
+    # A ban made after the step ends by the new clock.
     later = Network.parse("203.0.113.8")
-    service.publish([e for e in [service.table.ban(Ban(later, "smtp", 1599.0, 1600.5 + jump, "log"))] if e])
+    service.ban(Ban(later, "smtp", 1599.0, 1600.5 + jump, "log"))
     await ends.end(1600.0 + jump)
     assert service.table.of(WHO, "smtp") is None
     assert service.table.of(later, "smtp") is not None
-    assert FRIEND not in service.allowed
+    assert FRIEND not in allowed(service)
     await ends.end(1601.0 + jump)
     assert service.table.of(later, "smtp") is None

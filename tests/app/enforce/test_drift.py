@@ -1,4 +1,4 @@
-"""What somebody else does to our routes and rules does not last; what is not ours is left alone."""
+"""Changes of other programs to our routes and rules are reverted; foreign routes are left alone."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.kernel
 
 @contextlib.contextmanager
 def settled(host: Namespace, root: Path) -> Iterator[Running]:
-    """A service behind its first full reconcile, which takes away what nobody knows and counts nothing."""
+    """A service after its first full reconcile, which removes unknown routes without counting drift."""
     with service(root) as running:
-        # With a new database it would take over what it finds.
+        # With a new database, it would adopt the routes that it finds.
         running.stop()
         host.ip("route", "add", "blackhole", "198.51.100.66", "table", "2520", "proto", "222")
         running.start()
@@ -72,7 +72,7 @@ def test_a_protected_network_that_somebody_unprotects_is_protected_again(
         until(lambda: throw in host.routes("2520"))
         host.ip("route", "del", "throw", "203.0.113.50", "table", "2520")
         until(lambda: throw in host.routes("2520"))
-        # Somebody turns it into its opposite, too quickly to be put right in between.
+        # Another program replaces it by its opposite, faster than it is restored.
         turned = tmp_path / "turned"
         where = "203.0.113.50 table 2520 proto 222\n"
         turned.write_text(f"route del throw {where}route add blackhole {where}", encoding="utf-8")
@@ -91,7 +91,7 @@ def test_our_own_unbans_are_no_drift_and_what_others_put_beside_ours_stays(
         host.ip("route", "add", "unreachable", "198.51.100.99", "table", "2520", "proto", "201")
         running.ask("unban", EVIL)
         until(lambda: blackholes(host) == {OTHER})
-        # A route of our protocol that nobody banned is no ban.
+        # A route of our protocol without a ban is no ban.
         host.ip("route", "add", "blackhole", "198.51.100.98", "table", "2520", "proto", "222")
         until(lambda: running.metric('zmban_kernel_drift_total{kind="route"}') == 1)
         assert blackholes(host) == {OTHER}
@@ -125,12 +125,12 @@ async def test_only_what_was_ours_is_drift_when_all_is_looked_at(host: Namespace
         def counted(kind: str) -> float:
             return float(one.metrics.drift.labels(kind)._value.get())
 
-        # Bans are let in by somebody's rule, and the host has one more network: neither took anything of ours.
+        # A foreign rule lets banned clients in, and the host has one more network: nothing of ours was
+        # removed.
         host.wire("mail0", "192.0.2.1/24")
         host.ip("route", "add", "default", "via", "192.0.2.2")
         host.ip("rule", "add", "pref", "99", "table", "main")
-        await one.verifier.verify()
-        assert any("rule" in reason for reason in one.enforcer.missing)
+        assert any("rule" in reason for reason in (await one.verifier.verify()).missing)
         await one.drift.check()
         assert (counted("rule"), counted("route")) == (0, 0)
         host.ip("rule", "del", "pref", "252")

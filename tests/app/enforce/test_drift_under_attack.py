@@ -1,4 +1,4 @@
-"""While bans come and go without a pause, only what somebody else did is told as his doing, and that once."""
+"""While bans come and go continuously, only changes of other programs count as drift, each once."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.commands.dispatcher import ControlCommands
-from sidecar.app.service import Service
-from sidecar.kernel.netlink import Netlink
-from sidecar.kernel.routes import RouteKind
+from sidecar.kernel.backend import Entry
+from sidecar.kernel.netlink.connection import Netlink
 from sidecar.model import Ban
 from sidecar.network import Network
-from tests.app.running import in_process
+from tests.app.running import InProcess, in_process
 from tests.netns import Namespace
 
 pytestmark = pytest.mark.kernel
 
 SEEDS = range(1, 41) if os.environ.get("ZMBAN_THOROUGH") else (1, 2, 3)
-# Ten minutes of attack: so many rounds of bans that come and bans that end.
+# Ten minutes of attack: number of rounds of new and ended bans.
 ROUNDS, AT_ONCE, LAST = 600, 12, 15
-BLACKHOLE = RouteKind.BLACKHOLE
+BAN = Entry.BAN
 
 
 def four(number: int) -> Network:
@@ -41,17 +39,16 @@ STANDING = [make(number * 3) for number in range(3000) for make in (four, six)]
 
 
 class Attack:
-    """Bans that come and go in a service, what is looked at meanwhile, and somebody who removes routes."""
+    """A service with bans that come and go, with checks at the same time, and a program that removes
+    routes."""
 
-    def __init__(self, service: Service, seed: int) -> None:
-        self.service, self.chance, self.orders = service, random.Random(seed), ControlCommands(service)
+    def __init__(self, service: InProcess, seed: int) -> None:
+        self.service, self.chance = service, random.Random(seed)
         self.removed, self.complaints, self.now = 0, list[str](), 1000.0
         self.stranger = Netlink()
 
     def ban(self, networks: list[Network], until: float | None) -> None:
-        table = self.service.table
-        bans = (table.ban(Ban(n, "smtp", self.now, until, "log")) for n in networks)
-        self.service.publish([event for event in bans if event is not None])
+        self.service.ban(*(Ban(n, "smtp", self.now, until, "log") for n in networks))
 
     def round(self) -> None:
         self.now += 1.0
@@ -59,32 +56,33 @@ class Attack:
         numbers = (self.chance.randrange(3000) * 3 + self.chance.randrange(1, 3) for _ in range(many))
         who = {self.chance.choice((four, six))(number) for number in numbers}
         self.ban([*who], self.now + self.chance.randrange(1, LAST))
-        self.service.publish(self.service.table.expire(self.now))
+        self.service.bus.publish(self.service.register.expire(self.now))
 
     def remove(self) -> None:
-        """Somebody removes routes of bans that stand; those that were there count."""
+        """Remove routes of active bans; only existing ones count."""
         gone = self.chance.sample(STANDING, self.chance.randrange(1, 4))
-        missed = self.stranger.delete_routes(BLACKHOLE, 2520, gone).errors
+        missed = self.stranger.delete_routes(BAN, 2520, gone).errors
         self.removed += len(gone) - len(missed)
 
     async def looks(self) -> None:
         """Verify, reconcile and check again and again, in any order."""
         while True:
-            look = self.chance.choice((self.verify, self.service.reconcile, self.service.drift.check))
+            look = self.chance.choice(
+                (self.verify, self.service.enforcer.reconcile, self.service.drift.check)
+            )
             await look()
             await asyncio.sleep(self.chance.random() / 100)
 
     async def verify(self) -> None:
-        await self.service.verifier.verify()
-        self.complaints += self.service.enforcer.missing
+        self.complaints += (await self.service.verifier.verify()).missing
 
     async def person(self) -> None:
-        """Somebody allows and disallows, which is nobody's meddling."""
+        """Allow and disallow, which is no drift."""
         while True:
             (who,) = self.chance.sample(STANDING, 1)
-            await self.orders.allow([str(who)], "x")
+            await self.service.tell("allow", networks=[str(who)], reason="x")
             await asyncio.sleep(0)
-            await self.orders.disallow([str(who)])
+            await self.service.tell("disallow", networks=[str(who)])
             self.ban([who], None)
 
     def counted(self) -> int:
@@ -98,7 +96,7 @@ async def attack(tmp_path: Path, seed: int, *, person: bool = True) -> AsyncIter
         one = Attack(service, seed)
         one.ban(STANDING, None)
         await service.settled()
-        await service.reconcile()
+        await service.enforcer.reconcile()
         works = [service.drift.run(), one.looks(), one.looks(), *([one.person()] if person else [])]
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(work) for work in works]
@@ -150,7 +148,7 @@ async def test_under_attack_each_route_that_somebody_removes_is_back_and_counted
             await asyncio.sleep(0.01)
         assert one.removed > 50
         assert one.counted() == one.removed
-        assert one.service.enforcer.present().keys() >= set(STANDING)
+        assert one.service.present().keys() >= set(STANDING)
     await one.service.drift.check()
     assert one.counted() == one.removed
     assert not one.complaints

@@ -1,4 +1,4 @@
-"""The logs that globs name: each once, and no rotated file as a log of its own."""
+"""The logs that globs match: each once, without rotated files of other logs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from sidecar.app.ingest import discovery
 from sidecar.app.ingest.discovery import Discovery
-from sidecar.app.ingest.followed_log import names
-from sidecar.fail2ban.ignore.lists import LogPath
 from sidecar.fail2ban.jails import JailSpec
+from sidecar.fail2ban.log_paths import LogPath
 from sidecar.fail2ban.spec import FilterSpec
 from sidecar.sources.files import disk
+from sidecar.sources.log_names import names
 
 
 def jail(name: str, *globs: str) -> JailSpec:
@@ -57,15 +57,15 @@ async def test_a_directory_that_does_not_answer_is_told_and_hides_no_other_log(
     one = Discovery({"a": jail("a", f"{tmp_path}/x.log"), "b": jail("b", f"{tmp_path}/y.log")})
     assert len(await one.look()) == 2
     monkeypatch.setattr(disk, "PATIENCE", 0.05)
-    real = discovery._looked_up
+    real = discovery._look_up
 
     def hanging(pattern: str, *rest: Any) -> Any:
         if pattern.endswith("x.log"):
             time.sleep(0.3)
         return real(pattern, *rest)
 
-    monkeypatch.setattr(discovery, "_looked_up", hanging)
-    # What was found before holds.
+    monkeypatch.setattr(discovery, "_look_up", hanging)
+    # The previous result stays valid.
     assert len(await one.look()) == 2
     assert len(one.trouble) == 1
     assert "x.log: the disk has not answered" in one.trouble[f"{tmp_path}/x.log"]
@@ -75,7 +75,7 @@ async def test_a_directory_that_never_answered_is_missing_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "PATIENCE", 0.05)
-    monkeypatch.setattr(discovery, "_looked_up", lambda *_: time.sleep(0.3))
+    monkeypatch.setattr(discovery, "_look_up", lambda *_: time.sleep(0.3))
     one = Discovery({"a": jail("a", f"{tmp_path}/x*.log")})
     assert await one.look() == {}
     assert "x*.log: the disk has not answered" in one.missing[f"{tmp_path}/x*.log"]
@@ -86,7 +86,7 @@ async def test_what_a_listing_misses_is_not_gone(tmp_path: Path, monkeypatch: py
     log.touch()
     one = Discovery({"a": jail("a", f"{tmp_path}/*.log")})
     before = await one.look()
-    # As where no descriptor is left to list a directory.
+    # As if no descriptor were left to list a directory.
     monkeypatch.setattr("glob.glob", lambda _: [])
     assert await one.look(before) == before
     log.unlink()

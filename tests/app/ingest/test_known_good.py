@@ -1,4 +1,4 @@
-"""Evidence of good: a phone with an old password is told apart from an attacker, and mail servers from scanners."""
+"""Known-good clients: phones with an old password differ from attackers, mail servers from scanners."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from typing import Any
 import pytest
 
 from sidecar.bans.guard import Guard
-from sidecar.bans.table import BanTable
+from sidecar.bans.register import BanRegister
 from sidecar.decide.engine import DecisionEngine
-from sidecar.decide.known_good import samples
+from sidecar.detect.grammar import GRAMMARS
 from sidecar.detect.grammar.login_lines import candidates
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import Ban, LineFacts, Match
 from sidecar.network import Network
 from sidecar.settings import GoodSettings
+from sidecar.sources.sampling import samples
 from tests.app.plain import CONFIG
 from tests.app.running import in_process, service, until
 from tests.app.test_service import EVIL, blackholes
 from tests.cli.running import records, zmban
-from tests.detect.judged import events
+from tests.decide.judged import events
 from tests.netns import Namespace
 
 OFFICE = "203.0.113.7"
@@ -35,7 +36,7 @@ def judge(**options: Any) -> DecisionEngine:
     jail = JailSpec(
         "mail", FilterSpec("f", ()), (), **{"maxretry": 3, "findtime": 600.0, "bantime": None} | options
     )
-    return DecisionEngine([jail], Guard({}), BanTable(), good=GoodSettings(patience=2, first_ban=900))
+    return DecisionEngine([jail], Guard({}), BanRegister(), good=GoodSettings(patience=2, first_ban=900))
 
 
 def failed(at: float, account: str = "bob", host: str = OFFICE) -> Match:
@@ -44,20 +45,20 @@ def failed(at: float, account: str = "bob", host: str = OFFICE) -> Match:
 
 def test_a_phone_with_an_old_password_gets_more_of_a_chance_and_a_short_first_ban() -> None:
     counting = judge(count="logins")
-    counting.known.login(Network.parse(OFFICE), "bob", 0.0)
+    counting.known_good.clients.login(Network.parse(OFFICE), "bob", 0.0)
     found = events(counting, *(failed(10.0 * n) for n in range(1, 7)))
     assert found == ["known-good"] * 5 + ["failure", "ban"]
-    (ban,) = counting.table
+    (ban,) = counting.register.table
     assert ban.until == 60.0 + 900
-    # Who goes on behind it is banned as anybody else.
-    counting.table.expire(1000.0)
+    # Further failures afterwards are banned as any other's.
+    counting.register.expire(1000.0)
     assert events(counting, *(failed(1000.0 + n) for n in range(3)))[-1] == "ban"
-    assert [ban.until for ban in counting.table] == [None]
+    assert [ban.until for ban in counting.register.table] == [None]
 
 
 def test_who_tries_another_account_from_there_is_an_attacker_like_any_other() -> None:
     counting = judge(count="logins")
-    counting.known.login(Network.parse(OFFICE), "bob", 0.0)
+    counting.known_good.clients.login(Network.parse(OFFICE), "bob", 0.0)
     assert events(counting, failed(1.0, "carol"), failed(2.0), failed(3.0)) == ["failure"] * 3 + ["ban"]
 
 
@@ -65,27 +66,30 @@ def test_a_jail_that_bans_one_good_client_after_the_other_is_braked_and_stranger
     counting = judge(maxretry=1)
     offices = [f"203.0.113.{n}" for n in range(1, 8)]
     for office in offices:
-        counting.known.login(Network.parse(office), "bob", 0.0)
+        counting.known_good.clients.login(Network.parse(office), "bob", 0.0)
     found = events(counting, *(failed(10.0, host=office) for office in offices))
     assert found.count("ban") == 5 and found.count("brake") == 2
     assert events(counting, failed(11.0, host=EVIL)) == ["failure", "ban"]
-    counting.known.login(Network.parse("203.0.113.9"), "bob", 0.0)
+    counting.known_good.clients.login(Network.parse("203.0.113.9"), "bob", 0.0)
     assert events(counting, failed(700.0, host="203.0.113.9"))[-1] == "ban"
 
 
 def test_a_mail_server_that_we_deal_with_is_spared_by_the_jails_for_mail_servers() -> None:
     counting = judge(spare_peers=True, maxretry=1)
-    counting.peers.login(Network.parse(OFFICE), "", 0.0)
+    counting.known_good.mail_servers.login(Network.parse(OFFICE), "", 0.0)
     assert events(counting, failed(1.0)) == ["known-good"]
     assert events(counting, failed(1.0, host=EVIL)) == ["failure", "ban"]
 
 
+ZIMBRA = GRAMMARS["zimbra"].logins
+
+
 def test_of_a_long_block_only_the_beginning_is_looked_through() -> None:
     line = b"Jan  5 10:00:01 mail postfix/smtpd[1]: 3F2A1: client=h[203.0.113.7], sasl_method=PLAIN, sasl_username=b\n"
-    assert len(list(candidates(line * 10, "zimbra"))) == 10
-    some = len(list(candidates(line * 10_000, "zimbra")))
+    assert len(list(candidates(line * 10, ZIMBRA))) == 10
+    some = len(list(candidates(line * 10_000, ZIMBRA)))
     assert 100 < some < 1_000
-    assert len(list(candidates(line * 10_000, "zimbra", everything=True))) == 10_000
+    assert len(list(candidates(line * 10_000, ZIMBRA, everything=True))) == 10_000
 
 
 JAIL = """[web]
@@ -132,8 +136,8 @@ def test_past_logs_are_asked_who_is_good_before_anybody_is_banned_and_it_is_kept
         assert running.ask("status")[0]["known_good"] == 1
         told = running.ask("explain", OFFICE)[0]
         assert told["verdict"] == "not banned"
-        assert "known-good: somebody logged in from there lately" in told["protected"]
-        # Refused as too wide, with what it would mean.
+        assert "known-good: recent successful login from there" in told["protected"]
+        # Refused as too wide, with a preview.
         wide = zmban("ban", "203.0.0.0/8", "--reason", "x", "--socket", running.socket, "--jsonl")
         (preview,) = records(wide)
         assert preview["covers"]["good_logins"] == 1
@@ -150,7 +154,7 @@ def test_a_replay_knows_who_is_good_before_it_bans_anybody(tmp_path: Path, paddi
     log = tmp_path / "audit.log"
     (tmp_path / "jail.local").write_text(JAIL.format(log=log), encoding="utf-8")
     wrong = [audit(who, "bob@example.com", "invalid password", 600.0) for who in (OFFICE, EVIL)]
-    # The login that speaks for the office is the last line of a short log; a long one is looked through in parts.
+    # The login of the office is the last line of a short log; a long log is read in parts.
     noise = "".join(audit(EVIL, "x", "other", 300.0) for _ in range(padding // 150))
     text = "".join(wrong * 4) + audit(OFFICE, "bob@example.com", ago=60.0)
     log.write_text(text + noise, encoding="utf-8")
@@ -166,11 +170,13 @@ async def test_the_help_desk_finds_a_ban_by_the_account(host: Namespace, tmp_pat
     async with in_process(tmp_path, dry_run=False) as one:
         lines = ("... authentication failed for [bob@example.com], invalid password",)
         ban = Ban(Network.parse(EVIL), "smtp", 1000.0, None, "log", "r", 3, lines)
-        one.publish(filter(None, [one.table.ban(ban)]))
-        from sidecar.app.report.explain_address import explain
+        one.ban(ban)
 
-        assert (await explain(one, "bob@example.com"))["bans"][0]["network"] == f"{EVIL}/32"
-        assert (await explain(one, "ob@example.com"))["verdict"] == "not concerned"
-        assert (await explain(one, EVIL))["verdict"] == "banned"
-        assert (await explain(one, "198.51.100.1"))["verdict"] == "not banned"
-        assert (await explain(one, "127.0.0.1"))["verdict"] == "protected"
+        async def explain(subject: str) -> Any:
+            return await one.tell("explain", subject=subject)
+
+        assert (await explain("bob@example.com"))["bans"][0]["network"] == f"{EVIL}/32"
+        assert (await explain("ob@example.com"))["verdict"] == "not concerned"
+        assert (await explain(EVIL))["verdict"] == "banned"
+        assert (await explain("198.51.100.1"))["verdict"] == "not banned"
+        assert (await explain("127.0.0.1"))["verdict"] == "protected"

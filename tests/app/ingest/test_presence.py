@@ -1,4 +1,5 @@
-"""Each log that a jail names is visible, whether it is read or not; what is gone is let go, and loses nothing."""
+"""Each log that a jail names is reported, whether it is read or not; logs that are gone are dropped without
+losing lines."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ def series(running: Running, name: str) -> set[str]:
 
 
 def opened(running: Running, name: str) -> bool:
-    """Whether the service has a file open whose path begins so."""
+    """Whether the service has a file open whose path starts with this."""
     assert running.process is not None
     links = list(Path(f"/proc/{running.process.pid}/fd").iterdir())
     return any(_target(link).startswith(str(running.log.with_name(name))) for link in links)
@@ -107,7 +108,7 @@ def test_a_log_that_is_not_there_is_told_with_the_reason_and_is_read_when_it_com
     begin(running, name)
     until(lambda: up(running) == {name: 0})
     assert told(running, name)["error"] == why.format(*[str(place)] * 2)
-    # As it always was: what is not there yet is waited for.
+    # As before: a missing log is waited for.
     until(lambda: running.get("/readyz")[0] == 200)
     assert running.metric("zmban_ready") == 1
     if name != "x.gz":
@@ -127,7 +128,7 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a circle": (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
     "text in UTF-16": (
         lambda path: path.write_bytes("a line of an odd program\n".encode("utf-16")),
-        "cannot be read: it is text in UTF-16; have it written in UTF-8",
+        "cannot be read: the text is UTF-16; only UTF-8 is supported",
     ),
 }
 
@@ -158,7 +159,7 @@ def test_a_log_that_may_not_be_read_is_told_whether_the_file_or_its_directory_is
     running.attack(OTHER, log=place / "y.log")
     closed.chmod(0)
     place.chmod(0)
-    # Root may read everything, but for one who gave that up.
+    # Root may read everything unless it dropped that capability.
     running.by = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     running.by += ["--inh-caps=-dac_override,-dac_read_search"]
     begin(running, "x.log", "closed/y.log", "closed/*.log")
@@ -200,7 +201,7 @@ def test_a_log_that_is_deleted_is_let_go_when_all_of_it_was_read_and_goes_on_whe
     counted |= {"zmban_source_last_line_timestamp_seconds", "zmban_source_up"}
     assert series(running, "more-1.log") == counted
     for log in (globbed, named):
-        # The last line without its newline: nobody will ever write that.
+        # The last line has no newline, and never will.
         line = log.read_text(encoding="utf-8").replace(EVIL, OTHER).rstrip("\n")
         with log.open("a", encoding="utf-8") as file:
             file.write(line)
@@ -211,7 +212,7 @@ def test_a_log_that_is_deleted_is_let_go_when_all_of_it_was_read_and_goes_on_whe
     assert not opened(running, "more-1.log") and not opened(running, "named.log")
     assert up(running) == {"more-*.log": 0, "named.log": 0}
     assert told(running, "named.log")["error"] == f"{named} is not there; it is read as soon as it appears"
-    # It was there, and a jail names just it.
+    # It existed before, and a jail names exactly this path.
     assert running.get("/readyz")[1].splitlines() == [told(running, "named.log")["error"]]
     for log, who in ((globbed, "198.51.100.20"), (named, "198.51.100.21")):
         running.attack(who, log=log)
@@ -239,7 +240,7 @@ def test_a_log_whose_name_is_gone_for_a_moment_keeps_its_figures(host: Namespace
     before = series(running, "more-1.log")
     log.rename(log.with_name("more-1.log.1"))
     for _ in range(30):
-        # Longer than it takes until that is trouble, and shorter than until it is let go.
+        # Longer than until it is reported, and shorter than until it is dropped.
         time.sleep(0.2)
         assert series(running, "more-1.log") == before
     running.attack(OTHER, log=log)

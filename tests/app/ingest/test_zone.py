@@ -1,4 +1,4 @@
-"""A log in another zone than the host, whose dates do not say so."""
+"""A log whose dates are in another time zone than the host, without naming it."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_the_zone_is_learnt_while_live_and_nothing_is_lost_over_a_restart(
 
         until(learnt)
         assert zone(zmban_, log) == ("UTC+05:30", True)
-        # One failure, and two more while nobody reads: all three lie within ten minutes.
+        # One failure, and two more while the log is not read: all three lie within ten minutes.
         knock(log, "198.51.100.7", ago=6)
         until(lambda: zmban_.metric('zmban_failures_total{jail="door"}') >= 4)
         zmban_.stop()

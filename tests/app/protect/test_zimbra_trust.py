@@ -1,4 +1,4 @@
-"""The proxies that Zimbra believes are believed, also while it starts anew or cannot answer."""
+"""The proxies that Zimbra trusts are trusted, also while it restarts or does not answer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.app.protect import zimbra_trust
-from sidecar.app.protect.zimbra_trust import MailTrust
 from sidecar.model import SourceError
 from sidecar.network import Network
-from sidecar.sources.docker import engine
-from sidecar.sources.docker.engine import describe
+from sidecar.sources.docker import docker_engine
+from sidecar.sources.docker.docker_engine import describe
 from tests.app.running import in_process
 from tests.netns import Namespace
 from tests.sources.test_docker import NETWORKS, container
@@ -29,7 +28,7 @@ async def test_what_zimbra_said_is_believed_over_its_restart_and_asked_again_unt
     asked: list[str] = []
     answers: list[tuple[Network, ...] | None] = [(Network.parse(PROXY),)]
 
-    def answer(one: engine.ZimbraContainer) -> tuple[Network, ...]:
+    def answer(one: docker_engine.ZimbraContainer) -> tuple[Network, ...]:
         asked.append(one.started)
         if (found := answers[-1]) is None:
             raise SourceError("zmprov ended with 1")
@@ -37,25 +36,25 @@ async def test_what_zimbra_said_is_believed_over_its_restart_and_asked_again_unt
 
     def running(started: str) -> None:
         one = describe({**container(), "State": {"StartedAt": started}}, NETWORKS)
-        monkeypatch.setattr(engine, "zimbra_containers", lambda: [one])
+        monkeypatch.setattr(docker_engine, "zimbra_containers", lambda: [one])
 
-    monkeypatch.setattr(engine, "trusted_ips", answer)
+    monkeypatch.setattr(docker_engine, "trusted_ips", answer)
     running("first")
     async with in_process(tmp_path, dry_run=True) as service:
-        trust = MailTrust(service)
+        trust, trusted = service.parts.zimbra_trust, service.suspects.trust
         await trust.look()
         await trust.look()
-        assert (asked, service.trust.is_proxy(PROXY)) == (["first"], True)
+        assert (asked, trusted.is_proxy(PROXY)) == (["first"], True)
         # A restart: the directory is not up yet.
         running("second")
         answers.append(None)
         await trust.look()
         await trust.look()
-        assert (asked, service.trust.is_proxy(PROXY)) == (["first", "second", "second"], True)
+        assert (asked, trusted.is_proxy(PROXY)) == (["first", "second", "second"], True)
         answers.append(())
         await trust.look()
-        assert not service.trust.is_proxy(PROXY)
-        # Nothing else is asked before an hour is over.
+        assert not trusted.is_proxy(PROXY)
+        # Nothing else is queried within an hour.
         await trust.look()
         assert len(asked) == 4
         now = time.monotonic()
@@ -70,15 +69,15 @@ async def test_a_zimbra_that_hangs_is_told_and_not_waited_for(
 ) -> None:
     over = threading.Event()
 
-    def hang(_: engine.ZimbraContainer) -> tuple[Network, ...]:
+    def hang(_: docker_engine.ZimbraContainer) -> tuple[Network, ...]:
         over.wait(30)
         return ()
 
-    monkeypatch.setattr(engine, "zimbra_containers", lambda: [describe(container(), NETWORKS)])
-    monkeypatch.setattr(engine, "trusted_ips", hang)
+    monkeypatch.setattr(docker_engine, "zimbra_containers", lambda: [describe(container(), NETWORKS)])
+    monkeypatch.setattr(docker_engine, "trusted_ips", hang)
     monkeypatch.setattr(zimbra_trust, "_PATIENCE_SECONDS", 0.1)
     async with in_process(tmp_path, dry_run=True) as service:
         with caplog.at_level(logging.INFO, "zmban"):
-            await MailTrust(service).look()
+            await service.parts.zimbra_trust.look()
         assert "mail does not answer; write its proxies into [trust] proxies" in caplog.messages
         over.set()

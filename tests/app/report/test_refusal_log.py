@@ -1,4 +1,5 @@
-"""Framed lines and clients that a proxy hides are shown to a person, with the cure, and ban nobody."""
+"""Framed lines and clients hidden by a proxy lead to no ban, and are shown to the administrator with the
+cure."""
 
 from __future__ import annotations
 
@@ -46,6 +47,6 @@ def test_status_shows_who_is_framed_and_who_is_hidden_and_how_to_mend_it(
 def test_the_cure_is_that_of_the_very_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "zimbraMailTrustedIP 10.0.0.9" in cure("masked", "10.0.0.9")
     assert "userland-proxy: false" in cure("gateway", "172.18.0.1")
-    assert "pass the client's address on" in cure("trusted-proxy", "10.0.0.9")
+    assert "forward the client's address" in cure("trusted-proxy", "10.0.0.9")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     assert "externalTrafficPolicy: Local" in cure("gateway", "10.244.0.1")

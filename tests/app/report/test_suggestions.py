@@ -1,4 +1,4 @@
-"""Networks worth a ban by hand are those with many offenders, each counted once."""
+"""Networks with many offenders are suggested for a manual ban; each offender counts once."""
 
 from __future__ import annotations
 

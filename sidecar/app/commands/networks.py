@@ -1,0 +1,156 @@
+"""The commands for networks: ban, unban, allow, disallow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sidecar.app.bus import Bus
+from sidecar.app.commands.confirmation import Confirmation
+from sidecar.app.enforce.enforcer import Enforcer
+from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.app.protect.allow_list import AllowList
+from sidecar.app.protect.protection import Protection
+from sidecar.app.report.suggestions import BanPreview
+from sidecar.app.runtime_options import RuntimeOptions
+from sidecar.decide.engine import DecisionEngine
+from sidecar.model import Ban, Event, Unban
+from sidecar.network import Network
+from sidecar.offline.arguments import Evidence, Reason, Time, kept_with_each
+from sidecar.store.database import Allowed, Forgotten
+
+MANUAL = "manual"
+
+
+class NetworkCommands:
+    """One answer per network. Invalid text is refused; the other networks are processed."""
+
+    def __init__(
+        self,
+        options: RuntimeOptions,
+        engine: DecisionEngine,
+        bus: Bus,
+        allow_list: AllowList,
+        protection: Protection,
+        enforcer: Enforcer,
+        commit_queue: CommitQueue,
+        preview: BanPreview,
+        confirmation: Confirmation,
+    ) -> None:
+        self._options, self._engine, self._register = options, engine, engine.register
+        self._bus, self._allow_list, self._protection = bus, allow_list, protection
+        self._enforcer, self._commit_queue = enforcer, commit_queue
+        self._preview, self._confirmation = preview, confirmation
+
+    async def ban(
+        self,
+        networks: list[str],
+        reason: Reason,
+        until: Time | None = None,
+        evidence: Evidence | None = None,
+        force: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Ban networks, with log lines as evidence; with `force` also networks wider than the limit."""
+        now, lines = time.time(), tuple(evidence or ())
+        kept_with_each(lines, networks)
+        events: list[Event] = []
+
+        def one(network: Network) -> dict[str, Any]:
+            refusal = self._protection.refuse(network)
+            preview = {"covers": self._preview.covers(network)} if refusal == "too-wide" else {}
+            if refusal and not (force and preview):
+                return {"result": "refused", "reason": refusal, **preview}
+            ban = Ban(network, MANUAL, now, until, "manual", reason, 0, lines, dry=self._options.dry_run)
+            found = self._register.ban(ban, now)
+            events.extend(found)
+            result = "standing" if not found else "banned" if isinstance(found[0], Ban) else "extended"
+            return {"result": result, "reason": reason, **preview}
+
+        answers = _each(networks, one)
+        self._bus.publish(events)
+        await self._confirmation.written()
+        return answers
+
+    async def unban(self, networks: list[str], jail: str | None = None) -> list[dict[str, Any]]:
+        """Lift bans, and drop the failures of these networks in all windows."""
+
+        def one(network: Network) -> dict[str, Any]:
+            lifted = self._lift(network, jail)
+            self._commit_queue.add([Forgotten(meant, jail) for meant in self._engine.forget(network, jail)])
+            self._bus.publish(lifted)
+            wider = [str(ban.network) for ban in self._register.table.over(network)]
+            return {"result": "unbanned" if lifted else "not-banned", "still_covered_by": wider}
+
+        answers = _each(networks, one)
+        await self._confirmation.written()
+        return answers
+
+    def _lift(self, network: Network, jail: str | None) -> list[Unban]:
+        """Lift the bans of this network; for an address, also the ban of the prefix that a jail banned for
+        it."""
+        now, register = time.time(), self._register
+        lifted = register.lift(network, now, MANUAL, jail)
+        if not lifted and network.single:
+            for ban in register.table.over(network):
+                if ban.origin == "log" and jail in (None, ban.jail):
+                    lifted += register.lift(ban.network, now, MANUAL, ban.jail)
+        return lifted
+
+    async def allow(
+        self, networks: list[str], reason: Reason, until: Time | None = None, force: bool = False
+    ) -> list[dict[str, Any]]:
+        """Do not ban these networks until then, with `force` also those wider than the limit. Bans inside are
+        not enforced during that time."""
+        now, widest = time.time(), self._protection.guard.widest
+
+        def one(network: Network) -> dict[str, Any]:
+            inside = self._bans_inside(network)
+            wide = network.length < widest[network.version]
+            covered = {"covers": {"addresses": network.addresses, "bans": inside}} if wide else {}
+            if wide and not force:
+                return {"result": "refused", "reason": "too-wide", **covered}
+            self._allow_list.allow(Allowed(network, now, until, reason))
+            return {"result": "allowed", "suspended": inside, **covered}
+
+        answers = _each(networks, one)
+        await self._protect_anew()
+        return answers
+
+    async def disallow(self, networks: list[str]) -> list[dict[str, Any]]:
+        """End `allow` for these networks; the bans inside are enforced again."""
+
+        def one(network: Network) -> dict[str, Any]:
+            known = self._allow_list.end(network)
+            wider = [str(allowed.network) for allowed in self._allow_list.around(network)]
+            return {"result": "disallowed" if known else "not-allowed", "still_covered_by": wider}
+
+        answers, table = _each(networks, one), self._register.table
+        await self._protect_anew()
+        for answer in answers:
+            if answer["result"] == "disallowed":
+                inside = table.inside(Network.parse(answer["network"]))
+                answer["enforced"] = sum(table.reasons(one) for one in inside)
+        return answers
+
+    def _bans_inside(self, network: Network) -> int:
+        table = self._register.table
+        return sum(len(table.all_of(one)) for one in table.inside(network))
+
+    async def _protect_anew(self) -> None:
+        self._protection.apply()
+        await self._commit_queue.commit()
+        await self._enforcer.reconcile()
+        await self._confirmation.written()
+
+
+def _each(texts: Iterable[str], act: Callable[[Network], dict[str, Any]]) -> list[dict[str, Any]]:
+    answers: list[dict[str, Any]] = []
+    for text in texts:
+        try:
+            network = Network.parse(text)
+        except ValueError:
+            answers.append({"network": text, "result": "refused", "reason": "not-a-network"})
+            continue
+        answers.append({"network": str(network), **act(network)})
+    return answers

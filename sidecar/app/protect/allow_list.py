@@ -1,0 +1,63 @@
+"""The allow list: networks that an administrator exempted from bans until a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.model import LATEST, Instant, Seconds
+from sidecar.network import Network
+from sidecar.store.database import Allowed
+
+
+class AllowList:
+    """The single owner of the allowed networks. The caller applies the protection after a change."""
+
+    def __init__(self, allowed: Iterable[Allowed], commit_queue: CommitQueue) -> None:
+        self._allowed = {one.network: one for one in allowed}
+        self._commit_queue = commit_queue
+
+    def __iter__(self) -> Iterator[Allowed]:
+        return iter(self._allowed.values())
+
+    def allow(self, *entries: Allowed) -> None:
+        """Allow networks, and save them."""
+        self._allowed |= {one.network: one for one in entries}
+        self._commit_queue.add(entries)
+
+    def end(self, network: Network) -> bool:
+        """Remove exactly this network. Returns whether it was allowed."""
+        known = self._allowed.pop(network, None) is not None
+        if known:
+            self._commit_queue.add([Allowed(network, 0.0, 0.0, "ended")])
+        return known
+
+    def expire(self, now: Instant) -> bool:
+        """Remove expired networks. Returns whether there were any. The database filters by time itself."""
+        over = [n for n, one in self._allowed.items() if one.until is not None and one.until <= now]
+        for network in over:
+            del self._allowed[network]
+        return bool(over)
+
+    def shift(self, jump: Seconds) -> None:
+        """The clock was set by `jump` seconds: move all ends by that."""
+        for network, one in self._allowed.items():
+            if one.until is not None:
+                self._allowed[network] = replace(one, until=one.until + jump)
+
+    def around(self, network: Network) -> list[Allowed]:
+        """The allowed networks that contain this one or equal it."""
+        return [one for one in self if one.network.covers(network)]
+
+
+def allowed_because(allowed: Iterable[Allowed], network: Network) -> str | None:
+    """Until when and why a network is allowed; None if it is not. The latest end applies."""
+    around = [one for one in allowed if one.network.covers(network)]
+    if not around:
+        return None
+    last = max(around, key=lambda one: LATEST if one.until is None else one.until)
+    if last.until is None or last.until >= LATEST:
+        return f"allowed: {last.reason}"
+    return f"allowed until {datetime.fromtimestamp(last.until, UTC):%Y-%m-%d %H:%M:%SZ}: {last.reason}"

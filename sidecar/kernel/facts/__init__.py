@@ -1,0 +1,1 @@
+"""Facts about this host, read from the kernel: addresses, next hops, interfaces, TCP connections."""

@@ -1,0 +1,1 @@
+"""Netlink messages and sockets: routes, rules, one nftables table, announcements."""

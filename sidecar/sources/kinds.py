@@ -1,0 +1,117 @@
+"""The kinds of log sources: `logpath = KIND:NAME`; a path alone is a file.
+
+To add one: a file in `sources/` with a LogSource, and a line in KINDS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from sidecar.model import Block, Instant, Position
+from sidecar.sources.files.content import Beginning, FileKey
+from sidecar.sources.files.disk import Disk
+from sidecar.sources.files.file_watcher import FileWatcher
+from sidecar.sources.files.follower import Follower
+from sidecar.sources.files.rotation import Found
+from sidecar.sources.log_lookup import Answer, look_up
+
+FILE = "file"
+_KIND = re.compile(r"([a-z][a-z0-9-]*):(.+)")
+
+
+class LogSource(Protocol):
+    """One log that is followed. `blocks` ends when it is cancelled, and raises SourceError when the log
+    breaks: it never retries. `length` is how much to read in one go, set by the caller."""
+
+    length: int
+
+    @property
+    def positions(self) -> Sequence[Position]:
+        """How far each content of the log was read, the one read last first."""
+
+    @property
+    def unread(self) -> Sequence[str]:
+        """Why some of its lines are not read, one sentence each."""
+
+    @property
+    def renamed(self) -> Found | None:
+        """The file that bore the log's name last and may still be written to; None where there is none."""
+
+    @property
+    def keys(self) -> Collection[FileKey]:
+        """The files that are open for reading, none where it reads no files."""
+
+    def on_end(self, reached: Callable[[], None]) -> None:
+        """Call this whenever everything that was written is read."""
+
+    def blocks(self) -> AsyncGenerator[Block, None]:
+        """Whole lines in blocks, each with the position behind it."""
+
+
+class Opening(NamedTuple):
+    """What a source is opened with: its name, who tells that a file changed, the thread that asks the file
+    system, what was read before, where to begin in a file that was never read, and the age of lines that no
+    longer count."""
+
+    name: str
+    watcher: FileWatcher
+    disk: Disk
+    positions: Sequence[Position]
+    beginning: Beginning
+    oldest: Callable[[], Instant]
+
+
+class SourceKind(NamedTuple):
+    """`look_up(pattern, known)`: what a pattern names now, in a thread. `log_name`: the file name by which
+    the grammar of a source is chosen."""
+
+    look_up: Callable[[str, Collection[str]], Answer]
+    open: Callable[[Opening], LogSource]
+    log_name: Callable[[str], str]
+
+
+def _follow(opening: Opening) -> LogSource:
+    return Follower(
+        opening.name,
+        opening.watcher,
+        opening.disk,
+        opening.positions,
+        beginning=opening.beginning,
+        oldest=opening.oldest,
+    )
+
+
+KINDS: dict[str, SourceKind] = {FILE: SourceKind(look_up, _follow, lambda path: path)}
+
+
+def kind_of(name: str, kinds: Mapping[str, SourceKind] | None = None) -> SourceKind:
+    """The kind of a log, or of a pattern of `logpath`. ValueError, in words for the administrator, for a kind
+    that is not known."""
+    found = _KIND.fullmatch(name)
+    word = found.group(1) if found else FILE
+    known = KINDS if kinds is None else kinds
+    if word not in known:
+        raise ValueError(f"{name}: {word} is no kind of log; there are: {', '.join(known)}")
+    return known[word]
+
+
+def log_name(name: str) -> str:
+    """The file name by which the grammar of a log is chosen; its own for a kind that is not known."""
+    try:
+        return kind_of(name).log_name(name)
+    except ValueError:
+        return name
+
+
+def files_of(pattern: str) -> list[str]:
+    """The files that a pattern names now, sorted; none if it names no files: what reads logs without
+    following them (replay, check, discover) reads files only."""
+    try:
+        kind = kind_of(pattern)
+    except ValueError:
+        return []
+    if kind is not KINDS[FILE]:
+        return []
+    return sorted(name for name, key in kind.look_up(pattern, ()).found.items() if key)
