@@ -65,6 +65,10 @@ def lines(file: str) -> int:
 
 def assert_fault(fault: Fault, root: Path) -> None:
     """It names a line that exists, in one printable line of limited length."""
+    if fault.file.startswith("/proc/"):
+        # A Fail2Ban of another test, seen by the check of the host.
+        assert fault.warning, fault
+        return
     assert Path(fault.file).is_relative_to(root), fault
     assert Path(fault.file).exists(), fault
     if Path(fault.file).is_file():

@@ -351,6 +351,9 @@ def depends(name: str, jail: JailSpec, file: Path, section: str) -> bool:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(file=st.sampled_from(FILES), number=st.integers(0, 10_000), line=RUBBISH)
 @example(file=Path("jail.d/zimbra.conf"), number=0, line="[")
+# The first line that enables a jail.
+@example(file=Path("jail.d/zimbra.conf"), number=30, line="enabled")
+@example(file=Path("jail.d/zimbra.conf"), number=30, line="enabled tru")
 def test_rubbish_in_any_line_leaves_every_other_jail_unchanged(file: Path, number: int, line: str) -> None:
     if ini.parse(f"{line}\n", "x").sections:
         # A complete header is not rubbish, but another jail.
@@ -371,6 +374,7 @@ def test_rubbish_in_any_line_leaves_every_other_jail_unchanged(file: Path, numbe
     # No jail is lost without a word, but one whose header or line enabled was replaced.
     assert loaded.enabled - loaded.stopped == set(found)
     lost = shipped.keys() - found.keys() - loaded.stopped
+    assert not lost or all(fault.warning or fault.line != number + 1 for fault in loaded.faults)
     assert lost <= {section} and (not lost or before.startswith(("enabled", "[")))
     for name, jail in shipped.items():
         if not depends(name, jail, file, section):

@@ -182,6 +182,7 @@ REQUESTS = st.one_of(
 @given(request=REQUESTS | st.binary(max_size=40))
 @example(request=b'{"command": "x", "arguments": {"a": ' + b"[" * 900 + b"]" * 900 + b"}}")
 @example(request=b"9" * 5000)
+@example(request=b"[" * 200_000)
 @example(request=b'{"command": "\\udce9"}')
 async def test_any_request_has_one_answer_and_the_next_one_is_served(
     served: tuple[Path, Service], request: bytes

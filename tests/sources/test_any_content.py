@@ -31,11 +31,12 @@ async def blocks(chunks: list[bytes], length: int, path: Path) -> list[Block]:
     known = KnownContents()
     content = known.new(path.stat().st_ino)
     reader = FileReader(str(path), Opened(str(path), (0, 0), FileIO(path), content, packed=False), Disk("x"))
-    found = []
+    found: list[Block] = []
     for chunk in chunks:
         with path.open("ab") as log:
             log.write(chunk)
         while block := await reader.next(length, live=True):
+            assert not found or block.position.offset > found[-1].position.offset
             found.append(block)
             # What is passed on ends with a position behind it, and that is in the file.
             assert block.data.endswith(b"\n")

@@ -89,7 +89,13 @@ PIECES = st.one_of(
 )  # fmt: skip
 
 
-@given(st.lists(PIECES, max_size=20).map(b"".join))
+LINES = st.sampled_from([b"", b"# why", b"203.0.113.7 why", b"mail.example.com", b",", b"203.0.113.300 ;"])
+
+
+@given(
+    st.lists(PIECES, max_size=20).map(b"".join)
+    | st.lists(LINES | st.lists(PIECES, max_size=3).map(b"".join), max_size=10).map(b"\n".join)
+)
 def test_each_line_of_any_file_is_a_ban_of_its_first_word_or_skipped_by_its_number(data: bytes) -> None:
     lines = data.split(b"\n")
     lines = lines[:-1] if lines[-1] == b"" else lines
