@@ -252,8 +252,10 @@ class Enforcer:
     async def banned_in_kernel(self) -> set[Network]:
         """The networks that entries of zmban refuse, without the canary; none in a dry run. Takes a second
         for a million."""
-        present = {} if self.dry else await run_uncancellable(self._routes.present)
-        return {n for n, entry in present.items() if entry is Entry.BAN and n != CANARY}
+        return set() if self.dry else await run_uncancellable(self._banned_in_kernel)
+
+    def _banned_in_kernel(self) -> set[Network]:
+        return {n for n, entry in self._routes.present().items() if entry is Entry.BAN and n != CANARY}
 
     def suspend(self) -> int:
         """Remove all entries of zmban from the kernel, and write nothing until `resume`, also after a

@@ -72,7 +72,8 @@ class BanListing:
             if self._looked < since:
                 looked = time.monotonic()
                 banned = await self._enforcer.banned_in_kernel()
-                self._lacks = _lacks(list(self._register.table.refused()), banned)
+                refused = list(self._register.table.refused())
+                self._lacks = await run_uncancellable(_lacks, refused, banned)
                 self._looked = looked
             return self._lacks
 
