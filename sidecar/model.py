@@ -210,7 +210,8 @@ ADOPTED = "taken back from the kernel: "
 
 
 class Ban(NamedTuple):
-    """A network is banned from `at` until `until` (None: for ever) by one jail."""
+    """A network is banned from `at` until `until` (None: for ever) by one jail. `by` names who banned it by
+    hand."""
 
     network: Network
     jail: str
@@ -222,6 +223,7 @@ class Ban(NamedTuple):
     evidence: tuple[str, ...] = ()
     times: int = 1
     dry: bool = False
+    by: str = ""
 
     @property
     def adopted(self) -> bool:
@@ -237,13 +239,14 @@ class Extended(NamedTuple):
 
 
 class Unban(NamedTuple):
-    """A ban of one jail ended: it expired, or an administrator lifted it."""
+    """A ban of one jail ended: it expired, or an administrator `by` lifted it."""
 
     network: Network
     jail: str
     at: Instant
     reason: str
     dry: bool = False
+    by: str = ""
 
 
 class Refused(NamedTuple):

@@ -21,6 +21,7 @@ def ban_record(ban: Ban, *, enforced: bool, suspended: str | None = None) -> dic
         "count": ban.times,
         "origin": ban.origin,
         "reason": ban.reason,
+        "by": ban.by,
         "enforced": enforced and not (ban.dry or suspended),
         "suspended": suspended,
         "dry": ban.dry,
@@ -39,7 +40,7 @@ def event_record(event: Decision) -> dict[str, Any]:
         case Unban():
             return {
                 "event": "unban", "at": event.at, "network": str(event.network), "jail": event.jail,
-                "reason": event.reason,
+                "reason": event.reason, **({"by": event.by} if event.by else {}),
             }  # fmt: skip
         case Refused():
             return {
@@ -52,6 +53,7 @@ def _ban_event(word: str, ban: Ban) -> dict[str, Any]:
     return {
         "event": word, "at": ban.at, "network": str(ban.network), "jail": ban.jail, "until": ban.until,
         "failures": ban.failures, "evidence": list(ban.evidence), **({"dry": True} if ban.dry else {}),
+        **({"by": ban.by} if ban.by else {}),
     }  # fmt: skip
 
 

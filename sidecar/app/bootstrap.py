@@ -23,6 +23,7 @@ from sidecar.app.ingest.processor import Processor
 from sidecar.app.periodic import Periodic
 from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.persist.memory import PROXY_ACCOUNT, Memory, restored
+from sidecar.app.persist.memos import Memos
 from sidecar.app.persist.store_health import StoreHealth
 from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.protect.protection import Protection
@@ -55,6 +56,7 @@ class Components:
     commit_queue: CommitQueue
     store_health: StoreHealth
     allow_list: AllowList
+    memos: Memos
     enforcer: Enforcer
     protection: Protection
     resolver: Resolver
@@ -76,6 +78,24 @@ class Components:
         if self.commit_queue.failing:
             reasons.append(self.commit_queue.failing)
         return reasons if self.enforcer.dry else [*reasons, *self.verifier.status.missing]
+
+
+def _logs(
+    active: ActiveConfiguration,
+    memory: Memory,
+    protection: Protection,
+    resolver: Resolver,
+    queue: CommitQueue,
+    bus: Bus,
+    background: BackgroundTasks,
+    metrics: Metrics,
+    periodic: Periodic,
+) -> LogManager:
+    """What reads the logs, up to the decision."""
+    zones = LogZones(active.zone, memory.zones, queue)
+    known_good = KnownGoodReader(active, memory.known_good, memory.suspects, protection, queue)
+    processor = Processor(active, memory.engine, bus, known_good, zones, resolver, background)
+    return LogManager(active, memory.suspects.trust, processor, zones, known_good, queue, metrics, periodic)
 
 
 class PlaceDoubts:
@@ -103,16 +123,13 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     memory = restored(options.state, active)
     engine, suspects, register = memory.engine, memory.suspects, memory.register
     queue = CommitQueue(memory.store, background)
-    allow_list = AllowList(memory.allowed, queue)
+    allow_list, memos = AllowList(memory.allowed, queue), Memos(memory.memos, queue)
     backend = registry.make(active.settings.kernel, registry.DRY_RUN if options.dry_run else None)
     enforcer = Enforcer(backend, register.table, options.state, queue.after_commit, background, metrics)
     protection = Protection(
         active, engine, enforcer, allow_list, suspects, resolver, queue, background, metrics
     )
-    zones = LogZones(active.zone, memory.zones, queue)
-    known_good = KnownGoodReader(active, memory.known_good, suspects, protection, queue)
-    processor = Processor(active, engine, bus, known_good, zones, resolver, background)
-    logs = LogManager(active, suspects.trust, processor, zones, known_good, queue, metrics, periodic)
+    logs = _logs(active, memory, protection, resolver, queue, bus, background, metrics, periodic)
     leaks = LeakDetector(register.table, enforcer, metrics, started)
     place = PlaceDoubts(options, protection)
     verifier = Verifier(
@@ -121,11 +138,14 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     found = Components(
         options=options, started=started, active=active, memory=memory, background=background,
         periodic=periodic, bus=bus, metrics=metrics, commit_queue=queue,
-        store_health=StoreHealth(options.state, queue, metrics), allow_list=allow_list, enforcer=enforcer,
+        store_health=StoreHealth(options.state, queue, metrics), allow_list=allow_list, memos=memos,
+        enforcer=enforcer,
         protection=protection, resolver=resolver, logs=logs, leaks=leaks, verifier=verifier,
         drift=DriftRepair(enforcer, background, protection.look_around), refusals=RefusalLog(metrics),
         expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, queue),
-        salvage=SalvageMerger(active, engine, suspects, allow_list, protection, enforcer, queue, bus),
+        salvage=SalvageMerger(
+            active, engine, suspects, allow_list, memos, protection, enforcer, queue, bus
+        ),
         zimbra_trust=ZimbraTrust(active, protection),
         sessions=SshSessions(lambda: active.settings.trust.ssh_ports, engine),
         reload=Reload(active, engine, protection, logs, enforcer, queue, bus, metrics),
@@ -179,6 +199,7 @@ def _snapshot(all_of: Components) -> Iterator[Change]:
     """Everything in memory that belongs in the database. Must be consumed without an await in between."""
     memory = all_of.memory
     yield from all_of.allow_list
+    yield from all_of.memos
     yield from memory.register.table
     for name, jail in memory.engine.jails.items():
         for network, at, line in jail.window.failures():

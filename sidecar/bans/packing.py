@@ -24,6 +24,7 @@ class _Kind(NamedTuple):
     origin: Origin
     reason: str
     dry: bool
+    by: str
     jumped: Seconds
 
 
@@ -41,12 +42,13 @@ class Standing(NamedTuple):
     origin: Origin
     reason: str
     dry: bool
+    by: str
 
     def ban(self, network: Network) -> Ban:
         """The ban as a Ban, without evidence, which is not kept here."""
         return Ban(
             network, self.jail, self.at, self.until, self.origin, self.reason, self.failures, (), self.times,
-            self.dry,
+            self.dry, self.by,
         )  # fmt: skip
 
 
@@ -56,18 +58,18 @@ class Packing:
 
     def __init__(self) -> None:
         self._kinds: list[_Kind] = []
-        self._numbers: dict[tuple[str, str, str, bool, float], int] = {}
+        self._numbers: dict[tuple[str, str, str, bool, str, float], int] = {}
         self._jumped: Seconds = 0.0
         self.any_dry = self.any_adopted = False
 
     def pack(self, ban: Ban) -> bytes:
         """Pack one ban; the network is not included."""
         # Unpacking is faster than attribute access: a million bans are packed at start.
-        _, jail, at, until, origin, reason, failures, _, times, dry = ban
+        _, jail, at, until, origin, reason, failures, _, times, dry, by = ban
         # A plain tuple compares equal to a _Kind, and is created in a fifth of the time.
-        number = self._numbers.get((jail, origin, reason, dry, self._jumped))
+        number = self._numbers.get((jail, origin, reason, dry, by, self._jumped))
         if number is None:
-            kind = _Kind(jail, origin, reason, dry, self._jumped)
+            kind = _Kind(jail, origin, reason, dry, by, self._jumped)
             number = self._numbers[kind] = len(self._kinds)
             self._kinds.append(kind)
             self.any_dry |= dry
@@ -82,10 +84,10 @@ class Packing:
         for start in range(0, len(packed), _ONE.size):
             one = packed[start : start + _ONE.size]
             at, end, failures, times, number = _ONE.unpack(one)
-            jail, origin, reason, dry, jumped = self._kinds[number]
+            jail, origin, reason, dry, by, jumped = self._kinds[number]
             until = None if end == math.inf else end
             due = None if until is None else until + self._jumped - jumped
-            found.append(Standing(one, at, until, due, failures, times, jail, origin, reason, dry))
+            found.append(Standing(one, at, until, due, failures, times, jail, origin, reason, dry, by))
         return found
 
     def shift(self, jump: Seconds) -> None:

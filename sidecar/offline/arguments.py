@@ -57,6 +57,8 @@ def kept_with_each(lines: Sequence[str], networks: Sequence[str]) -> None:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+# Who acts.
+Actor = Name
 Reason = Annotated[str, AfterValidator(reason)]
 Note = Annotated[str, AfterValidator(_note)]
 Evidence = Annotated[list[str], AfterValidator(evidence)]

@@ -10,12 +10,13 @@ from sidecar.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A network allowed by the administrator: not banned before `until`."""
+    """A network allowed by the administrator `by`: not banned before `until`."""
 
     network: Network
     at: Instant
     until: Instant | None
     reason: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,16 @@ class Login:
     at: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """A small fact that survives a restart, one per kind and key; `value` None deletes it."""
+
+    kind: str
+    key: str
+    value: str | None
+    at: Instant
+
+
 Key = tuple[Network, str]
 Change = (
     Failure
@@ -86,4 +97,5 @@ Change = (
     | Zone
     | EvidenceLines
     | Login
+    | Memo
 )

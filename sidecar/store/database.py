@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from sidecar.model import Ban, Failure, Instant, Position, Seconds, StoreError
 from sidecar.network import Network
 from sidecar.store import migrations, rows, storage
-from sidecar.store.changes import Allowed, Change, Ended, Forgotten, HistoryEntry, Key, Login, Zone
+from sidecar.store.changes import Allowed, Change, Ended, Forgotten, HistoryEntry, Key, Login, Memo, Zone
 from sidecar.store.errors import DamagedError, LaterError, meant
 from sidecar.store.migrations import TABLES
 from sidecar.store.repair import damage
@@ -107,7 +107,10 @@ class Database:
         version = migrations.version_of(self._db, self.path)
         if not (self.memory or read_only) and damage.log_is_broken(self._db, self.path):
             raise DamagedError(f"{self.path}: its write-ahead log is damaged")
-        if version == migrations.newest() or read_only:
+        if version == migrations.newest():
+            return
+        if read_only:
+            self._migrate_copy(version)
             return
         self.fresh = version == 0
         if self.fresh:
@@ -117,6 +120,15 @@ class Database:
         elif damaged := verdict(self._db, self.path):
             # Copying rows out of a damaged table may never end.
             raise DamagedError(damaged)
+        migrations.migrate(self._db, self.path, version)
+
+    def _migrate_copy(self, version: int) -> None:
+        """Read an older database as one of this version, without changing its file."""
+        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        self._db.backup(copy)
+        self._db.close()
+        self._db = copy
+        self._db.isolation_level = None
         migrations.migrate(self._db, self.path, version)
 
     def check(self, patience: Seconds = 600.0) -> Check:
@@ -275,6 +287,10 @@ class Database:
         query = "SELECT network,account,at FROM good"
         found = self._values(query, lambda row: Login(rows.network_of(row[0]), *row[1:]))
         return sorted(found, key=lambda good: good.at)
+
+    def memos(self) -> list[Memo]:
+        """All memos."""
+        return list(self._values("SELECT kind,key,value,at FROM memos", lambda row: Memo(*row)))
 
     def allowed(self) -> list[Allowed]:
         """The allowed networks, including those that have ended."""

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sidecar.store.errors import DamagedError, LaterError
 
-TABLES = ("bans", "evidence", "history", "failures", "positions", "allowed", "zones", "good")
+TABLES = ("bans", "evidence", "history", "failures", "positions", "allowed", "zones", "good", "memos")
 # A new version is a new script at the end; released scripts never change. They are read at import, because a
 # database in memory must be possible when no more files can be opened.
 STEPS = [
-    resources.files("sidecar.store").joinpath(name).read_text(encoding="utf-8") for name in ("schema.sql",)
+    resources.files("sidecar.store").joinpath(name).read_text(encoding="utf-8")
+    for name in ("schema.sql", "schema-2.sql")
 ]
 # No zmban ever writes a higher version, so a higher one is damage.
 _HIGHEST_PLAUSIBLE = 100

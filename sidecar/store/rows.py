@@ -9,9 +9,9 @@ from typing import Any
 
 from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, Unban
 from sidecar.network import Network
-from sidecar.store.changes import Allowed, Change, EvidenceLines, Forgotten, HistoryEntry, Login, Zone
+from sidecar.store.changes import Allowed, Change, EvidenceLines, Forgotten, HistoryEntry, Login, Memo, Zone
 
-_BAN = "network,jail,at,until,origin,reason,failures,count,dry"
+_BAN = "network,jail,at,until,origin,reason,failures,count,dry,actor"
 # Times are limited to what a calendar can show, whatever wrote them: a later end is read as no end.
 _TIMES = f"MIN(MAX(at,0),{LATEST}),CASE WHEN until<={LATEST} THEN MAX(until,0) END"
 _READ_BAN = _BAN.replace("at,until", _TIMES)
@@ -19,16 +19,17 @@ SELECT_STANDING = f"SELECT {_READ_BAN} FROM bans"  # noqa: S608 - only our own n
 SELECT_BANS = f"SELECT {_READ_BAN},(SELECT lines FROM evidence WHERE ban=bans.id) FROM bans"  # noqa: S608
 SELECT_POSITIONS = "SELECT path,inode,offset,head,tail,content FROM positions ORDER BY rowid DESC"
 COUNT_BEYOND = f"SELECT COUNT(*) FROM bans WHERE until>{LATEST}"  # noqa: S608
-SELECT_ALLOWED = f"SELECT network,at,CASE WHEN until<={LATEST} THEN until END,reason FROM allowed"  # noqa: S608
+SELECT_ALLOWED = f"SELECT network,at,CASE WHEN until<={LATEST} THEN until END,reason,actor FROM allowed"  # noqa: S608
 COUNT_BANS = (
     "SELECT network, jail, MAX(count), MAX(at) FROM (SELECT network, jail, count, at FROM bans WHERE dry=0"
     " UNION ALL SELECT network, jail, count, at FROM history"
     " WHERE why NOT IN ('manual','replaced')) GROUP BY network, jail"
 )
 _PUT_BAN = (
-    f"INSERT INTO bans ({_BAN}) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (network,jail) DO UPDATE SET"  # noqa: S608
+    f"INSERT INTO bans ({_BAN}) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (network,jail) DO UPDATE SET"  # noqa: S608
     " at=excluded.at, until=excluded.until, origin=excluded.origin, reason=excluded.reason,"
-    " failures=excluded.failures, count=excluded.count, dry=excluded.dry RETURNING id"
+    " failures=excluded.failures, count=excluded.count, dry=excluded.dry,"
+    " actor=excluded.actor RETURNING id"
 )
 _PUT_LINES = (
     "INSERT OR IGNORE INTO evidence SELECT id,?1 FROM bans"
@@ -54,14 +55,15 @@ def network_of(key: bytes) -> Network:
 
 def ban_of(row: Sequence[Any]) -> Ban:
     """The ban of a row of SELECT_BANS."""
-    lines = tuple(json.loads(row[9])) if row[9] else ()
-    return standing_of(row[:9])._replace(evidence=lines)
+    lines = tuple(json.loads(row[10])) if row[10] else ()
+    return standing_of(row[:10])._replace(evidence=lines)
 
 
 def standing_of(row: Sequence[Any]) -> Ban:
     """The ban of a row of SELECT_STANDING, without evidence."""
-    key, jail, at, until, origin, reason, failures, count, dry = row
-    return _made(Ban, (network_of(key), jail, at, until, origin, reason, failures, (), count, dry == 1))
+    key, jail, at, until, origin, reason, failures, count, dry, actor = row
+    values = (network_of(key), jail, at, until, origin, reason, failures, (), count, dry == 1, actor)
+    return _made(Ban, values)
 
 
 def page(db: sqlite3.Connection, after: int, most: int, *, lines: bool) -> tuple[list[Ban], int | None]:
@@ -95,8 +97,8 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             _write_unban(db, change)
         case HistoryEntry(ban=ban):
             row = (key_of(ban.network), ban.jail, ban.at, ban.until, change.ended, change.why)
-            row = (*row, ban.origin, ban.reason, ban.failures, ban.times)
-            db.execute("INSERT INTO history VALUES (?,?,?,?,?,?,?,?,?,?)", row)
+            row = (*row, ban.origin, ban.reason, ban.failures, ban.times, ban.by, "")
+            db.execute("INSERT INTO history VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", row)
         case FailuresCleared():
             db.execute(_DELETE_FAILURES, (key_of(change.network), change.jail))
         case Forgotten():
@@ -111,14 +113,29 @@ def write(db: sqlite3.Connection, change: Change) -> None:
         case Zone():
             db.execute("INSERT OR REPLACE INTO zones VALUES (?,?)", (change.path, change.offset))
         case Allowed():
-            row = (key_of(change.network), change.at, change.until, change.reason)
-            db.execute("INSERT OR REPLACE INTO allowed VALUES (?,?,?,?)", row)
+            row = (key_of(change.network), change.at, change.until, change.reason, change.by)
+            db.execute("INSERT OR REPLACE INTO allowed VALUES (?,?,?,?,?)", row)
+        case Memo(value=None):
+            db.execute("DELETE FROM memos WHERE kind=? AND key=?", (change.kind, change.key))
+        case Memo():
+            row = (change.kind, change.key, change.value, change.at)
+            db.execute("INSERT OR REPLACE INTO memos VALUES (?,?,?,?)", row)
 
 
 def _write_ban(db: sqlite3.Connection, change: Ban | Extended) -> None:
     ban = change if isinstance(change, Ban) else change.ban
     key = key_of(ban.network)
-    row = (key, ban.jail, ban.at, ban.until, ban.origin, ban.reason, ban.failures, ban.times, ban.dry)
+    row: Sequence[object] = (
+        key,
+        ban.jail,
+        ban.at,
+        ban.until,
+        ban.origin,
+        ban.reason,
+        ban.failures,
+        ban.times,
+    )
+    row = (*row, ban.dry, ban.by)
     (number,) = db.execute(_PUT_BAN, row).fetchone()
     if isinstance(change, Ban):
         db.execute("DELETE FROM evidence WHERE ban=?", (number,))
@@ -136,9 +153,9 @@ def _text(lines: Sequence[str]) -> str:
 def _write_unban(db: sqlite3.Connection, unban: Unban) -> None:
     key = (key_of(unban.network), unban.jail)
     db.execute(
-        "INSERT INTO history SELECT network,jail,at,until,?,?,origin,reason,failures,count FROM bans"
+        "INSERT INTO history SELECT network,jail,at,until,?,?,origin,reason,failures,count,actor,? FROM bans"
         " WHERE network=? AND jail=? AND dry=0",
-        (unban.at, unban.reason, *key),
+        (unban.at, unban.reason, unban.by, *key),
     )
     for gone in db.execute("DELETE FROM bans WHERE network=? AND jail=? RETURNING id", key).fetchall():
         db.execute("DELETE FROM evidence WHERE ban=?", gone)

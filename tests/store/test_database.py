@@ -1,5 +1,8 @@
 """The database: transactions, migrations, pruning."""
 
+import contextlib
+import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +12,11 @@ import pytest
 
 from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, StoreError, Unban
 from sidecar.network import Network
-from sidecar.store import migrations
+from sidecar.store import migrations, rows
+from sidecar.store.changes import Memo
 from sidecar.store.database import FILE, MOST_FILES, Allowed, Database, Forgotten
 from sidecar.store.errors import DamagedError, LaterError
+from sidecar.store.repair.salvage import Salvage
 
 WHO = Network.parse("203.0.113.7")
 SIX = Network.parse("2001:db8::/64")
@@ -179,7 +184,7 @@ def test_a_step_of_the_schema_is_applied_whole_or_not_at_all(
     before = (tmp_path / FILE).read_bytes()
     steps = [*migrations.STEPS]
     monkeypatch.setattr(migrations, "STEPS", [*steps, STEP + "INSERT INTO no_such_table VALUES (1);"])
-    with pytest.raises(DamagedError, match="tables do not fit schema version 1"):
+    with pytest.raises(DamagedError, match="tables do not fit schema version 2"):
         Database(tmp_path)
     assert (tmp_path / FILE).read_bytes() == before
     monkeypatch.setattr(migrations, "STEPS", [*steps, STEP])
@@ -199,6 +204,54 @@ def test_a_step_of_the_schema_is_applied_whole_or_not_at_all(
     monkeypatch.setattr(migrations, "STEPS", steps)
     with pytest.raises(LaterError, match="later version"):
         Database(tmp_path)
+
+
+def test_the_history_of_a_ban_names_who_banned_and_who_lifted_it(tmp_path: Path) -> None:
+    with contextlib.closing(Database(tmp_path)) as database:
+        database.write([BAN._replace(by="alice"), Unban(WHO, "a", 5.0, "manual", by="bob")])
+        assert database._db.execute("SELECT actor, ended_by FROM history").fetchall() == [("alice", "bob")]
+
+
+def version_1(directory: Path) -> None:
+    """A database as the first version wrote it, with a ban, an ended one and an allowed network."""
+    directory.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(directory / FILE)
+    db.executescript(f"PRAGMA auto_vacuum=INCREMENTAL; {migrations.script(1)} PRAGMA user_version=1;")
+    key, values = rows.key_of(BAN.network), (BAN.jail, BAN.at, BAN.until, BAN.origin, BAN.reason)
+    db.execute("INSERT INTO bans VALUES (1,?,?,?,?,?,?,?,?,0)", (key, *values, BAN.failures, BAN.times))
+    db.execute("INSERT INTO evidence VALUES (1,?)", (json.dumps(BAN.evidence),))
+    db.execute("INSERT INTO history VALUES (?,'old',1.0,2.0,2.0,'expired','log','why',1,1)", (key,))
+    db.execute("INSERT INTO allowed VALUES (?,1.0,NULL,'customer')", (key,))
+    db.commit()
+    db.close()
+
+
+def test_a_database_of_the_first_version_keeps_everything_and_names_nobody(tmp_path: Path) -> None:
+    version_1(tmp_path)
+    before = (tmp_path / FILE).read_bytes()
+    # A command without a service reads it as it is, and leaves it so.
+    with contextlib.closing(Database(tmp_path, read_only=True)) as reader:
+        assert reader.bans() == [BAN]
+    assert (tmp_path / FILE).read_bytes() == before
+    with contextlib.closing(Database(tmp_path)) as database:
+        assert database.bans() == [BAN]
+        assert database.history([(BAN.network, "old")])
+        assert database.allowed() == [Allowed(BAN.network, 1.0, None, "customer")]
+        database.write([BAN._replace(jail="manual", by="alice"), Memo("switch", "smtp", "on", 5.0)])
+        # Rows of both versions lie in one table now, and both are salvaged.
+        assert database.memos() == [Memo("switch", "smtp", "on", 5.0)]
+    salvage = Salvage(tmp_path / FILE)
+    found = salvage.first(10.0)
+    assert not salvage.found.broken
+    assert {(one.jail, one.by) for one in found if isinstance(one, Ban)} == {
+        (BAN.jail, ""),
+        ("manual", "alice"),
+    }
+    assert Allowed(BAN.network, 1.0, None, "customer") in found
+    assert Memo("switch", "smtp", "on", 5.0) in found
+    with contextlib.closing(Database(tmp_path)) as database:
+        database.write([Memo("switch", "smtp", None, 6.0)])
+        assert database.memos() == []
 
 
 def test_a_file_that_is_no_database_is_named_with_the_cure(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ from sidecar.app.bus import Bus
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.persist import memory
 from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.app.persist.memos import Memos
 from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.protect.protection import Protection
 from sidecar.decide.engine import DecisionEngine
 from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.model import Ban, Event, Seconds, StoreError, Unban
 from sidecar.offline.import_decisions import LIFTED
-from sidecar.store.changes import Ended, EvidenceLines, Key, Login
+from sidecar.store.changes import Ended, EvidenceLines, Key, Login, Memo
 from sidecar.store.database import Allowed, Change, DamagedError, HistoryEntry, Zone
 from sidecar.store.repair.salvage import Salvage
 from sidecar.threads import run_uncancellable
@@ -37,13 +38,15 @@ class SalvageMerger:
         engine: DecisionEngine,
         suspects: SuspectedProxies,
         allow_list: AllowList,
+        memos: Memos,
         protection: Protection,
         enforcer: Enforcer,
         commit_queue: CommitQueue,
         bus: Bus,
     ) -> None:
         self._active, self._engine, self._suspects = active, engine, suspects
-        self._allow_list, self._protection, self._enforcer = allow_list, protection, enforcer
+        self._allow_list, self._memos = allow_list, memos
+        self._protection, self._enforcer = protection, enforcer
         self._commit_queue, self._bus = commit_queue, bus
 
     async def look(self) -> Seconds | None:
@@ -98,6 +101,7 @@ class SalvageMerger:
             known, told = {}, set()
         self._learn(one for one in found if isinstance(one, Login))
         queue.add(one for one in found if isinstance(one, Zone) and one.path not in told)
+        self._memos.restore(one for one in found if isinstance(one, Memo))
         self._past(past, known)
         self._bans([ban for ban in bans if not salvage.unfinished.forgot(ban)], known)
         # Evidence must be written after its bans.

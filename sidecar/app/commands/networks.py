@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,10 +18,13 @@ from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Ban, Event, Unban
 from sidecar.network import Network
-from sidecar.offline.arguments import Evidence, Reason, Time, kept_with_each
+from sidecar.offline.arguments import Actor, Evidence, Reason, Time, kept_with_each
 from sidecar.store.database import Allowed, Forgotten
 
+_log = logging.getLogger("zmban.bans")
 MANUAL = "manual"
+# Who acts if no token of the page does.
+COMMAND_LINE = "command line"
 
 
 class NetworkCommands:
@@ -50,8 +54,10 @@ class NetworkCommands:
         until: Time | None = None,
         evidence: Evidence | None = None,
         force: bool = False,
+        by: Actor = COMMAND_LINE,
     ) -> list[dict[str, Any]]:
-        """Ban networks, with log lines as evidence; with `force` also networks wider than the limit."""
+        """Ban networks, with log lines as evidence; with `force` also networks wider than the limit. `by` is
+        kept with each ban, as in all of these commands."""
         now, lines = time.time(), tuple(evidence or ())
         kept_with_each(lines, networks)
         events: list[Event] = []
@@ -61,7 +67,8 @@ class NetworkCommands:
             preview = {"covers": self._preview.covers(network)} if refusal == "too-wide" else {}
             if refusal and not (force and preview):
                 return {"result": "refused", "reason": refusal, **preview}
-            ban = Ban(network, MANUAL, now, until, "manual", reason, 0, lines, dry=self._options.dry_run)
+            dry = self._options.dry_run
+            ban = Ban(network, MANUAL, now, until, "manual", reason, 0, lines, dry=dry, by=by)
             found = self._register.ban(ban, now)
             events.extend(found)
             result = "standing" if not found else "banned" if isinstance(found[0], Ban) else "extended"
@@ -72,11 +79,13 @@ class NetworkCommands:
         await self._confirmation.written()
         return answers
 
-    async def unban(self, networks: list[str], jail: str | None = None) -> list[dict[str, Any]]:
+    async def unban(
+        self, networks: list[str], jail: str | None = None, by: Actor = COMMAND_LINE
+    ) -> list[dict[str, Any]]:
         """Lift bans, and drop the failures of these networks in all windows."""
 
         def one(network: Network) -> dict[str, Any]:
-            lifted = self._lift(network, jail)
+            lifted = [unban._replace(by=by) for unban in self._lift(network, jail)]
             self._commit_queue.add([Forgotten(meant, jail) for meant in self._engine.forget(network, jail)])
             self._bus.publish(lifted)
             wider = [str(ban.network) for ban in self._register.table.over(network)]
@@ -98,7 +107,12 @@ class NetworkCommands:
         return lifted
 
     async def allow(
-        self, networks: list[str], reason: Reason, until: Time | None = None, force: bool = False
+        self,
+        networks: list[str],
+        reason: Reason,
+        until: Time | None = None,
+        force: bool = False,
+        by: Actor = COMMAND_LINE,
     ) -> list[dict[str, Any]]:
         """Do not ban these networks until then, with `force` also those wider than the limit. Bans inside are
         not enforced during that time."""
@@ -110,18 +124,21 @@ class NetworkCommands:
             covered = {"covers": {"addresses": network.addresses, "bans": inside}} if wide else {}
             if wide and not force:
                 return {"result": "refused", "reason": "too-wide", **covered}
-            self._allow_list.allow(Allowed(network, now, until, reason))
+            self._allow_list.allow(Allowed(network, now, until, reason, by))
+            _log.info("Allow %s (%s, by %s)", network, reason, by)
             return {"result": "allowed", "suspended": inside, **covered}
 
         answers = _each(networks, one)
         await self._protect_anew()
         return answers
 
-    async def disallow(self, networks: list[str]) -> list[dict[str, Any]]:
+    async def disallow(self, networks: list[str], by: Actor = COMMAND_LINE) -> list[dict[str, Any]]:
         """End `allow` for these networks; the bans inside are enforced again."""
 
         def one(network: Network) -> dict[str, Any]:
             known = self._allow_list.end(network)
+            if known:
+                _log.info("Disallow %s (by %s)", network, by)
             wider = [str(allowed.network) for allowed in self._allow_list.around(network)]
             return {"result": "disallowed" if known else "not-allowed", "still_covered_by": wider}
 

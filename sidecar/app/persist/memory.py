@@ -21,7 +21,7 @@ from sidecar.decide.known_good import KnownGood
 from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.detect.count.evidence import Evidence
 from sidecar.model import Seconds
-from sidecar.store.changes import Login
+from sidecar.store.changes import Login, Memo
 from sidecar.store.database import Allowed, DamagedError
 
 _log = logging.getLogger("zmban")
@@ -40,6 +40,7 @@ class Memory:
     known_good: KnownGood
     suspects: SuspectedProxies
     allowed: tuple[Allowed, ...]
+    memos: tuple[Memo, ...]
     zones: dict[str, Seconds | None]
 
 
@@ -72,7 +73,8 @@ def _read(store: Store, active: ActiveConfiguration, state: Path) -> Memory:
         if jail is not None and failure.at > now - jail.spec.findtime:
             engine.restore(failure)
     allowed = tuple(one for one in database.allowed() if one.until is None or one.until > now)
-    return Memory(store, register, engine, known_good, suspects, allowed, database.zones())
+    memos = tuple(database.memos())
+    return Memory(store, register, engine, known_good, suspects, allowed, memos, database.zones())
 
 
 def learn(

@@ -40,11 +40,11 @@ def _log_event(event: Event | Match) -> None:
     match event:
         case Ban():
             word = "Would ban" if event.dry else "Ban"
-            _bans.info("[%s] %s %s (%s)", event.jail, word, event.network, event.reason)
+            _bans.info("[%s] %s %s (%s%s)", event.jail, word, event.network, event.reason, _by(event.by))
         case Extended():
             _bans.info("[%s] Extend %s", event.ban.jail, event.ban.network)
         case Unban():
-            _bans.info("[%s] Unban %s (%s)", event.jail, event.network, event.reason)
+            _bans.info("[%s] Unban %s (%s%s)", event.jail, event.network, event.reason, _by(event.by))
         case Refused() if event.reason == "framed":
             _bans.warning(
                 "[%s] Refused %r: %s (client %s)", event.jail, event.host, event.reason, event.client
@@ -65,3 +65,7 @@ def _log_event(event: Event | Match) -> None:
             _bans.error(text, event.jail, event.regex, max(0.0, (event.until or 0.0) - time.time()))
         case Failure():
             _bans.debug("[%s] Found %s", event.jail, event.network)
+
+
+def _by(name: str) -> str:
+    return f", by {name}" if name else ""

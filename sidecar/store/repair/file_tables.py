@@ -15,7 +15,7 @@ from typing import Any
 from sidecar.model import LATEST, Ban, Failure, Position
 from sidecar.network import BITS, Network
 from sidecar.store import migrations, rows
-from sidecar.store.changes import Allowed, Change, HistoryEntry, Login, Zone
+from sidecar.store.changes import Allowed, Change, HistoryEntry, Login, Memo, Zone
 from sidecar.store.migrations import TABLES
 from sidecar.store.repair.btree import Row, Trees
 from sidecar.store.repair.file_pages import DatabasePages
@@ -36,18 +36,23 @@ READING = ("failures", "positions")
 @dataclass(frozen=True)
 class Table:
     """One table of a file: its columns in stored order; `key` is the column that aliases the rowid; `index`:
-    a WITHOUT ROWID table, stored as an index."""
+    a WITHOUT ROWID table, stored as an index; `defaults`: the values of the last columns, which older rows
+    lack."""
 
     name: str
     columns: tuple[str, ...]
     key: str | None
     index: bool
+    defaults: tuple[str, ...] = ()
 
     def values(self, row: Row) -> dict[str, Any]:
         """A row as a mapping by column. ValueError for a different number of columns."""
-        if len(row.values) != len(self.columns):
+        # A row from before a column was added lacks its value.
+        absent = len(self.columns) - len(row.values)
+        if not 0 <= absent <= len(self.defaults):
             raise ValueError("wrong number of columns")
-        named = dict(zip(self.columns, row.values, strict=True))
+        values = (*row.values, *self.defaults[len(self.defaults) - absent :])
+        named = dict(zip(self.columns, values, strict=True))
         if self.key is not None:
             named[self.key] = row.number
         return named
@@ -64,7 +69,11 @@ def of_version(version: int) -> dict[str, Table]:
             index = "WITHOUT ROWID" in text
             keys = [column[1] for column in columns if column[5] and column[2] == "INTEGER"]
             whole = "INTEGER PRIMARY KEY" in text
-            found[name] = Table(name, tuple(c[1] for c in columns), keys[0] if whole else None, index)
+            # All columns that were added later are text.
+            defaults = tuple(c[4].strip("'") for c in columns if c[4] is not None)
+            found[name] = Table(
+                name, tuple(c[1] for c in columns), keys[0] if whole else None, index, defaults
+            )
     return found
 
 
@@ -155,7 +164,8 @@ def ban_of(row: Values) -> Ban:
     failures, times, dry = (_count(row[name]) for name in ("failures", "count", "dry"))
     at, until = min(_moment(row["at"]), LATEST), _end(row["until"])
     network = network_of(row["network"])
-    return Ban(network, jail, at, until, row["origin"], reason, failures, (), times, dry == 1)
+    by = _checked(row.get("actor", ""), str)
+    return Ban(network, jail, at, until, row["origin"], reason, failures, (), times, dry == 1, by)
 
 
 def evidence_of(text: Any) -> tuple[str, ...]:
@@ -192,7 +202,8 @@ def _position(row: Values) -> Position:
 
 def _allowed(row: Values) -> Allowed:
     at, until = _moment(row["at"]), _end(row["until"])
-    return Allowed(network_of(row["network"]), at, until, _checked(row["reason"], str))
+    by = _checked(row.get("actor", ""), str)
+    return Allowed(network_of(row["network"]), at, until, _checked(row["reason"], str), by)
 
 
 def _good(row: Values) -> Login:
@@ -201,6 +212,11 @@ def _good(row: Values) -> Login:
 
 def _zone(row: Values) -> Zone:
     return Zone(_checked(row["path"], str), _end(row["offset"]))
+
+
+def _memo(row: Values) -> Memo:
+    kind, key, value = (_checked(row[name], str) for name in ("kind", "key", "value"))
+    return Memo(kind, key, value, _moment(row["at"]))
 
 
 # Turns a row of each table into a value. An invalid row raises one of SENSELESS.
@@ -213,5 +229,6 @@ MEANING: dict[str, Callable[[Values], Change]] = {
     "good": _good,
     "failures": _failure,
     "positions": _position,
+    "memos": _memo,
 }
 SENSELESS = (ValueError, TypeError, IndexError, KeyError, OverflowError, RecursionError)

@@ -21,7 +21,7 @@ from sidecar.store.repair.unfinished import Unfinished
 
 _log = logging.getLogger("zmban.store")
 # First the tables that are needed before the first log line: allowed networks, failures, bans.
-_ORDER = ("allowed", "zones", "failures", "positions", "bans", "good", "history", "evidence")
+_ORDER = ("allowed", "zones", "memos", "failures", "positions", "bans", "good", "history", "evidence")
 # In the background: working time, then a pause; and the limit for everything.
 _WORK: Seconds = 0.004
 _PAUSE: Seconds = 0.008

@@ -152,3 +152,17 @@ async def test_what_could_not_be_written_is_done_and_says_so(
         await told(one, command, WHO, **reason)
     monkeypatch.undo()
     assert [ban.network for ban in one.table] == ([Network.parse(WHO)] if command == "ban" else [])
+
+
+async def test_who_acted_is_kept_with_a_ban_and_what_is_allowed_and_is_in_the_log(
+    one: InProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "zmban.bans")
+    await told(one, "ban", WHO, OTHER, reason="x", by="alice")
+    assert {ban.by for ban in stored(one)} == {"alice"} == {ban.by for ban in one.table}
+    await told(one, "unban", WHO, by="bob")
+    await told(one, "unban", OTHER)
+    await told(one, "allow", WHO, reason="a customer", by="carol")
+    assert [allowed.by for allowed in one.commit_queue.database.allowed()] == ["carol"]
+    for text in ("(x, by alice)", f"Unban {WHO} (manual, by bob)", "by command line", "by carol"):
+        assert text in caplog.text
