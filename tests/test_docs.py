@@ -47,6 +47,13 @@ def test_every_metric_is_documented_and_no_other() -> None:
     assert set(re.findall(r"^\| `(zmban_\w+)", METRICS_PAGE, re.MULTILINE)) == names
 
 
+def test_every_route_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs/http-api.md").read_text(encoding="utf-8")
+    code = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("sidecar/**/*_routes.py"))
+    paths = set(re.findall(r'"(/api/[^"]*)"', code))
+    assert {path for _, path in re.findall(r"^\| `([A-Z]+) (/api/\S+)`", page, re.MULTILINE)} == paths
+
+
 def test_every_guarantee_names_a_test_that_exists() -> None:
     page = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
     tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py"))

@@ -20,7 +20,7 @@ from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.fail2ban.syntax.naming import split_name
 from sidecar.model import Match, Refused, Slow
 from sidecar.network import Network
-from sidecar.offline.regex_test import canonical
+from sidecar.offline.lines.regex_test import canonical
 
 CONFIG = Path(__file__).parents[1] / "config"
 FILES = ConfigFiles([CONFIG])

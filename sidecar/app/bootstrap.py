@@ -20,6 +20,8 @@ from sidecar.app.ingest.known_good_reader import KnownGoodReader
 from sidecar.app.ingest.log_manager import LogManager
 from sidecar.app.ingest.log_zones import LogZones
 from sidecar.app.ingest.processor import Processor
+from sidecar.app.live.event_feed import EventFeed
+from sidecar.app.live.rates import Rates
 from sidecar.app.periodic import Periodic
 from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.persist.memory import PROXY_ACCOUNT, Memory, restored
@@ -65,6 +67,8 @@ class Components:
     verifier: Verifier
     drift: DriftRepair
     refusals: RefusalLog
+    feed: EventFeed
+    rates: Rates
     expiry: ExpiryTask
     salvage: SalvageMerger
     zimbra_trust: ZimbraTrust
@@ -142,6 +146,7 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
         enforcer=enforcer,
         protection=protection, resolver=resolver, logs=logs, leaks=leaks, verifier=verifier,
         drift=DriftRepair(enforcer, background, protection.look_around), refusals=RefusalLog(metrics),
+        feed=EventFeed(started), rates=Rates(memos),
         expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, queue),
         salvage=SalvageMerger(
             active, engine, suspects, allow_list, memos, protection, enforcer, queue, bus
@@ -150,10 +155,14 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
         sessions=SshSessions(lambda: active.settings.trust.ssh_ports, engine),
         reload=Reload(active, engine, protection, logs, enforcer, queue, bus, metrics),
     )  # fmt: skip
+    return _connected(found)
+
+
+def _connected(found: Components) -> Components:
     _subscribe(found)
     _schedule(found)
     _measure(found)
-    queue.snapshot_from(lambda: _snapshot(found))
+    found.commit_queue.snapshot_from(lambda: _snapshot(found))
     return found
 
 
@@ -169,6 +178,8 @@ def _subscribe(all_of: Components) -> None:
         all_of.memory.suspects,
         all_of.enforcer,
         all_of.leaks,
+        all_of.feed,
+        all_of.rates,
     )
 
 
@@ -182,6 +193,7 @@ def _schedule(all_of: Components) -> None:
     every(60.0, "reconcile", all_of.drift.check)
     every(30.0, "ssh sessions", all_of.sessions.look, at_once=True)
     every(120.0, "zimbra trust", all_of.zimbra_trust.look, at_once=True)
+    every(10.0, "rates", all_of.rates.save)
     every(0.5, "salvage", all_of.salvage.look, at_once=True)
 
 

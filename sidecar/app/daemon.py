@@ -51,6 +51,7 @@ async def serve(
     *,
     dry_run: bool,
     listen: str | None,
+    tokens: Path | None = None,
     watch: bool = False,
     hooks: Hooks = Hooks(),
 ) -> None:
@@ -60,7 +61,7 @@ async def serve(
     with claimed(state), contextlib.ExitStack() as owned:
         dry_run = dry_run or loaded.settings.kernel.backend == registry.DRY_RUN
         doubts = await table_lock.acquire(owned, loaded.settings.kernel, state, dry_run=dry_run)
-        parts = build(loaded, RuntimeOptions(state, dry_run, doubts))
+        parts = build(loaded, RuntimeOptions(state, dry_run, doubts, tokens))
         if not parts.enforcer.can_write():
             raise NoNetAdmin
         for fault in host_check.surroundings(loaded):

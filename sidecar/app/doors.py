@@ -1,12 +1,19 @@
-"""The second part of the composition root: control socket and HTTP pages. Their libraries are imported after
-the first reconcile, so that no route waits for them."""
+"""The second part of the composition root: control socket, HTTP API and page. Their libraries are imported
+after the first reconcile, so that no route waits for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.app.api.action_routes import ActionRoutes
+from sidecar.app.api.api_routes import ApiRoutes
+from sidecar.app.api.ban_routes import BanRoutes
+from sidecar.app.api.jail_routes import JailRoutes
+from sidecar.app.api.live_routes import LiveRoutes
+from sidecar.app.api.workbench_routes import WorkbenchRoutes
 from sidecar.app.bans.importer import Importer
 from sidecar.app.bootstrap import Components
 from sidecar.app.commands.confirmation import Confirmation
@@ -17,20 +24,40 @@ from sidecar.app.report.ban_list import BanListing
 from sidecar.app.report.build_status import StatusBuilder
 from sidecar.app.report.explain_address import AddressExplainer
 from sidecar.app.report.http_pages import HttpPages
-from sidecar.app.report.suggestions import BanPreview
+from sidecar.app.report.suggestions import BanPreview, Proposals
 from sidecar.app.report.suspension_reasons import SuspensionReasons
 from sidecar.serve.control import Control
-from sidecar.serve.http import Answers
+from sidecar.serve.web.assets import assets
+from sidecar.serve.web.health_routes import HealthRoutes
+from sidecar.serve.web.sign_in.gate import Gate
+from sidecar.serve.web.sign_in.session_routes import SessionRoutes
+from sidecar.serve.web.sign_in.tokens import TokenFile
+from sidecar.serve.web.site import Site
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What answers commands and requests."""
+
+    networks: NetworkCommands
+    service: ServiceCommands
+    status: StatusBuilder
+    explainer: AddressExplainer
+    preview: BanPreview
+    suspensions: SuspensionReasons
 
 
 @contextmanager
 def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None]:
     """Serve commands and pages inside this context."""
-    serving = parts.active.settings.serve
-    answers = Answers(parts.metrics.text, parts.not_ready)
-    addresses = [one for one in (listen or serving.listen, serving.metrics) if one]
-    pages = HttpPages(answers, addresses, serving.names)
-    control = Control(socket, ControlCommands(commands(parts, pages)).handle)
+    faults: list[Callable[[], Iterable[str]]] = []
+    answering = answered_by(parts, lambda: [fault for ask in faults for fault in ask()])
+    tokens = TokenFile(parts.options.tokens) if parts.options.tokens else None
+    pages = HttpPages(sites(parts, answering, listen, tokens))
+    faults.append(lambda: pages.faults)
+    if tokens is not None:
+        faults.append(lambda: tokens.faults)
+    control = Control(socket, ControlCommands(commands(parts, answering)).handle)
     parts.periodic.every(10.0, "listen", pages.look, at_once=True)
     try:
         yield
@@ -39,8 +66,8 @@ def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None
         control.close()
 
 
-def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Command]:
-    """All commands of the control socket."""
+def answered_by(parts: Components, faults: Callable[[], Iterable[str]] = tuple) -> Answering:
+    """Build what answers; `faults` are problems of the doors themselves."""
     engine, suspects = parts.memory.engine, parts.memory.suspects
     confirmation = Confirmation(parts.commit_queue, parts.background)
     preview = BanPreview(engine, parts.enforcer)
@@ -50,19 +77,64 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
     )  # fmt: skip
     status = StatusBuilder(
         parts.options, parts.active, engine, parts.enforcer, parts.verifier, parts.logs, parts.allow_list,
-        suspects, parts.refusals, parts.store_health, preview, parts.started, parts.not_ready,
-        lambda: pages.faults if pages else (),
+        suspects, parts.refusals, parts.store_health, Proposals(preview), parts.started, parts.not_ready,
+        faults,
     )  # fmt: skip
     suspensions = SuspensionReasons(engine.register, parts.allow_list, parts.protection, suspects)
+    explainer = AddressExplainer(engine, parts.commit_queue, parts.protection, parts.allow_list, suspects)
+    importer = Importer(
+        parts.options, parts.active, engine.register, parts.protection, parts.commit_queue, parts.bus
+    )
     service = ServiceCommands(
-        BanListing(engine.register, parts.commit_queue, parts.enforcer, suspensions),
-        Importer(
-            parts.options, parts.active, engine.register, parts.protection, parts.commit_queue, parts.bus
-        ),
-        status,
-        AddressExplainer(engine, parts.commit_queue, parts.protection, parts.allow_list, suspects),
-        parts.reload, parts.enforcer, parts.verifier, confirmation,
+        BanListing(engine.register, parts.commit_queue, parts.enforcer, suspensions), importer, status,
+        explainer, parts.reload, parts.enforcer, parts.verifier, parts.feed, parts.rates, confirmation,
     )  # fmt: skip
+    return Answering(networks, service, status, explainer, preview, suspensions)
+
+
+def sites(
+    parts: Components, answering: Answering, listen: str | None, tokens: TokenFile | None
+) -> dict[str, Site]:
+    """What is served, by address: everything, or only metrics and health."""
+    serving = parts.active.settings.serve
+    everything = listen or serving.listen
+    addresses = [address for address in (everything, serving.metrics) if address]
+    gate = Gate([*serving.names, *(address.rpartition(":")[0] for address in addresses)], tokens)
+    health = HealthRoutes(parts.metrics.text, parts.not_ready).routes()
+    found = {address: Site(health, gate) for address in addresses}
+    if everything:
+        found[everything] = Site([*health, *api(parts, answering, gate).routes()], gate, assets())
+    return found
+
+
+def api(parts: Components, answering: Answering, gate: Gate) -> ApiRoutes:
+    """The routes of the API."""
+    engine = parts.memory.engine
+    return ApiRoutes(
+        answering.status,
+        [
+            SessionRoutes(gate),
+            BanRoutes(
+                engine, parts.commit_queue, parts.enforcer, answering.suspensions, answering.explainer,
+                answering.preview, parts.allow_list,
+            ),
+            JailRoutes(parts.active, engine, parts.logs, parts.metrics),
+            WorkbenchRoutes(
+                parts.active, parts.logs, engine.known_good, parts.protection, answering.explainer
+            ),
+            LiveRoutes(
+                parts.feed, parts.rates, parts.enforcer, parts.verifier, engine.register.table,
+                parts.not_ready,
+            ),
+            ActionRoutes(answering.networks),
+        ],
+    )  # fmt: skip
+
+
+def commands(parts: Components, answering: Answering | None = None) -> dict[str, Command]:
+    """All commands of the control socket."""
+    answering = answering or answered_by(parts)
+    networks, service = answering.networks, answering.service
     return {
         "ban": networks.ban,
         "unban": networks.unban,
@@ -71,6 +143,7 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
         "bans": service.bans,
         "import": service.import_,
         "status": service.status,
+        "live": service.live,
         "explain": service.explain,
         "flush": service.flush,
         "resume": service.resume,

@@ -8,8 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """The state directory, whether this is a dry run, and possible problems of the environment."""
+    """The state directory, whether this is a dry run, possible problems of the environment, and the file of
+    the tokens that permit to act over HTTP."""
 
     state: Path
     dry_run: bool = False
     doubts: tuple[str, ...] = ()
+    tokens: Path | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sidecar.model import Ban, Instant, Origin, Seconds
@@ -14,6 +15,7 @@ from sidecar.network import Network
 
 # Start, end (infinite: never), failures, number of bans including this one, index of the kind.
 _ONE = struct.Struct("<ddIII")
+_NUMBER = struct.Struct("<I")
 _MOST = (1 << 32) - 1
 
 
@@ -89,6 +91,19 @@ class Packing:
             due = None if until is None else until + self._jumped - jumped
             found.append(Standing(one, at, until, due, failures, times, jail, origin, reason, dry, by))
         return found
+
+    def numbers(self, wanted: Callable[[str, str], bool]) -> frozenset[bytes]:
+        """The kinds whose jail and reason are `wanted`, as the last bytes of a packed ban."""
+        kinds = list(enumerate(self._kinds))
+        return frozenset(_NUMBER.pack(number) for number, kind in kinds if wanted(kind.jail, kind.reason))
+
+    @staticmethod
+    def is_of(packed: bytes, numbers: frozenset[bytes]) -> bool:
+        """Whether any of these packed bans is of one of these kinds."""
+        if len(packed) == _ONE.size:
+            return packed[-_NUMBER.size :] in numbers
+        ends = range(_ONE.size, len(packed) + 1, _ONE.size)
+        return any(packed[end - _NUMBER.size : end] in numbers for end in ends)
 
     def shift(self, jump: Seconds) -> None:
         """The clock was adjusted by `jump` seconds: bans packed before are due that much later."""

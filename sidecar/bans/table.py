@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from sidecar.bans.deadlines import Deadlines
@@ -167,6 +167,12 @@ class BanTable:
             return (n for n in self._bans if n not in self._rests or self.stands(n))
         return self._bans.keys()
 
+    def refused_among(self, networks: list[Network]) -> list[Network]:
+        """Those of these networks that the kernel should block. For a thread: `networks` is a copy."""
+        if self._packing.any_dry or self._rests:
+            return [network for network in networks if self.stands(network)]
+        return networks
+
     def newest(self, count: int) -> list[Network]:
         """The `count` banned networks that were added last, newest first."""
         return list(islice(reversed(self._bans), count))
@@ -213,6 +219,11 @@ class BanTable:
         if network.single:
             return [network] if network in self._bans else []
         return network.those_inside(self._bans)
+
+    def matching(self, networks: Iterable[Network], wanted: Callable[[str, str], bool]) -> list[Network]:
+        """Those of these networks that have a ban whose jail and reason are `wanted`."""
+        numbers, bans, is_of = self._packing.numbers(wanted), self._bans, self._packing.is_of
+        return [network for network in networks if is_of(bans.get(network, b""), numbers)]
 
     def networks(self) -> Iterable[Network]:
         """All networks that have a ban, including dry-run bans."""

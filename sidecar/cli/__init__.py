@@ -28,6 +28,7 @@ COMMANDS = {
     "allow": "sidecar.cli.online.ban:allow",
     "disallow": "sidecar.cli.online.ban:disallow",
     "status": "sidecar.cli.online.status:status",
+    "top": "sidecar.cli.online.top:top",
     "reload": "sidecar.cli.online.reload:reload",
     "bans": "sidecar.cli.online.bans:bans",
     "import": "sidecar.cli.online.import_:import_",

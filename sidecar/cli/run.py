@@ -29,7 +29,13 @@ _STOP_SECONDS = {"keep": 2.5, "flush": 8.0}
 @state_option
 @socket_option
 @click.option("--dry-run", is_flag=True, help="Decide and record bans, but write no routes.")
-@click.option("--listen", metavar="HOST:PORT", help="Address of the HTTP server (metrics, health).")
+@click.option("--listen", metavar="HOST:PORT", help="Address of the HTTP server.")
+@click.option(
+    "--token-file",
+    envvar="ZMBAN_TOKEN_FILE",
+    type=click.Path(path_type=Path, readable=False),
+    help="File of tokens, one NAME:TOKEN a line: who has one may act over HTTP.",
+)
 @click.option("--watch", is_flag=True, help="Reload the configuration when its files change.")
 @click.option("--verbose", "-v", is_flag=True, help="Log every failure, not only bans.")
 @click.pass_obj
@@ -39,6 +45,7 @@ def run(
     socket: Path,
     dry_run: bool,
     listen: str | None,
+    token_file: Path | None,
     watch: bool,
     verbose: bool,
 ) -> None:
@@ -63,7 +70,8 @@ def run(
         logging.getLogger("zmban.config").warning("%s", told)
     with _exiting():
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        runner.run(_serve(signals, loaded, state, socket, dry_run=dry_run, listen=listen, watch=watch))
+        options = {"dry_run": dry_run, "listen": listen, "tokens": token_file, "watch": watch}
+        runner.run(_serve(signals, loaded, state, socket, **options))
 
 
 @contextmanager

@@ -70,7 +70,11 @@ class RecentLogins:
 
     def inside(self, network: Network, now: Instant) -> int:
         """The number of known-good networks inside this one."""
-        return sum(self.is_known(one, now) for one in network.those_inside(self._logins))
+        return sum(self.is_known(one, now) for one in network.those_inside(list(self._logins)))
+
+    def accounts(self, network: Network, now: Instant) -> list[str]:
+        """The accounts that logged in from exactly this network recently."""
+        return [account for account, at in self._logins.get(network, {}).items() if at > now - self.lasts]
 
     def all(self) -> Iterator[tuple[Network, str, Instant]]:
         """Each network with each of its accounts and the time of the last login."""

@@ -111,6 +111,11 @@ class Scanner:
             if until > now
         ]
 
+    def matched(self, jail: str) -> list[int]:
+        """The number of lines that each failregex of a jail matched; empty for a jail that does not read this
+        log."""
+        return next((reader.matcher.matched for reader in self._readers if reader.name == jail), [])
+
     def scan(self, data: bytes, now: Instant) -> list[Match | Refused | Slow]:
         """All matches in a block of whole lines, in order. A match without a client to blame is a Refused.
 

@@ -209,6 +209,12 @@ class Metrics:
         self.lag.labels(source).set(lag)
         self.last_line.labels(source).set(at)
 
+    @staticmethod
+    def by_label(counter: Counter | Gauge) -> dict[tuple[str, ...], float]:
+        """The values of a counter by the values of its labels."""
+        samples = (sample for metric in counter.collect() for sample in metric.samples)
+        return {tuple(sample.labels.values()): sample.value for sample in samples}
+
     def text(self) -> bytes:
         """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)

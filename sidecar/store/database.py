@@ -20,18 +20,8 @@ from sidecar.store.repair import damage
 from sidecar.store.repair.page_check import Check, verdict
 
 __all__ = [
-    "FILE",
-    "MOST_FILES",
-    "Allowed",
-    "Change",
-    "DamagedError",
-    "Database",
-    "Ended",
-    "Forgotten",
-    "HistoryEntry",
-    "Key",
-    "LaterError",
-    "Zone",
+    "FILE", "MOST_FILES", "Allowed", "Change", "DamagedError", "Database", "Ended", "Forgotten",
+    "HistoryEntry", "Key", "LaterError", "Zone",
 ]  # fmt: skip
 
 FILE = "zmban.sqlite3"
@@ -171,7 +161,7 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        """A transaction that is rolled back on any error. One thread at a time."""
+        """A transaction, rolled back on any error."""
         with self._lock, self._errors():
             # If the file was moved away, writes would go to the moved file and be lost.
             if not self.memory and storage.inode(self.path) != self._inode:
@@ -253,6 +243,11 @@ class Database:
         for key, row in self._each(f"SELECT at,ended,why FROM history WHERE {_KEY}", keys):  # noqa: S608
             found.setdefault(key, []).append(Ended(*row))
         return found
+
+    def ended(self, network: Network, most: int = 50) -> list[rows.Past]:
+        """See `rows.past_of`."""
+        with self._lock, self._errors():
+            return rows.past_of(self._db, network, most)
 
     def _each(self, query: str, keys: Iterable[Key]) -> Iterator[tuple[Key, tuple[Any, ...]]]:
         with self._lock, self._errors():

@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, Unban
 from sidecar.network import Network
 from sidecar.store.changes import Allowed, Change, EvidenceLines, Forgotten, HistoryEntry, Login, Memo, Zone
@@ -80,6 +82,27 @@ def page(db: sqlite3.Connection, after: int, most: int, *, lines: bool) -> tuple
         if size > _PAGE_BYTES:
             return found, after
     return found, after if len(found) == most else None
+
+
+class Past(TypedDict):
+    """An ended ban. `why` is `expired`, `manual`, ...; `by` and `ended_by` name who banned and who
+    lifted it."""
+
+    jail: str
+    since: float
+    ended: float
+    why: str
+    reason: str
+    by: str
+    ended_by: str
+
+
+def past_of(db: sqlite3.Connection, network: Network, most: int) -> list[Past]:
+    """The last ended bans of exactly this network."""
+    query = "SELECT jail,at,ended,why,reason,actor,ended_by FROM history WHERE network=?"
+    query += " ORDER BY ended DESC LIMIT ?"
+    rows = db.execute(query, (key_of(network), most))
+    return [Past(**dict(zip(Past.__annotations__, row, strict=True))) for row in rows]  # type: ignore[typeddict-item]
 
 
 def write(db: sqlite3.Connection, change: Change) -> None:

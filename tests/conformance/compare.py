@@ -17,8 +17,8 @@ from sidecar.configuration.loading import zone
 from sidecar.detect.grammar import Trust
 from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.model import ConfigError
-from sidecar.offline import regex_test
-from sidecar.offline.regex_test import LineResult
+from sidecar.offline.lines import regex_test
+from sidecar.offline.lines.regex_test import LineResult
 from tests.conformance import package
 from tests.conformance.corpus import Record, Session
 

@@ -16,7 +16,7 @@ from sidecar.fail2ban.jails import Configuration, JailSpec
 from sidecar.fail2ban.spec import FilterSpec
 from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.model import ConfigError, Fault
-from sidecar.offline import regex_test
+from sidecar.offline.lines import regex_test
 from tests.conformance import oracle
 from tests.conformance.oracle import Resolved
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.offline.regex_test import LineResult
+from sidecar.offline.lines.regex_test import LineResult
 from tests.cli.running import records, zmban
 from tests.conformance import compare, corpus, counts, package
 from tests.conformance.run import told

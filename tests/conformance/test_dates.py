@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.detect.grammar import Trust
 from sidecar.fail2ban.filters import inline
-from sidecar.offline import regex_test
+from sidecar.offline.lines import regex_test
 from tests.conformance import package
 
 pytestmark = pytest.mark.conformance

@@ -14,7 +14,7 @@ from sidecar.detect.prefilter.prefilter import Prefilter
 from sidecar.fail2ban.spec import FilterSpec
 from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.host import regex_budget
-from sidecar.offline import regex_test
+from sidecar.offline.lines import regex_test
 from tests.conformance import compare, corpus
 from tests.conformance.test_corpus import names
 

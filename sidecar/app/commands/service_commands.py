@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import FiniteFloat
+from pydantic import FiniteFloat, StringConstraints
 
 from sidecar.app.bans.importer import Importer
 from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.config_reload import Reload
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.enforce.verifier import Verifier
+from sidecar.app.live.event_feed import EventFeed
+from sidecar.app.live.rates import Rates
 from sidecar.app.report.ban_list import BanListing
 from sidecar.app.report.build_status import StatusBuilder
 from sidecar.app.report.explain_address import AddressExplainer
 from sidecar.offline.import_decisions import Records
 from sidecar.threads import run_uncancellable
+
+Position = Annotated[str, StringConstraints(max_length=64)]
 
 
 class ServiceCommands:
@@ -30,11 +34,14 @@ class ServiceCommands:
         reload: Reload,
         enforcer: Enforcer,
         verifier: Verifier,
+        feed: EventFeed,
+        rates: Rates,
         confirmation: Confirmation,
     ) -> None:
         self._ban_list, self._importer, self._status = ban_list, importer, status
         self._explainer, self._reload, self._enforcer = explainer, reload, enforcer
-        self._verifier, self._confirmation = verifier, confirmation
+        self._verifier, self._feed, self._rates = verifier, feed, rates
+        self._confirmation = confirmation
 
     async def bans(
         self,
@@ -56,6 +63,20 @@ class ServiceCommands:
     async def status(self) -> dict[str, Any]:
         """State of jails, sources and kernel."""
         return await self._status.build()
+
+    async def live(self, after: Position = "") -> dict[str, Any]:
+        """The events behind a position of an earlier answer, and the rates. `lost`: some events between are
+        not known any more. Reads memory only."""
+        missed = self._feed.after(after or None)
+        return {
+            "position": missed.position,
+            "lost": missed.lost,
+            "events": [told.record() for told in missed.events],
+            "bans": self._rates.bans,
+            "failures": self._rates.failures,
+            "rates": self._rates.curves(),
+            "status": await self._status.build(verify=False),
+        }
 
     async def explain(self, subject: str) -> dict[str, Any]:
         """Why an address, a network or an account is or is not banned."""

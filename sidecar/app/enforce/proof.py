@@ -64,6 +64,13 @@ def look(
     )
 
 
+def let_in(
+    backend: BanBackend, banned: Collection[Network], spared: Collection[Network]
+) -> dict[Network, str]:
+    """Those of these banned networks that are reachable, each with a sentence. KernelError."""
+    return dict(_let_in(backend, banned, dict.fromkeys(banned, Entry.BAN), Ranges(spared)))
+
+
 def without_canary(counts: Mapping[int, Count], present: Entries) -> dict[int, Count]:
     """The counts without the canary, if it is not banned itself."""
     ban, version = Entry.BAN, CANARY.version

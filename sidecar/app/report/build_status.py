@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import time
 from collections.abc import Callable, Iterable
@@ -16,14 +15,14 @@ from sidecar.app.ingest.log_manager import LogManager
 from sidecar.app.persist.store_health import StoreHealth
 from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.report.refusal_log import RefusalLog
-from sidecar.app.report.suggestions import BanPreview, proposals
+from sidecar.app.report.suggestions import Proposals
 from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.decide.engine import DecisionEngine
 from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.detect.prefilter import multipattern
 from sidecar.model import Instant, Refused
-from sidecar.network import Network
 from sidecar.records import event_record
+from sidecar.threads import run_uncancellable
 
 # Maximum length of lists that can grow without limit.
 _MOST = 20
@@ -45,15 +44,16 @@ class StatusBuilder:
     suspects: SuspectedProxies
     refusals: RefusalLog
     store: StoreHealth
-    preview: BanPreview
+    proposals: Proposals
     started: Instant
     not_ready: Callable[[], list[str]]
     faults: Callable[[], Iterable[str]]
 
-    async def build(self) -> dict[str, Any]:
-        """The current state of jails, sources and kernel."""
-        status, table = await self.verifier.verify(), self.engine.register.table
-        refused, reasons = list(table.refused()), self.not_ready()
+    async def build(self, *, verify: bool = True) -> dict[str, Any]:
+        """The current state of jails, sources and kernel; without `verify`, as of the last check."""
+        status = await self.verifier.verify() if verify else self.verifier.status
+        table, reasons = self.engine.register.table, self.not_ready()
+        refused = await run_uncancellable(table.refused_among, list(table.networks()))
         return {
             "since": self.started,
             "dry_run": self.options.dry_run,
@@ -66,7 +66,7 @@ class StatusBuilder:
             "networks_banned": len(refused),
             "bans_suspended": table.resting.total(),
             "dry_bans": table.dry.total(),
-            "proposals": await self._proposals(refused),
+            "proposals": await self.proposals.found(refused, fresh=verify),
             **self._findings(),
             "allowed": [
                 {"network": str(a.network), "until": a.until, "reason": a.reason} for a in self.allow_list
@@ -152,18 +152,6 @@ class StatusBuilder:
         lately = (ban for network in table.newest(_LATELY) for ban in table.all_of(network))
         newest = heapq.nlargest(most, lately, key=lambda ban: ban.at)
         return [{"network": str(b.network), "jail": b.jail, "at": b.at, "reason": b.reason} for b in newest]
-
-    async def _proposals(self, refused: list[Network]) -> list[dict[str, Any]]:
-        """Networks that may be worth a manual ban, each with a preview. `refused` is a copy, because the
-        table changes while a thread examines it."""
-
-        def found() -> list[tuple[Network, int, int]]:
-            return [(one, many, len(one.those_inside(refused))) for one, many in proposals(refused)]
-
-        return [
-            {"network": str(network), "banned": many, **self.preview.covers(network, bans)}
-            for network, many, bans in await asyncio.to_thread(found)
-        ]
 
 
 def _refused(one: Refused) -> dict[str, Any]:

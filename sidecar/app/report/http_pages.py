@@ -4,20 +4,19 @@ affected."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from sidecar.model import ConfigError
-from sidecar.serve.http import Answers, Site
+from sidecar.serve.web.site import Site
 
 _log = logging.getLogger("zmban.serve")
 
 
 class HttpPages:
-    """`faults` returns the addresses that cannot be used now."""
+    """`sites` are served, each on its address. `faults` are the addresses that cannot be used now."""
 
-    def __init__(self, answers: Answers, addresses: Iterable[str], names: Iterable[str]) -> None:
-        self._wanted = list(addresses)
-        self._site = Site(answers, [*names, *(address.rpartition(":")[0] for address in self._wanted)])
+    def __init__(self, sites: Mapping[str, Site]) -> None:
+        self._sites, self._wanted = sites, list(sites)
         self._failed: dict[str, str] = {}
 
     @property
@@ -31,11 +30,12 @@ class HttpPages:
 
     def close(self) -> None:
         """Close all sockets."""
-        self._site.close()
+        for site in self._sites.values():
+            site.close()
 
     async def _opened(self, address: str) -> bool:
         try:
-            await self._site.open(address)
+            await self._sites[address].open(address)
         except ConfigError as error:
             if address not in self._failed:
                 _log.error("%s; no pages are served there; retrying every 10 s", error)

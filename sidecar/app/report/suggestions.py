@@ -5,15 +5,21 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.decide.engine import DecisionEngine
+from sidecar.model import Seconds
 from sidecar.network import Network
+from sidecar.threads import run_uncancellable
 
 # (family, prefix length, banned units) that make a network worth a suggestion, narrow networks first. Each
 # unit counts once.
 _WORTH = ((4, 24, 8), (6, 56, 4), (6, 48, 8))
 _MOST = 5
+_MADE_AGAIN: Seconds = 60.0
 
 
 def proposals(banned: Iterable[Network]) -> list[tuple[Network, int]]:
@@ -33,13 +39,24 @@ def proposals(banned: Iterable[Network]) -> list[tuple[Network, int]]:
     return sorted(free, key=lambda one: (-one[1], one[0]))[:_MOST]
 
 
+class Covers(TypedDict):
+    """What a network contains: addresses, banned networks, networks that stay reachable, networks with recent
+    logins, known mail servers."""
+
+    addresses: int
+    bans: int
+    kept_reachable: int
+    good_logins: int
+    delivered_to: int
+
+
 class BanPreview:
     """Previews a manual ban of a network."""
 
     def __init__(self, engine: DecisionEngine, enforcer: Enforcer) -> None:
         self._engine, self._enforcer = engine, enforcer
 
-    def covers(self, network: Network, bans: int | None = None) -> dict[str, int]:
+    def covers(self, network: Network, bans: int | None = None) -> Covers:
         """The number of addresses in a network, and what is known of them. The bans inside are counted unless
         `bans` gives their number."""
         known, now = self._engine.known_good, time.time()
@@ -51,6 +68,31 @@ class BanPreview:
             "good_logins": known.clients.inside(network, now),
             "delivered_to": known.mail_servers.inside(network, now),
         }
+
+
+class Proposals:
+    """Networks that may be worth a manual ban, each with a preview."""
+
+    def __init__(self, preview: BanPreview) -> None:
+        self._preview = preview
+        self._found: list[dict[str, Any]] = []
+        self._made: Seconds = float("-inf")
+
+    async def found(self, refused: list[Network], *, fresh: bool) -> list[dict[str, Any]]:
+        """The proposals; without `fresh` those of the last minute. `refused` is a copy, because the table
+        changes while a thread examines it."""
+        if not fresh and time.monotonic() < self._made + _MADE_AGAIN:
+            return self._found
+
+        def looked() -> list[tuple[Network, int, int]]:
+            return [(one, many, len(one.those_inside(refused))) for one, many in proposals(refused)]
+
+        self._found = [
+            {"network": str(network), "banned": many, **self._preview.covers(network, bans)}
+            for network, many, bans in await run_uncancellable(looked)
+        ]
+        self._made = time.monotonic()
+        return self._found
 
 
 def _whole(version: int, beginning: bytes, length: int) -> Network:

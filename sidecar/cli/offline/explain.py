@@ -39,7 +39,7 @@ def explain(
         else:
             _show_subject(record)
         return
-    from sidecar.offline.explain_line import LineExplainer
+    from sidecar.offline.lines.explain_line import LineExplainer
 
     zone = loading.zone(timezone) if timezone else None
     lines = LineExplainer(loading.load(config), kind, everything=everything, zone=zone)

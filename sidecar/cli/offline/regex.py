@@ -25,8 +25,8 @@ from sidecar.fail2ban.dates.datepatterns import expand
 from sidecar.fail2ban.dates.moments import fixed_offset
 from sidecar.host import regex_budget
 from sidecar.model import ConfigError, SourceError
-from sidecar.offline import regex_test as matching
-from sidecar.offline.regex_test import LineResult, Target
+from sidecar.offline.lines import regex_test as matching
+from sidecar.offline.lines.regex_test import LineResult, Target
 
 Command = Callable[..., Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import printable
-from sidecar.offline.regex_test import LineResult
+from sidecar.offline.lines.regex_test import LineResult
 
 _TAG = re.compile(r"<([^<>\s]+)>")
 

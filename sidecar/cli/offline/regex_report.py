@@ -14,7 +14,7 @@ import click
 from sidecar.detect.match.matcher import LONGEST_LINE
 from sidecar.fail2ban.spec import Pattern
 from sidecar.model import counted, printable
-from sidecar.offline.regex_test import LineResult, Target, too_long
+from sidecar.offline.lines.regex_test import LineResult, Target, too_long
 
 # As in fail2ban-regex: from this number on, lines are printed only with --print-all.
 _TOO_MANY = 20

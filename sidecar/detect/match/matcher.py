@@ -113,6 +113,7 @@ class Matcher:
                 watch.serial += 1
                 if hit := search.search(text):
                     watch.searching = False
+                    search.hits += 1
                     break
             else:
                 return None
@@ -174,11 +175,17 @@ class Matcher:
                 continue
             if self._ignoring and (ignored := self._ignored(text, now)):
                 return self._drop(ignored, Outcome(index, None, at, {}, dateless))
+            search.hits += 1
             taken = tuple(self._lines.take(hit)) if self._lines is not None else (line,)
             groups = over(groups, hit)
             outcome = Outcome(index, None, at, groups, dateless, lines=taken)
             return self._judge(outcome, line, now if at is None else at)
         return Outcome(-1, None, at, {}, dateless)
+
+    @property
+    def matched(self) -> list[int]:
+        """The number of lines that each failregex matched."""
+        return [search.hits for search in self._failing]
 
     @property
     def template(self) -> Template | None:
@@ -257,11 +264,12 @@ class _LeftOut(Exception):  # noqa: N818 - only caught above
 class _Search:
     """One regex of a filter, under the time budget. `plain`: it has no special groups."""
 
-    __slots__ = ("_hosts", "name", "plain", "search")
+    __slots__ = ("_hosts", "hits", "name", "plain", "search")
 
     def __init__(self, pattern: Pattern, name: str) -> None:
         self.search = pattern.regex.search
         self.name = name
+        self.hits = 0
         groups = pattern.regex.groupindex
         odd = {"mlfid", "nofail", "cidr"} & set(groups)
         self.plain = not odd and not any(meant(group) for group in groups)

@@ -40,7 +40,8 @@ class Target:
 class LineResult:
     """The result for one line. `hits` are the failregexes that match it, `ignores` the ignoreregexes,
     `template` the pattern of its date. `named` is the host of a match, even if it is not a failure. `framed`
-    is the client of a line that names another host. `lines` are all lines of the failure."""
+    is the client of a line that names another host. `lines` are all lines of the failure. `slow` is the
+    regex that exceeded its time budget on the line."""
 
     number: int
     line: str
@@ -57,6 +58,7 @@ class LineResult:
     framed: str | None = None
     lines: tuple[str, ...] = ()
     named: str | None = None
+    slow: str | None = None
 
     def record(self) -> dict[str, object]:
         """The record of `regex --jsonl`, as contract.md defines it."""
@@ -167,6 +169,7 @@ def _result(
         framed,
         outcome.lines,
         canonical(outcome.host or next(filter(None, map(outcome.groups.get, HOST_GROUPS)), None)),
+        matcher.slow,
     )
 
 

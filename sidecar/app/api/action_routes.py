@@ -1,0 +1,57 @@
+"""The routes that change something: ban, unban, allow, disallow. Each names the token that acted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from sidecar.app.api.answers import ActedAnswer
+from sidecar.app.commands.networks import NetworkCommands
+from sidecar.offline.arguments import Actor, Evidence, Reason, Time
+from sidecar.serve.web.routing import Access, Call, WebRoute
+
+Networks = Annotated[list[str], Field(min_length=1, max_length=10_000)]
+
+
+class ActionRoutes:
+    """Calls the commands of the control socket."""
+
+    def __init__(self, networks: NetworkCommands) -> None:
+        self._networks = networks
+
+    def routes(self) -> list[WebRoute]:
+        """All routes of this class."""
+        acting: dict[str, Call] = {
+            "/api/ban": self.ban,
+            "/api/unban": self.unban,
+            "/api/allow": self.allow,
+            "/api/disallow": self.disallow,
+        }
+        return [WebRoute("POST", path, call, Access.ACT, ActedAnswer) for path, call in acting.items()]
+
+    async def ban(
+        self,
+        networks: Networks,
+        reason: Reason,
+        by: Actor,
+        until: Time | None = None,
+        yes: bool = False,
+        evidence: Evidence | None = None,
+    ) -> dict[str, Any]:
+        """Ban networks; `yes` confirms what a preview shows."""
+        return {"answers": await self._networks.ban(networks, reason, until, evidence, yes, by)}
+
+    async def unban(self, networks: Networks, by: Actor, jail: str | None = None) -> dict[str, Any]:
+        """Lift bans, of one jail or of all."""
+        return {"answers": await self._networks.unban(networks, jail, by)}
+
+    async def allow(
+        self, networks: Networks, reason: Reason, by: Actor, until: Time | None = None, yes: bool = False
+    ) -> dict[str, Any]:
+        """Exempt networks from bans until then."""
+        return {"answers": await self._networks.allow(networks, reason, until, yes, by)}
+
+    async def disallow(self, networks: Networks, by: Actor) -> dict[str, Any]:
+        """End such exemptions."""
+        return {"answers": await self._networks.disallow(networks, by)}

@@ -1,0 +1,144 @@
+"""Searches the bans: each search is a frozen list of networks, of which a client reads parts by number."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.bans.table import BanTable
+from sidecar.model import Seconds
+from sidecar.network import BITS, Network, PrefixSet
+from sidecar.threads import run_uncancellable
+
+# Views kept, the last used ones: one of 300,000 networks takes 2.4 MB.
+_MOST_VIEWS = 4
+# The same search shares a view for so long.
+_FRESH: Seconds = 5.0
+_ROWS = 2000
+_ACCOUNT = "account:"
+_PART_OF_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,2}\.", re.ASCII)
+_PART_OF_IPV6 = re.compile(r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6}:{1,2}", re.ASCII | re.IGNORECASE)
+
+
+@dataclass
+class View:
+    """The networks that a search found, newest first. `wide` are all banned networks that may contain
+    others."""
+
+    name: str
+    query: tuple[str, str]
+    networks: list[Network]
+    wide: PrefixSet
+    made: Seconds
+    used: Seconds
+
+
+def around(network: Network, wide: PrefixSet) -> Network | None:
+    """The most specific of these networks that contains this one, other than itself."""
+    found = wide.covering(network)
+    if found == network:
+        found = wide.covering(network.supernet(network.length - 1)) if network.length else None
+    return found
+
+
+class BanViews:
+    """Makes and keeps views."""
+
+    def __init__(self, table: BanTable, commit_queue: CommitQueue) -> None:
+        self._table, self._commit_queue = table, commit_queue
+        self._views: dict[str, View] = {}
+        self._turn = asyncio.Lock()
+
+    async def view(self, name: str, query: str, jail: str) -> View:
+        """The view of this name, or a new one of this search if it is not kept any more."""
+        now, asked = time.monotonic(), (query, jail)
+        async with self._turn:
+            kept = self._views.get(name)
+            if kept is None:
+                kept = next(
+                    (v for v in self._views.values() if v.query == asked and now < v.made + _FRESH), None
+                )
+            if kept is None or kept.query != asked:
+                kept = await self._made(query, jail)
+                while len(self._views) >= _MOST_VIEWS:
+                    del self._views[min(self._views, key=lambda key: self._views[key].used)]
+                self._views[kept.name] = kept
+            kept.used = now
+            return kept
+
+    async def _made(self, query: str, jail: str) -> View:
+        # Copied at once: the table changes while a thread reads the copy.
+        networks = list(self._table.networks())
+        wide = await run_uncancellable(wider, networks)
+        found = await self._found(query.strip(), networks, wide)
+        if jail:
+            found = await run_uncancellable(self._table.matching, found, lambda name, _: name == jail)
+        now = time.monotonic()
+        found.reverse()
+        return View(secrets.token_hex(8), (query, jail), found, wide, now, now)
+
+    async def _found(self, query: str, networks: list[Network], wide: PrefixSet) -> list[Network]:
+        """The networks that a query means, oldest first."""
+        if not query:
+            return await run_uncancellable(_unfolded, networks, wide)
+        if (inside := _meant(query)) is not None:
+            around = [ban.network for ban in self._table.over(inside)] if inside.length else []
+            return [*dict.fromkeys([*await run_uncancellable(inside.those_inside, networks), *around])]
+        if query.startswith(_ACCOUNT) or "@" in query:
+            return await self._of_account(query.removeprefix(_ACCOUNT).strip())
+        words = query.casefold().split()
+
+        def wanted(jail: str, reason: str) -> bool:
+            text = f"{jail} {reason}".casefold()
+            return all(word in text for word in words)
+
+        return await run_uncancellable(self._table.matching, networks, wanted)
+
+    async def _of_account(self, account: str) -> list[Network]:
+        """The networks with a ban whose evidence names this account."""
+        named = re.compile(rf"(?<![\w.+-]){re.escape(account)}(?![\w.+-])", re.IGNORECASE)
+        await self._commit_queue.commit()
+        database, found, rest = self._commit_queue.database, dict[Network, None](), 0
+        while True:
+            # One page at a time, so that a commit waits for one page at most.
+            bans, more = await run_uncancellable(database.page, rest, _ROWS)
+            found.update((ban.network, None) for ban in bans if any(map(named.search, ban.evidence)))
+            if more is None:
+                return list(found)
+            rest = more
+
+
+def wider(networks: Iterable[Network]) -> PrefixSet:
+    """Those of the networks that may contain another one: all but those of the longest prefixes."""
+    networks = list(networks)
+    longest = {version: max((n[-1] for n in networks if n[0] == version), default=0) for version in BITS}
+    return PrefixSet(n for n in networks if n[-1] < longest[n[0]])
+
+
+def _unfolded(networks: list[Network], wide: PrefixSet) -> list[Network]:
+    """Without the networks that lie in another one."""
+    covered = set(wide.those_covered(networks)) if wide else set()
+    return [n for n in networks if n not in covered or around(n, wide) is None]
+
+
+def _meant(query: str) -> Network | None:
+    """The network that a query names, whole or by the beginning of its addresses; None for other text."""
+    try:
+        return Network.around(query)
+    except ValueError:
+        pass
+    try:
+        if _PART_OF_IPV4.fullmatch(query):
+            parts = query.rstrip(".").split(".")
+            return Network.around(".".join([*parts, *["0"] * (4 - len(parts))]) + f"/{8 * len(parts)}")
+        if _PART_OF_IPV6.fullmatch(query):
+            parts = query.rstrip(":").split(":")
+            return Network.around(":".join(parts) + ("::" if len(parts) < 8 else "") + f"/{16 * len(parts)}")
+    except ValueError:
+        pass
+    return None

@@ -1,0 +1,1 @@
+"""What happens now: the newest events, and counts by minute."""

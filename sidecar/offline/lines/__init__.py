@@ -1,0 +1,1 @@
+"""Single lines: tries a filter on them, or explains what they do."""

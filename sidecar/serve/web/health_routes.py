@@ -1,0 +1,34 @@
+"""Metrics and health, for Prometheus and Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from sidecar.serve.web.routing import Access, PlainText, WebRoute
+
+
+class HealthRoutes:
+    """`metrics` returns all metrics as text, `not_ready` the reasons for not being ready."""
+
+    def __init__(self, metrics: Callable[[], bytes], not_ready: Callable[[], list[str]]) -> None:
+        self._metrics, self._not_ready = metrics, not_ready
+
+    def routes(self) -> list[WebRoute]:
+        """All routes of this class."""
+        found = {"/metrics": self.metrics, "/healthz": self.healthz, "/readyz": self.readyz}
+        return [WebRoute("GET", path, call, Access.OPEN) for path, call in found.items()]
+
+    async def metrics(self) -> PlainText:
+        """All metrics in the text format of Prometheus."""
+        return PlainText(self._metrics())
+
+    async def healthz(self) -> PlainText:
+        """`ok`. A part that fails ends the process, so a response means that the service works."""
+        return PlainText(b"ok\n")
+
+    async def readyz(self) -> PlainText:
+        """`ok`, or the reasons for not being ready."""
+        reasons = self._not_ready()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+        return PlainText(("\n".join(reasons or ["ok"]) + "\n").encode(), status)

@@ -1,0 +1,1 @@
+"""Sign-in: tokens, sessions, and who may use which route."""
