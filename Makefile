@@ -2,7 +2,7 @@
 # Two workers: most tests wait for a kernel, a server or a timer. Tests of one file share a stack: one worker per file.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help up down demo test check unit stack conformance venv test-blame test-faults lock clean bench bench-scan bench-kernel
+.PHONY: help up down demo test check unit stack conformance venv test-blame test-faults lock clean screenshots bench bench-scan bench-kernel
 
 help:
 	@echo "make up            start the demonstration in containers and show the bans"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench         measure lines per second, bans per second and packets, in a few minutes"
 	@echo "make bench-scan    compare scanning with fail2ban, sshguard, ripgrep: docs/benchmarks.md (ARGS=--help)"
 	@echo "make bench-kernel  compare bans with ip, nft, ipset, fail2ban: docs/benchmarks.md (ARGS=--help)"
+	@echo "make screenshots  make the pictures of the page under docs/"
 	@echo "make lock          update the locked dependencies"
 	@echo "make clean         remove everything that these targets created"
 
@@ -77,6 +78,10 @@ bench-kernel: venv
 bench-scan: venv
 	@sh scripts/tools.sh
 	.venv/bin/python -m bench.scan $(ARGS)
+
+screenshots: venv
+	@sh scripts/tools.sh
+	.venv/bin/python -m bench.screenshots
 
 lock: venv
 	@sh scripts/lock.sh

@@ -45,6 +45,11 @@ wait_for_end() {
     done
 }
 
+# Prints the address of the page.
+page() {
+    echo "the page: http://$(setting ZMBAN_SERVE_LISTEN 127.0.0.1:9177)/"
+}
+
 main() {
     sh "$ROOT/scripts/engine.sh"
     refuse_beside_others
@@ -63,11 +68,13 @@ main() {
     [ -n "$(containers demo-zmban)" ] || { compose --profile demo logs demo-zmban >&2; die "zmban did not start"; }
     if [ -t 0 ] && [ -t 1 ]; then
         docker exec -it "$(containers demo-zmban)" zmban status --watch || true
+        page
         say "the stack keeps running; scripts/summary.sh prints the summary, scripts/down.sh stops it"
         return
     fi
     wait_for_end || { compose --profile demo logs --tail 30 >&2; die "the clients did not finish"; }
     sh "$ROOT/scripts/summary.sh"
+    page
 }
 
 main "$@"
