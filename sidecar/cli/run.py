@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidecar.cli import exit_code, log_format
+from sidecar.cli import exit_code
+from sidecar.cli import log_format as logging_form
 from sidecar.cli.places import socket_option, state_option
 from sidecar.cli.signals import Signals, leave
 from sidecar.model import ZmbanError, printable
@@ -32,6 +33,14 @@ _STOP_SECONDS = {"keep": 2.5, "flush": 8.0}
 @click.option("--listen", metavar="HOST:PORT", help="Address of the HTTP server (metrics, health).")
 @click.option("--watch", is_flag=True, help="Reload the configuration when its files change.")
 @click.option("--verbose", "-v", is_flag=True, help="Log every failure, not only bans.")
+@click.option(
+    "--log-format",
+    type=click.Choice([logging_form.TEXT, logging_form.JSON], case_sensitive=False),
+    envvar="ZMBAN_LOG_FORMAT",
+    default=logging_form.TEXT,
+    show_default=True,
+    help="Log lines of text, or one JSON object per line.",
+)
 @click.pass_obj
 def run(
     config: tuple[str, ...],
@@ -41,9 +50,10 @@ def run(
     listen: str | None,
     watch: bool,
     verbose: bool,
+    log_format: str,
 ) -> None:
     """Run the service: follow the logs and ban attackers with blackhole routes."""
-    log_format.begin(verbose=verbose)
+    logging_form.begin(verbose=verbose, form=log_format)
     signals = Signals()
     # Imported after the signal thread started, because the imports are slow.
     import uvloop
@@ -61,19 +71,22 @@ def run(
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for told in loaded.told:
         logging.getLogger("zmban.config").warning("%s", told)
-    with _exiting():
+    with _exiting(as_text=log_format == logging_form.TEXT):
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         runner.run(_serve(signals, loaded, state, socket, dry_run=dry_run, listen=listen, watch=watch))
 
 
 @contextmanager
-def _exiting() -> Iterator[None]:
+def _exiting(*, as_text: bool) -> Iterator[None]:
     """End the process when the block ends, with the exit code of its error, without joining threads."""
     code = 0
     try:
         yield
     except ZmbanError as error:
-        click.echo(f"zmban: {printable(str(error))}", err=True)
+        if as_text:
+            click.echo(f"zmban: {printable(str(error))}", err=True)
+        else:
+            _log.critical("%s", error)
         code = exit_code(error)
     except Exception:
         _log.exception("internal error; zmban exits with code 1")
