@@ -1,5 +1,5 @@
-"""The second part of the composition root: control socket and HTTP pages. Their libraries are imported after
-the first reconcile, so that no route waits for them."""
+"""The second part of the composition root: control socket, HTTP pages, and the courier of messages. Their
+libraries are imported after the first reconcile, so that no route waits for them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.commands.dispatcher import Command, ControlCommands
 from sidecar.app.commands.networks import NetworkCommands
 from sidecar.app.commands.service_commands import ServiceCommands
+from sidecar.app.notify.courier import Courier
 from sidecar.app.report.ban_list import BanListing
 from sidecar.app.report.build_status import StatusBuilder
 from sidecar.app.report.explain_address import AddressExplainer
@@ -30,16 +31,21 @@ def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None
     answers = Answers(parts.metrics.text, parts.not_ready)
     addresses = [one for one in (listen or serving.listen, serving.metrics) if one]
     pages = HttpPages(answers, addresses, serving.names)
-    control = Control(socket, ControlCommands(commands(parts, pages)).handle)
+    courier = Courier(parts.active, parts.messages, parts.metrics)
+    control = Control(socket, ControlCommands(commands(parts, pages, courier)).handle)
     parts.periodic.every(10.0, "listen", pages.look, at_once=True)
+    parts.periodic.every(1.0, "delivery", courier.look, at_once=True)
     try:
         yield
     finally:
+        courier.stop()
         pages.close()
         control.close()
 
 
-def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Command]:
+def commands(
+    parts: Components, pages: HttpPages | None = None, courier: Courier | None = None
+) -> dict[str, Command]:
     """All commands of the control socket."""
     engine, suspects = parts.memory.engine, parts.memory.suspects
     confirmation = Confirmation(parts.commit_queue, parts.background)
@@ -75,4 +81,5 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
         "flush": service.flush,
         "resume": service.resume,
         "reload": service.reload,
+        "notify": (courier or Courier(parts.active, parts.messages, parts.metrics)).test,
     }

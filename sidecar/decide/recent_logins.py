@@ -57,6 +57,15 @@ class RecentLogins:
             return False
         return max(accounts.values()) > now - self.lasts
 
+    def accounts(self, network: Network, now: Instant) -> int:
+        """How many accounts logged in from this network recently, also if it was marked by `spoil` since."""
+        logins = self._logins.get(network)
+        return sum(at > now - self.lasts for at in logins.values()) if logins else 0
+
+    def networks(self) -> list[Network]:
+        """All networks with a login."""
+        return list(self._logins)
+
     def owns(self, network: Network, account: str, now: Instant) -> bool:
         """Whether this account logged in from this network recently."""
         at = self._logins.get(network, {}).get(account.casefold())

@@ -1,0 +1,155 @@
+"""Turns events into messages. On the way of a ban it only notes them; everything else happens later."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from sidecar.app.active import ActiveConfiguration
+from sidecar.app.notify import wording
+from sidecar.app.notify.ban_digest import BanDigest
+from sidecar.app.notify.message import MOST_LINES, Message
+from sidecar.app.notify.message_queue import MessageQueue
+from sidecar.app.notify.wording import Row
+from sidecar.app.persist.memos import Memos
+from sidecar.decide.recent_logins import RecentLogins
+from sidecar.model import Ban, Batch, Instant, Refused
+from sidecar.network import Network
+from sidecar.threads import run_detached
+
+_log = logging.getLogger("zmban.notify")
+
+# What was told last, for the next start.
+_TOLD = "told"
+T = TypeVar("T")
+
+
+class Announcer:
+    """A subscriber of the bus; `collect` is called every second. `missing` returns why bans are not enforced
+    (None: not known, or a dry run), `proxies` each proxy that hides its clients, with the cure."""
+
+    def __init__(
+        self,
+        active: ActiveConfiguration,
+        logins: RecentLogins,
+        memos: Memos,
+        queue: MessageQueue,
+        missing: Callable[[], Collection[str] | None],
+        proxies: Callable[[], Collection[tuple[str, str]]],
+    ) -> None:
+        self._active, self._logins, self._memos, self._queue = active, logins, memos, queue
+        self._missing, self._proxies = missing, proxies
+        self._digest = BanDigest(memos)
+        # The first events of each kind since the last `collect`, and the number of all.
+        self._bans: defaultdict[str, list[Ban]] = defaultdict(list)
+        self._brakes: list[Refused] = []
+        self._numbers: Counter[str] = Counter()
+        told = memos.of(_TOLD)
+        self._enforced = "not-enforced" not in told
+        self._told_proxies = {key for key in told if key.startswith("masked ")}
+
+    @property
+    def _wanted(self) -> Collection[str]:
+        """The events to tell; none without a target."""
+        notify = self._active.settings.notify
+        return notify.events if notify.webhooks or notify.webhooks_file or notify.mail_to else ()
+
+    def handle(self, batch: Batch) -> None:
+        """Note what may be told."""
+        wanted = self._wanted
+        if not wanted:
+            return
+        now, digest = time.time(), "digest" in wanted
+        for event in batch.new:
+            if isinstance(event, Ban):
+                if digest:
+                    self._digest.count(event)
+                if wording.is_wide(event.network):
+                    self._note("wide-ban", self._bans["wide-ban"], event)
+                elif self._logins.accounts(event.network, now):
+                    self._note("known-good-ban", self._bans["known-good-ban"], event)
+            elif isinstance(event, Refused) and event.reason == "brake":
+                self._note("brake", self._brakes, event)
+
+    def _note(self, kind: str, events: list[T], event: T) -> None:
+        self._numbers[kind] += 1
+        if len(events) < MOST_LINES:
+            events.append(event)
+
+    async def collect(self) -> None:
+        """Turn what was noted into messages. Never raises: no error here may end the service."""
+        if not self._wanted:
+            self._numbers.clear()
+        # Without targets: they are not read yet, or cannot be read now.
+        elif self._queue.targets:
+            try:
+                await self._collect(time.time(), self._queue.targets)
+            except Exception:
+                _log.exception("events could not be told")
+
+    async def finish(self) -> None:
+        """Leave nothing behind at a stop but what is in the queue."""
+        await self.collect()
+        self._digest.save(time.time())
+
+    async def _collect(self, now: Instant, targets: tuple[str, ...]) -> None:
+        wanted = self._wanted
+        for message in [*await self._of_events(now), *self._of_state(now, wanted)]:
+            if message.event in wanted:
+                self._queue.add(replace(message, to=targets))
+
+    async def _of_events(self, now: Instant) -> list[Message]:
+        numbers, self._numbers = self._numbers, Counter()
+        bans, self._bans = self._bans, defaultdict(list)
+        brakes, self._brakes = self._brakes, []
+        wide, inside = bans["wide-ban"], await self._logins_inside(bans["wide-ban"], now)
+        good = [
+            wording.known_good_ban(ban, self._logins.accounts(ban.network, now))
+            for ban in bans["known-good-ban"]
+        ]
+        good_inside = [wording.known_good_ban(ban, 0, n) for ban in wide if (n := inside[ban.network])]
+        numbers["known-good-ban"] += len(good_inside)
+        rows: dict[str, list[Row]] = {
+            "wide-ban": [wording.wide_ban(ban, inside[ban.network]) for ban in wide],
+            "known-good-ban": [*good, *good_inside][:MOST_LINES],
+            "brake": [wording.brake(one) for one in brakes],
+        }
+        return [wording.of_rows(kind, now, some, numbers[kind]) for kind, some in rows.items() if some]
+
+    async def _logins_inside(self, bans: Collection[Ban], now: Instant) -> Counter[Network]:
+        """How many networks with recent logins lie in each banned network. Found in a thread, since there may
+        be 200,000 of them."""
+        if not bans:
+            return Counter()
+        known, banned = self._logins.networks(), {ban.network for ban in bans}
+        inside = await run_detached(lambda: {one: one.those_inside(known) for one in banned})
+        return Counter(
+            {one: sum(self._logins.accounts(n, now) > 0 for n in found) for one, found in inside.items()}
+        )
+
+    def _of_state(self, now: Instant, wanted: Collection[str]) -> Iterator[Message]:
+        """Messages about what is no event of the bus."""
+        if "masked" in wanted and (rows := list(self._of_proxies(now))):
+            yield wording.of_rows("masked", now, rows[:MOST_LINES], len(rows))
+        missing = self._missing()
+        if "not-enforced" in wanted and missing is not None and self._enforced == bool(missing):
+            self._enforced = not missing
+            if missing:
+                self._memos.put(_TOLD, "not-enforced", "; ".join(missing)[:1000])
+            else:
+                self._memos.drop(_TOLD, "not-enforced")
+            yield wording.enforcement(missing, now)
+        if (digest := self._digest.look(now)) is not None:
+            yield digest
+
+    def _of_proxies(self, now: Instant) -> Iterator[Row]:
+        for proxy, cure in self._proxies():
+            key = f"masked {proxy}"
+            if key not in self._told_proxies:
+                self._told_proxies.add(key)
+                self._memos.put(_TOLD, key, "")
+                yield wording.masked(proxy, cure, now)
