@@ -17,7 +17,7 @@ from sidecar.app.notify.message_queue import MessageQueue
 from sidecar.app.notify.wording import Row
 from sidecar.app.persist.memos import Memos
 from sidecar.decide.recent_logins import RecentLogins
-from sidecar.model import Ban, Batch, Instant, Refused
+from sidecar.model import Ban, Batch, Instant, Refused, Seconds
 from sidecar.network import Network
 from sidecar.threads import run_detached
 
@@ -25,6 +25,8 @@ _log = logging.getLogger("zmban.notify")
 
 # What was told last, for the next start.
 _TOLD = "told"
+# A proxy that hides clients is told again after this time.
+_PROXY_AGAIN: Seconds = 30 * 86400.0
 T = TypeVar("T")
 
 
@@ -48,9 +50,15 @@ class Announcer:
         self._bans: defaultdict[str, list[Ban]] = defaultdict(list)
         self._brakes: list[Refused] = []
         self._numbers: Counter[str] = Counter()
-        told = memos.of(_TOLD)
-        self._enforced = "not-enforced" not in told
-        self._told_proxies = {key for key in told if key.startswith("masked ")}
+        self._enforced = "not-enforced" not in memos.of(_TOLD)
+        self._told_proxies = set(self._lately_told(time.time()))
+
+    def _lately_told(self, now: Instant) -> Iterator[str]:
+        for key, memo in self._memos.of(_TOLD).items():
+            if key.startswith("masked ") and memo.at > now - _PROXY_AGAIN:
+                yield key
+            elif key.startswith("masked "):
+                self._memos.drop(_TOLD, key)
 
     @property
     def _wanted(self) -> Collection[str]:

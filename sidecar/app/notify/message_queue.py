@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
@@ -41,7 +42,7 @@ class MessageQueue:
                 memos.drop(_KIND, key)
         # The message of each kind that further events still join.
         self._open: dict[str, str] = {}
-        self._next = 1 + max((int(key) for key in self._messages if key.isdecimal()), default=0)
+        self._last = max((int(key) for key in self._messages if key.isdecimal()), default=0)
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -65,9 +66,9 @@ class MessageQueue:
             self._full = True
             oldest = next(iter(self._messages))
             self._lose(oldest, "dropped", self._messages[oldest].to)
-        # Sorted as text; unique also if the clock is set back.
-        key = f"{self._next:012d}"
-        self._next += 1
+        # In order as text, also if the clock is set back; unique, also if the database was lost.
+        self._last = max(self._last + 1, time.time_ns())
+        key = f"{self._last:020d}"
         self._open[message.event] = key
         self._put(key, message)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar.app.enforce.enforcement_status import EnforcementStatus
+from sidecar.app.notify.announcer import Announcer
 from sidecar.model import Ban, Batch, Event, Failure, Refused
 from sidecar.network import Network
 from tests.app.notify.telling import Telling, telling
@@ -92,8 +93,14 @@ async def test_each_proxy_that_hides_clients_is_told_once_also_after_a_restart(t
         assert (event, number) == ("masked", 2) and lines[0].startswith("10.0.0.9 hides clients: ")
         one.one.bus.publish(hidden)
         assert len(await messages(one)) == 1
-        kept = one.one.parts.memos.of("told")
-        assert set(kept) == {"masked 10.0.0.9", "masked 172.17.0.1"}
+        memos = one.one.parts.memos
+        assert set(memos.of("told")) == {"masked 10.0.0.9", "masked 172.17.0.1"}
+        again = Announcer(
+            one.one.parts.active, one.one.parts.memory.known_good.clients, memos, one.queue, tuple, tuple
+        )
+        assert again._told_proxies == {"masked 10.0.0.9", "masked 172.17.0.1"}
+        in_a_month = time.time() + 31 * 86400
+        assert list(again._lately_told(in_a_month)) == [] and memos.of("told") == {}
 
 
 async def test_that_bans_are_not_enforced_is_told_when_it_begins_and_when_it_ends(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -127,6 +128,16 @@ def test_keys_go_on_after_a_restart() -> None:
     again = Queue(one.kept)
     again.add(900.0)
     assert again.due() == [1000.0, 900.0]
+
+
+def test_keys_of_a_lost_database_are_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Queue(), Queue()
+    one.add(1000.0)
+    other.add(1000.0)
+    assert one.kept.memos.keys().isdisjoint(other.kept.memos)
+    monkeypatch.setattr(time, "time_ns", lambda: 1)
+    one.add(2000.0)
+    assert one.due() == [1000.0, 2000.0]
 
 
 def test_a_message_without_targets_is_not_kept() -> None:
