@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidecar.cli import exit_code
-from sidecar.cli import log_format as logging_form
+from sidecar.cli import exit_code, log_format
 from sidecar.cli.places import socket_option, state_option
 from sidecar.cli.signals import Signals, leave
 from sidecar.model import ZmbanError, printable
@@ -35,9 +34,10 @@ _STOP_SECONDS = {"keep": 2.5, "flush": 8.0}
 @click.option("--verbose", "-v", is_flag=True, help="Log every failure, not only bans.")
 @click.option(
     "--log-format",
-    type=click.Choice([logging_form.TEXT, logging_form.JSON], case_sensitive=False),
+    "form",
+    type=click.Choice([log_format.TEXT, log_format.JSON], case_sensitive=False),
     envvar="ZMBAN_LOG_FORMAT",
-    default=logging_form.TEXT,
+    default=log_format.TEXT,
     show_default=True,
     help="Log lines of text, or one JSON object per line.",
 )
@@ -50,10 +50,10 @@ def run(
     listen: str | None,
     watch: bool,
     verbose: bool,
-    log_format: str,
+    form: str,
 ) -> None:
     """Run the service: follow the logs and ban attackers with blackhole routes."""
-    logging_form.begin(verbose=verbose, form=log_format)
+    log_format.begin(verbose=verbose, form=form)
     signals = Signals()
     # Imported after the signal thread started, because the imports are slow.
     import uvloop
@@ -71,7 +71,7 @@ def run(
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for told in loaded.told:
         logging.getLogger("zmban.config").warning("%s", told)
-    with _exiting(as_text=log_format == logging_form.TEXT):
+    with _exiting(as_text=form == log_format.TEXT):
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         runner.run(_serve(signals, loaded, state, socket, dry_run=dry_run, listen=listen, watch=watch))
 

@@ -9,9 +9,9 @@ import smtplib
 import socket
 from dataclasses import dataclass
 from email.message import EmailMessage
-from pathlib import Path
 
 from sidecar.delivery.delivery_error import DeliveryError, network_error
+from sidecar.delivery.secret_file import read_secret
 from sidecar.delivery.trusted_certificates import tls_context
 from sidecar.model import Seconds, counted
 from sidecar.settings.notify_urls import SmtpServer
@@ -121,10 +121,9 @@ class _Session:
             text = "a password is not sent without TLS: write smtps:// or smtp+starttls:// into [notify] smtp"
             raise DeliveryError(text)
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
-            raise DeliveryError(f"[notify] smtp_password_file {path!r}: {why}") from None
+            return read_secret(path).strip()
+        except ValueError as error:
+            raise DeliveryError(f"[notify] smtp_password_file: {error}") from None
 
 
 def _is_loopback(host: str) -> bool:

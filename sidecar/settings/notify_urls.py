@@ -58,9 +58,6 @@ class SmtpServer:
         scheme = cast(SmtpScheme, parts.scheme)
         return cls(scheme, parts.hostname or "", parts.port or _SMTP_PORTS[scheme])
 
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
 
 def _split(url: str) -> SplitResult | None:
     """The parts of a URL with a host; None if it is none."""

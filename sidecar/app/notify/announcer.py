@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sidecar.app.active import ActiveConfiguration
@@ -30,6 +30,21 @@ _PROXY_AGAIN: Seconds = 30 * 86400.0
 T = TypeVar("T")
 
 
+@dataclass
+class _Noted:
+    """The first events of each kind since the last `collect`, and the number of all."""
+
+    wide: list[Ban] = field(default_factory=list)
+    good: list[Ban] = field(default_factory=list)
+    brakes: list[Refused] = field(default_factory=list)
+    numbers: Counter[str] = field(default_factory=Counter)
+
+    def add(self, kind: str, events: list[T], event: T) -> None:
+        self.numbers[kind] += 1
+        if len(events) < MOST_LINES:
+            events.append(event)
+
+
 class Announcer:
     """A subscriber of the bus; `collect` is called every second. `missing` returns why bans are not enforced
     (None: not known, or a dry run), `proxies` each proxy that hides its clients, with the cure."""
@@ -46,10 +61,7 @@ class Announcer:
         self._active, self._logins, self._memos, self._queue = active, logins, memos, queue
         self._missing, self._proxies = missing, proxies
         self._digest = BanDigest(memos)
-        # The first events of each kind since the last `collect`, and the number of all.
-        self._bans: defaultdict[str, list[Ban]] = defaultdict(list)
-        self._brakes: list[Refused] = []
-        self._numbers: Counter[str] = Counter()
+        self._noted = _Noted()
         self._enforced = "not-enforced" not in memos.of(_TOLD)
         self._told_proxies = set(self._lately_told(time.time()))
 
@@ -77,21 +89,16 @@ class Announcer:
                 if digest:
                     self._digest.count(event)
                 if wording.is_wide(event.network):
-                    self._note("wide-ban", self._bans["wide-ban"], event)
-                elif self._logins.accounts(event.network, now):
-                    self._note("known-good-ban", self._bans["known-good-ban"], event)
+                    self._noted.add("wide-ban", self._noted.wide, event)
+                elif self._logins.accounts(event.network.unit(), now):
+                    self._noted.add("known-good-ban", self._noted.good, event)
             elif isinstance(event, Refused) and event.reason == "brake":
-                self._note("brake", self._brakes, event)
-
-    def _note(self, kind: str, events: list[T], event: T) -> None:
-        self._numbers[kind] += 1
-        if len(events) < MOST_LINES:
-            events.append(event)
+                self._noted.add("brake", self._noted.brakes, event)
 
     async def collect(self) -> None:
         """Turn what was noted into messages. Never raises: no error here may end the service."""
         if not self._wanted:
-            self._numbers.clear()
+            self._noted = _Noted()
         # Without targets: they are not read yet, or cannot be read now.
         elif self._queue.targets:
             try:
@@ -111,22 +118,19 @@ class Announcer:
                 self._queue.add(replace(message, to=targets))
 
     async def _of_events(self, now: Instant) -> list[Message]:
-        numbers, self._numbers = self._numbers, Counter()
-        bans, self._bans = self._bans, defaultdict(list)
-        brakes, self._brakes = self._brakes, []
-        wide, inside = bans["wide-ban"], await self._logins_inside(bans["wide-ban"], now)
+        noted, self._noted = self._noted, _Noted()
+        inside = await self._logins_inside(noted.wide, now)
         good = [
-            wording.known_good_ban(ban, self._logins.accounts(ban.network, now))
-            for ban in bans["known-good-ban"]
+            wording.known_good_ban(ban, self._logins.accounts(ban.network.unit(), now)) for ban in noted.good
         ]
-        good_inside = [wording.known_good_ban(ban, 0, n) for ban in wide if (n := inside[ban.network])]
-        numbers["known-good-ban"] += len(good_inside)
+        good_inside = [wording.known_good_ban(ban, 0, n) for ban in noted.wide if (n := inside[ban.network])]
+        noted.numbers["known-good-ban"] += len(good_inside)
         rows: dict[str, list[Row]] = {
-            "wide-ban": [wording.wide_ban(ban, inside[ban.network]) for ban in wide],
+            "wide-ban": [wording.wide_ban(ban, inside[ban.network]) for ban in noted.wide],
             "known-good-ban": [*good, *good_inside][:MOST_LINES],
-            "brake": [wording.brake(one) for one in brakes],
+            "brake": [wording.brake(one) for one in noted.brakes],
         }
-        return [wording.of_rows(kind, now, some, numbers[kind]) for kind, some in rows.items() if some]
+        return [wording.of_rows(kind, now, some, noted.numbers[kind]) for kind, some in rows.items() if some]
 
     async def _logins_inside(self, bans: Collection[Ban], now: Instant) -> Counter[Network]:
         """How many networks with recent logins lie in each banned network. Found in a thread, since there may

@@ -121,6 +121,7 @@ class Courier:
     def _refused(self, target: _Target, why: str) -> None:
         name = target.endpoint.name
         self._count(target, "refused")
+        target.failures = 0
         self._tell(name, f"refuses messages, which are dropped: {why}")
 
     def _failed(self, target: _Target, why: str, wish: Seconds | None) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sidecar.app.notify import templates
 from sidecar.app.notify.message import Message
 from sidecar.delivery import smtp_client, webhook_client
+from sidecar.delivery.secret_file import read_secret
 from sidecar.delivery.smtp_client import SmtpAccess
 from sidecar.settings import NotifySettings
 from sidecar.settings.notify_urls import WebhookUrl
 
-_MOST_WEBHOOKS, _MOST_BYTES = 20, 1 << 16
+_MOST_WEBHOOKS = 20
 WEBHOOK, MAIL = "webhook", "mail"
 
 
@@ -53,10 +53,10 @@ def found(settings: NotifySettings) -> tuple[list[Endpoint], dict[str, str]]:
     webhooks = list(settings.webhooks)
     if settings.webhooks_file:
         try:
-            webhooks += _in_file(Path(settings.webhooks_file), faults)
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
-            faults["webhooks_file"] = f"{settings.webhooks_file}: {why}"
+            lines = read_secret(settings.webhooks_file).splitlines()
+        except ValueError as error:
+            faults["webhooks_file"], lines = str(error), []
+        webhooks += _in_lines(lines, settings.webhooks_file, faults)
     if len(webhooks) > _MOST_WEBHOOKS:
         faults["webhooks"] = f"only the first {_MOST_WEBHOOKS} of {len(webhooks)} are used"
     every = list(_endpoints(dict.fromkeys(webhooks[:_MOST_WEBHOOKS]), settings))
@@ -65,9 +65,7 @@ def found(settings: NotifySettings) -> tuple[list[Endpoint], dict[str, str]]:
     return every, faults
 
 
-def _in_file(path: Path, faults: dict[str, str]) -> Iterable[WebhookUrl]:
-    with path.open(encoding="utf-8") as file:
-        lines = file.read(_MOST_BYTES).splitlines()
+def _in_lines(lines: Iterable[str], path: str, faults: dict[str, str]) -> Iterator[WebhookUrl]:
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
@@ -76,7 +74,7 @@ def _in_file(path: Path, faults: dict[str, str]) -> Iterable[WebhookUrl]:
                 faults["webhooks_file"] = f"{path}:{number}: {error}"
 
 
-def _endpoints(webhooks: Iterable[WebhookUrl], settings: NotifySettings) -> Iterable[Endpoint]:
+def _endpoints(webhooks: Iterable[WebhookUrl], settings: NotifySettings) -> Iterator[Endpoint]:
     hosts: Counter[str] = Counter()
     for webhook in webhooks:
         hosts[webhook.host] += 1
@@ -86,6 +84,6 @@ def _endpoints(webhooks: Iterable[WebhookUrl], settings: NotifySettings) -> Iter
 
 
 def _sender() -> str:
-    """zmban@ and the name of the host, as far as it is one."""
-    name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.getfqdn()).strip(".-")
+    """zmban@ and the name of the host. Zimbra needs the full one; a name server is not asked."""
+    name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()).strip(".-")
     return f"zmban@{name or 'localhost'}"

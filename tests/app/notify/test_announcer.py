@@ -63,6 +63,15 @@ async def test_the_ban_of_a_client_that_logged_in_is_told_also_in_a_wide_ban(tmp
         assert "recent logins from 1 network inside" in found["wide-ban"][1][0]
 
 
+async def test_an_address_of_a_64_with_a_login_is_known_good(tmp_path: Path) -> None:
+    async with telling(tmp_path, NOBODY) as one:
+        address = Network.parse("2001:db8::7")
+        one.one.parts.memory.known_good.clients.login(address.unit(), "bob@example.com", time.time())
+        one.one.bus.publish([ban(address)])
+        ((event, _, lines),) = await messages(one)
+        assert event == "known-good-ban" and "2001:db8::7 (recent logins: 1 account)" in lines[0]
+
+
 async def test_a_real_ban_of_a_known_good_client_is_told(host: Namespace, tmp_path: Path) -> None:
     async with telling(tmp_path, NOBODY, dry_run=False) as one:
         engine, now = one.one.engine, time.time()
@@ -157,7 +166,7 @@ async def test_only_chosen_events_are_told_and_without_a_target_none_is_noted(tm
         assert await messages(one) == []
         await one.reload('events = ["wide-ban"]\n')
         one.one.bus.publish([ban(WIDE)])
-        assert not one.announcer._numbers and await messages(one) == []
+        assert not one.announcer._noted.numbers and await messages(one) == []
 
 
 async def test_events_before_the_targets_are_read_are_told_too(tmp_path: Path) -> None:

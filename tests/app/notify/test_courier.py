@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from pathlib import Path
@@ -134,6 +135,10 @@ async def test_a_file_with_webhooks_is_read_again_and_its_mistakes_are_told(
             await found.told()
             assert found.queue.targets == ()
             assert f"{file}: No such file or directory" in next(iter(found.queue.doubts()))
+            os.mkfifo(file)
+            await found.told()
+            assert f"{file} is not a regular file" in next(iter(found.queue.doubts()))
+            file.unlink()
             file.write_text(
                 f"# ours\n\n{one.url()}\nftp://x/SECRET\n{other.url('slack')}\n", encoding="utf-8"
             )
