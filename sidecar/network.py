@@ -120,6 +120,11 @@ class Network(bytes):
             return "{}.{}.{}.{}".format(*self[1:-1])
         return str(ipaddress.ip_address(self.packed))
 
+    @property
+    def text(self) -> str:
+        """As Fail2Ban writes it: a single address without the length."""
+        return self.address if self.single else str(self)
+
     def __str__(self) -> str:
         return f"{self.address}/{self[-1]}"
 

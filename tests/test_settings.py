@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from sidecar import settings
 from sidecar.network import Network
+from sidecar.settings import NotifySettings
 
 CONFIG = Path(__file__).parents[1] / "config"
 
@@ -37,6 +39,64 @@ def test_a_later_directory_overrides_key_by_key_and_the_environment_wins(
     assert (found.kernel.table, found.kernel.on_stop, found.kernel.preference) == (2521, "flush", 252)
     assert found.trust.admins == (Network.parse("203.0.113.0/24"),)
     assert found.trust.nodes == (Network.parse("198.51.100.1"), Network.parse("2001:db8::/32"))
+
+
+def test_targets_of_notify_are_read_and_a_wrong_one_is_left_out_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(
+        "ZMBAN_NOTIFY_WEBHOOKS",
+        "https://h.example/a, slack+http://s.example, matrix+https://[2001:db8::1]:8443/x, x",
+    )
+    monkeypatch.setenv("ZMBAN_NOTIFY_MAIL_TO", "a@example.com,Bob <b@example.com>")
+    monkeypatch.setenv("ZMBAN_NOTIFY_SMTP", "smtp+starttls://mail.example.com")
+    found = settings.read([CONFIG])
+    notify = found.settings.notify
+    assert [(one.kind, one.url, one.host) for one in notify.webhooks] == [
+        ("json", "https://h.example/a", "h.example"),
+        ("slack", "http://s.example", "s.example"),
+        ("matrix", "https://[2001:db8::1]:8443/x", "2001:db8::1"),
+    ]
+    assert notify.mail_to == ("a@example.com",)
+    assert (notify.smtp.scheme, notify.smtp.port) == ("smtp+starttls", 587)
+    assert len(found.faults) == 2
+    monkeypatch.setenv("ZMBAN_NOTIFY_SMTP", "")
+    assert settings.read([]).settings.notify.smtp.port == 25
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'webhooks = ["https://u:SECRET@h.example:x/SECRET"]',
+        'webhooks = ["https:///SECRET", "SECRET", "slack+SECRET://h.example"]',
+        'webhooks = ["https://h.example/SECRET", 5, "https://h.example/SECRET two"]',
+        'webhooks = "mailto:SECRET"',
+        'webhooks = {a = "SECRET"}',
+        'webhooks = ["https://u:SECRET@h.example/SECRET"',
+        "webhooks = https://h.example/SECRET",
+        'webhook = ["https://h.example/SECRET"]',
+        'smtp = "smtp://u:SECRET@h.example"',
+        'smtp = "smtps://h.example/SECRET"',
+    ],
+)
+def test_no_fault_shows_a_secret_of_notify(tmp_path: Path, line: str) -> None:
+    (tmp_path / "zmban.toml").write_text(f"[notify]\n{line}\n", encoding="utf-8")
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "zmban.toml").write_text('[notify]\nwebhooks = ["https://h.example/SECRET"]\n', encoding="utf-8")
+    found = settings.read([below, tmp_path])
+    assert found.faults and not [fault for fault in found.faults if "SECRET" in str(fault)]
+    assert all(str(fault).startswith(f"{tmp_path}/zmban.toml:2: ") for fault in found.faults)
+    assert "SECRET" not in repr(found.settings)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a", "a@", "@b", "a@b\nBcc: c@d", "a@b,c@d", "Bob <a@b>", "a b@c", "a@b>", "a@-", "ä@b", 5, None],
+)
+def test_no_address_of_mail_can_add_another(address: object) -> None:
+    with pytest.raises(ValidationError):
+        NotifySettings(mail_to=(address,))
 
 
 @pytest.mark.parametrize("name", ["ZMBAN_TRUST_PROXY", "ZMBAN_KERNEL_TABEL", "ZMBAN_TRUST"])

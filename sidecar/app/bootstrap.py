@@ -13,6 +13,7 @@ from sidecar.app.bans.salvage_merger import SalvageMerger
 from sidecar.app.bus import Bus
 from sidecar.app.config_reload import Reload
 from sidecar.app.enforce.drift import DriftRepair
+from sidecar.app.enforce.enforcement_status import NOT_VERIFIED
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.enforce.leak_detector import LeakDetector
 from sidecar.app.enforce.verifier import Verifier
@@ -22,6 +23,8 @@ from sidecar.app.ingest.log_zones import LogZones
 from sidecar.app.ingest.processor import Processor
 from sidecar.app.live.event_feed import EventFeed
 from sidecar.app.live.rates import Rates
+from sidecar.app.notify.announcer import Announcer
+from sidecar.app.notify.message_queue import MessageQueue
 from sidecar.app.periodic import Periodic
 from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.persist.memory import PROXY_ACCOUNT, Memory, restored
@@ -69,6 +72,8 @@ class Components:
     refusals: RefusalLog
     feed: EventFeed
     rates: Rates
+    messages: MessageQueue
+    announcer: Announcer
     expiry: ExpiryTask
     salvage: SalvageMerger
     zimbra_trust: ZimbraTrust
@@ -102,6 +107,19 @@ def _logs(
     return LogManager(active, memory.suspects.trust, processor, zones, known_good, queue, metrics, periodic)
 
 
+def _announcer(
+    active: ActiveConfiguration, memory: Memory, memos: Memos, messages: MessageQueue, verifier: Verifier,
+    enforcer: Enforcer, refusals: RefusalLog,
+) -> Announcer:  # fmt: skip
+    """What tells of events by webhook and mail."""
+
+    def missing() -> tuple[str, ...] | None:
+        unknown = enforcer.dry or verifier.status.missing == (NOT_VERIFIED,)
+        return None if unknown else verifier.status.missing
+
+    return Announcer(active, memory.known_good.clients, memos, messages, missing, refusals.proxies)
+
+
 class PlaceDoubts:
     """Problems of the place where the service runs: network namespace, containers, table lock."""
 
@@ -128,6 +146,7 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     engine, suspects, register = memory.engine, memory.suspects, memory.register
     queue = CommitQueue(memory.store, background)
     allow_list, memos = AllowList(memory.allowed, queue), Memos(memory.memos, queue)
+    messages, refusals = MessageQueue(memos, metrics.lost_notifications), RefusalLog(metrics)
     backend = registry.make(active.settings.kernel, registry.DRY_RUN if options.dry_run else None)
     enforcer = Enforcer(backend, register.table, options.state, queue.after_commit, background, metrics)
     protection = Protection(
@@ -136,21 +155,18 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     logs = _logs(active, memory, protection, resolver, queue, bus, background, metrics, periodic)
     leaks = LeakDetector(register.table, enforcer, metrics, started)
     place = PlaceDoubts(options, protection)
-    verifier = Verifier(
-        enforcer, metrics, missing=(leaks.reasons, place.missing), doubts=(place.doubts, logs.unread_files)
-    )
+    doubts = (place.doubts, logs.unread_files, messages.doubts)
+    verifier = Verifier(enforcer, metrics, missing=(leaks.reasons, place.missing), doubts=doubts)
     found = Components(
         options=options, started=started, active=active, memory=memory, background=background,
         periodic=periodic, bus=bus, metrics=metrics, commit_queue=queue,
         store_health=StoreHealth(options.state, queue, metrics), allow_list=allow_list, memos=memos,
-        enforcer=enforcer,
-        protection=protection, resolver=resolver, logs=logs, leaks=leaks, verifier=verifier,
-        drift=DriftRepair(enforcer, background, protection.look_around), refusals=RefusalLog(metrics),
-        feed=EventFeed(started), rates=Rates(memos),
+        enforcer=enforcer, protection=protection, resolver=resolver, logs=logs, leaks=leaks,
+        verifier=verifier, refusals=refusals, feed=EventFeed(started), rates=Rates(memos), messages=messages,
+        drift=DriftRepair(enforcer, background, protection.look_around),
+        announcer=_announcer(active, memory, memos, messages, verifier, enforcer, refusals),
         expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, queue),
-        salvage=SalvageMerger(
-            active, engine, suspects, allow_list, memos, protection, enforcer, queue, bus
-        ),
+        salvage=SalvageMerger(active, engine, suspects, allow_list, memos, protection, enforcer, queue, bus),
         zimbra_trust=ZimbraTrust(active, protection),
         sessions=SshSessions(lambda: active.settings.trust.ssh_ports, engine),
         reload=Reload(active, engine, protection, logs, enforcer, queue, bus, metrics),
@@ -180,6 +196,7 @@ def _subscribe(all_of: Components) -> None:
         all_of.leaks,
         all_of.feed,
         all_of.rates,
+        all_of.announcer,
     )
 
 
@@ -194,6 +211,7 @@ def _schedule(all_of: Components) -> None:
     every(30.0, "ssh sessions", all_of.sessions.look, at_once=True)
     every(120.0, "zimbra trust", all_of.zimbra_trust.look, at_once=True)
     every(10.0, "rates", all_of.rates.save)
+    every(1.0, "notifications", all_of.announcer.collect)
     every(0.5, "salvage", all_of.salvage.look, at_once=True)
 
 
@@ -203,6 +221,7 @@ def _measure(all_of: Components) -> None:
     metrics.ready.set_function(lambda: float(not all_of.not_ready()))
     metrics.suspended.set_function(lambda: float(enforcer.suspended))
     metrics.dry_run.set(enforcer.dry)
+    metrics.notifications_waiting.set_function(lambda: len(all_of.messages))
     metrics.sources.ask = all_of.logs.sources
     metrics.standing.ask = lambda: all_of.memory.register.table
 

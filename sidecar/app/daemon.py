@@ -159,6 +159,7 @@ async def _until_cancelled(then: Callable[[], None]) -> None:
 async def shutdown(parts: Components) -> None:
     """Finish running work, commit everything, and keep or remove the routes."""
     parts.salvage.stop()
+    await parts.announcer.finish()
     await parts.background.settled()
     await parts.commit_queue.commit()
     parts.commit_queue.database.close()

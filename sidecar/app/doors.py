@@ -1,5 +1,5 @@
-"""The second part of the composition root: control socket, HTTP API and page. Their libraries are imported
-after the first reconcile, so that no route waits for them."""
+"""The second part of the composition root: control socket, HTTP API and page, and the courier of messages.
+Their libraries are imported after the first reconcile, so that no route waits for them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.commands.dispatcher import Command, ControlCommands
 from sidecar.app.commands.networks import NetworkCommands
 from sidecar.app.commands.service_commands import ServiceCommands
+from sidecar.app.notify.courier import Courier
 from sidecar.app.report.ban_list import BanListing
 from sidecar.app.report.build_status import StatusBuilder
 from sidecar.app.report.explain_address import AddressExplainer
@@ -57,11 +58,14 @@ def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None
     faults.append(lambda: pages.faults)
     if tokens is not None:
         faults.append(lambda: tokens.faults)
-    control = Control(socket, ControlCommands(commands(parts, answering)).handle)
+    courier = Courier(parts.active, parts.messages, parts.metrics)
+    control = Control(socket, ControlCommands(commands(parts, answering, courier)).handle)
     parts.periodic.every(10.0, "listen", pages.look, at_once=True)
+    parts.periodic.every(1.0, "delivery", courier.look, at_once=True)
     try:
         yield
     finally:
+        courier.stop()
         pages.close()
         control.close()
 
@@ -131,7 +135,9 @@ def api(parts: Components, answering: Answering, gate: Gate) -> ApiRoutes:
     )  # fmt: skip
 
 
-def commands(parts: Components, answering: Answering | None = None) -> dict[str, Command]:
+def commands(
+    parts: Components, answering: Answering | None = None, courier: Courier | None = None
+) -> dict[str, Command]:
     """All commands of the control socket."""
     answering = answering or answered_by(parts)
     networks, service = answering.networks, answering.service
@@ -148,4 +154,5 @@ def commands(parts: Components, answering: Answering | None = None) -> dict[str,
         "flush": service.flush,
         "resume": service.resume,
         "reload": service.reload,
+        "notify": (courier or Courier(parts.active, parts.messages, parts.metrics)).test,
     }

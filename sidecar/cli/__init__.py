@@ -34,6 +34,7 @@ COMMANDS = {
     "import": "sidecar.cli.online.import_:import_",
     "flush": "sidecar.cli.online.flush:flush",
     "resume": "sidecar.cli.online.flush:resume",
+    "notify": "sidecar.cli.online.notify:notify",
     "discover": "sidecar.cli.offline.discover:discover",
 }
 

@@ -1,22 +1,32 @@
-"""Log format of the service: one line per record, untrusted text escaped."""
+"""Log format of the service: text lines or JSON objects, one per record, with untrusted text escaped."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from datetime import datetime
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sidecar.model import printable
 
-_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+TEXT, JSON = "text", "json"
+# Fail2Ban's filter `recidive` allows one word without spaces between date and level.
+_FORMAT = "%(asctime)s %(name)s[%(process)d]: %(levelname)-7s %(message)s"
+# In front of each line of a traceback: a line that began with text of an exception could read like a ban.
+_TRACE = "zmban | "
 _Raised: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
-def begin(*, verbose: bool) -> None:
+def begin(*, verbose: bool, form: str = TEXT) -> None:
     """Configure logging to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PlainFormatter(_FORMAT))
+    if form == JSON:
+        handler.setFormatter(JsonFormatter())
+        handler.addFilter(lambda record: not getattr(record, "text_only", False))
+    else:
+        handler.setFormatter(PlainFormatter(_FORMAT))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
@@ -30,4 +40,24 @@ class PlainFormatter(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, ei: _Raised) -> str:  # noqa: N802 - as above
-        return "\n".join(map(printable, super().formatException(ei).split("\n")))
+        return "\n".join(_TRACE + printable(line) for line in super().formatException(ei).split("\n"))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: `time` (RFC 3339), `level`, `logger`, `message`, the `fields` of the record,
+    and `exception`. Unprintable characters are escaped as in the text format, all others outside of ASCII as
+    JSON does it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created).astimezone()
+        found: dict[str, Any] = {
+            "time": at.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            found["exception"] = self.formatException(record.exc_info)
+        safe = {key: printable(value) if isinstance(value, str) else value for key, value in found.items()}
+        return json.dumps(safe)

@@ -38,6 +38,15 @@ _STOP_SECONDS = {"keep": 2.5, "flush": 8.0}
 )
 @click.option("--watch", is_flag=True, help="Reload the configuration when its files change.")
 @click.option("--verbose", "-v", is_flag=True, help="Log every failure, not only bans.")
+@click.option(
+    "--log-format",
+    "form",
+    type=click.Choice([log_format.TEXT, log_format.JSON], case_sensitive=False),
+    envvar="ZMBAN_LOG_FORMAT",
+    default=log_format.TEXT,
+    show_default=True,
+    help="Log lines of text, or one JSON object per line.",
+)
 @click.pass_obj
 def run(
     config: tuple[str, ...],
@@ -48,9 +57,10 @@ def run(
     token_file: Path | None,
     watch: bool,
     verbose: bool,
+    form: str,
 ) -> None:
     """Run the service: follow the logs and ban attackers with blackhole routes."""
-    log_format.begin(verbose=verbose)
+    log_format.begin(verbose=verbose, form=form)
     signals = Signals()
     # Imported after the signal thread started, because the imports are slow.
     import uvloop
@@ -68,20 +78,23 @@ def run(
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for told in loaded.told:
         logging.getLogger("zmban.config").warning("%s", told)
-    with _exiting():
+    with _exiting(as_text=form == log_format.TEXT):
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         options = {"dry_run": dry_run, "listen": listen, "tokens": token_file, "watch": watch}
         runner.run(_serve(signals, loaded, state, socket, **options))
 
 
 @contextmanager
-def _exiting() -> Iterator[None]:
+def _exiting(*, as_text: bool) -> Iterator[None]:
     """End the process when the block ends, with the exit code of its error, without joining threads."""
     code = 0
     try:
         yield
     except ZmbanError as error:
-        click.echo(f"zmban: {printable(str(error))}", err=True)
+        if as_text:
+            click.echo(f"zmban: {printable(str(error))}", err=True)
+        else:
+            _log.critical("%s", error)
         code = exit_code(error)
     except Exception:
         _log.exception("internal error; zmban exits with code 1")

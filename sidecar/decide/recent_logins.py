@@ -57,6 +57,15 @@ class RecentLogins:
             return False
         return max(accounts.values()) > now - self.lasts
 
+    def accounts(self, network: Network, now: Instant) -> int:
+        """How many accounts logged in from this network recently, also if it was marked by `spoil` since."""
+        logins = self._logins.get(network)
+        return sum(at > now - self.lasts for at in logins.values()) if logins else 0
+
+    def networks(self) -> list[Network]:
+        """All networks with a login."""
+        return list(self._logins)
+
     def owns(self, network: Network, account: str, now: Instant) -> bool:
         """Whether this account logged in from this network recently."""
         at = self._logins.get(network, {}).get(account.casefold())
@@ -71,10 +80,6 @@ class RecentLogins:
     def inside(self, network: Network, now: Instant) -> int:
         """The number of known-good networks inside this one."""
         return sum(self.is_known(one, now) for one in network.those_inside(list(self._logins)))
-
-    def accounts(self, network: Network, now: Instant) -> list[str]:
-        """The accounts that logged in from exactly this network recently."""
-        return [account for account, at in self._logins.get(network, {}).items() if at > now - self.lasts]
 
     def all(self) -> Iterator[tuple[Network, str, Instant]]:
         """Each network with each of its accounts and the time of the last login."""

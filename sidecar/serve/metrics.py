@@ -143,6 +143,12 @@ class Metrics:
         self.job_errors = counter("job_errors", "Runs of a periodic job that failed", "task")
         text = "When a periodic job last succeeded"
         self.job_last_run = gauge("job_last_run_timestamp_seconds", text, "task")
+        text = "Messages by webhook or mail: sent, failed attempts, and those that a target will not get"
+        self.notifications = counter("notifications", text, "target", "result")
+        for target in ("webhook", "mail"):
+            for result in ("sent", "failed", "refused", "dropped", "expired"):
+                self.notifications.labels(target, result)
+        self.notifications_waiting = gauge("notifications_waiting", "Messages that wait to be sent")
         gauge("build_info", "Version of zmban", "version").labels(__version__).set(1)
 
     def add_jails(self, jails: Iterable[str]) -> None:
@@ -214,6 +220,11 @@ class Metrics:
         """The values of a counter by the values of its labels."""
         samples = (sample for metric in counter.collect() for sample in metric.samples)
         return {tuple(sample.labels.values()): sample.value for sample in samples}
+
+    def lost_notifications(self, result: str, targets: Iterable[str]) -> None:
+        """Count a message that these targets will not get. A target's name begins with its kind."""
+        for target in targets:
+            self.notifications.labels(target.partition(" ")[0], result).inc()
 
     def text(self) -> bytes:
         """All metrics in the text format of Prometheus."""

@@ -1,6 +1,22 @@
 """zmban.toml and its environment variables: settings for which Fail2Ban has no option."""
 
 from sidecar.settings.layers import Read, read
-from sidecar.settings.schema import GoodSettings, KernelSettings, ServeSettings, Settings, TrustSettings
+from sidecar.settings.schema import (
+    GoodSettings,
+    KernelSettings,
+    NotifySettings,
+    ServeSettings,
+    Settings,
+    TrustSettings,
+)
 
-__all__ = ["GoodSettings", "KernelSettings", "Read", "ServeSettings", "Settings", "TrustSettings", "read"]
+__all__ = [
+    "GoodSettings",
+    "KernelSettings",
+    "NotifySettings",
+    "Read",
+    "ServeSettings",
+    "Settings",
+    "TrustSettings",
+    "read",
+]

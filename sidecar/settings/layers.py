@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from sidecar.model import Fault, decoded
 from sidecar.network import Network, meant
-from sidecar.settings.schema import Settings, keys_of, listed
+from sidecar.settings.schema import SECRET, Settings, keys_of, listed
 from sidecar.settings.toml import Document, parse
 
 _VARIABLES = "environment"
@@ -147,6 +147,8 @@ class _Merge:
     def _drop_value(self, name: tuple[str, str], message: str) -> None:
         layer, value = self._candidates[name].pop()
         below = self._candidates[name][-1][1] if self._candidates[name] else "the default"
+        if name in SECRET and self._candidates[name]:
+            below = "the value of the layer below"
         self._add_fault(layer, *name, f"{message}; using {below}")
         if name[0] == "trust":
             self._protect(value)
@@ -157,6 +159,8 @@ class _Merge:
         entries = list(listed(value))  # type: ignore[call-overload]
         for index, message in wrong.items():
             shown = "" if repr(entries[index]) in message else f"{str(entries[index])[:60]!r}: "
+            if name in SECRET:
+                shown = f"entry {index + 1} "
             networks = meant(str(entries[index])) if name[0] == "trust" else []
             until = f"; until fixed, {', '.join(map(str, networks))} is never banned" if networks else ""
             self._add_fault(layer, *name, f"{shown}{message}{until}", entries[index])

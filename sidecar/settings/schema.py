@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from sidecar.model import LONGEST
 from sidecar.network import Network
+from sidecar.settings.notify_urls import SmtpServer, WebhookUrl
 
 
 def _network(value: object) -> Network:
@@ -45,6 +47,22 @@ def _table(value: object) -> int | Literal["main"]:
     return number
 
 
+def _mailbox(value: object) -> str:
+    """A mail address without a name; it can add neither a header nor a recipient."""
+    if isinstance(value, str) and len(value) < 320 and _MAILBOX.fullmatch(value):
+        return value
+    raise ValueError(f"{str(value)[:60]!r} is not an address; write USER@DOMAIN")
+
+
+def _mailbox_or_empty(value: object) -> str:
+    return "" if value == "" else _mailbox(value)
+
+
+def _smtp(value: object) -> SmtpServer:
+    return SmtpServer.parse(value or "smtp://127.0.0.1:25")
+
+
+_MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 # The names of sidecar.kernel.registry.BACKENDS, which this room cannot import.
 Backend = Literal["route", "dry-run"]
 # Numbers of the kernel's own tables.
@@ -56,6 +74,11 @@ Networks = Annotated[
 Ports = Annotated[tuple[Annotated[int, Field(gt=0, lt=65536)], ...], BeforeValidator(listed)]
 Address = Annotated[str, BeforeValidator(_address)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+
+Webhooks = Annotated[
+    tuple[Annotated[WebhookUrl, PlainValidator(WebhookUrl.parse)], ...], BeforeValidator(listed)
+]
+Mailboxes = Annotated[tuple[Annotated[str, PlainValidator(_mailbox)], ...], BeforeValidator(listed)]
 
 
 class _Section(BaseModel):
@@ -108,6 +131,35 @@ class ServeSettings(_Section):
     names: Names = ()
 
 
+# What a message can be about.
+NotifyEvent = Literal["wide-ban", "known-good-ban", "brake", "not-enforced", "masked", "digest"]
+
+
+class NotifySettings(_Section):
+    """[notify]: which events are told, by which webhooks, and to whom by mail. `webhooks_file` has further
+    webhooks, one per line. `ca_file` has certificates to trust besides those of the system."""
+
+    events: Annotated[tuple[NotifyEvent, ...], BeforeValidator(listed)] = (
+        "wide-ban",
+        "known-good-ban",
+        "brake",
+        "not-enforced",
+        "masked",
+    )
+    webhooks: Webhooks = ()
+    webhooks_file: str = ""
+    mail_to: Mailboxes = ()
+    mail_from: Annotated[str, PlainValidator(_mailbox_or_empty)] = ""
+    smtp: Annotated[SmtpServer, PlainValidator(_smtp)] = _smtp("")
+    smtp_user: str = ""
+    smtp_password_file: str = ""
+    ca_file: str = ""
+
+
+# Keys whose values no message may show.
+SECRET = {("notify", "webhooks")}
+
+
 class Settings(_Section):
     """All sections of zmban.toml."""
 
@@ -115,6 +167,7 @@ class Settings(_Section):
     kernel: KernelSettings = KernelSettings()
     good: GoodSettings = GoodSettings()
     serve: ServeSettings = ServeSettings()
+    notify: NotifySettings = NotifySettings()
 
 
 def keys_of(section: str) -> list[str]:

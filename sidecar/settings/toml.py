@@ -14,6 +14,8 @@ _HEADER = re.compile(r"\s*\[\s*([\w.-]+)\s*\]\s*(?:#.*)?$")
 _BROKEN_HEADER = re.compile(r"\s*(?:\[\[?[\w .-]*|[\w .-]+\]+)\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*([\w-]+)(?:\s*\.\s*[\w-]+)*\s*=")
 _PLACE = re.compile(r" \(at (?:line \d+, column \d+|end of document)\)")
+# Everything behind the host of a URL may be a secret, as is a user before it.
+_SECRET = re.compile(r"(://)(?:[^\s\"',@/]*@)?([^\s\"',/?#]*)[^\s\"',]*")
 # A list of more lines than this is not searched for the invalid line.
 _LONGEST = 500
 
@@ -113,7 +115,7 @@ def _statement(document: Document, section: str, number: int, lines: list[str]) 
             if not isinstance(rest, str):
                 found, bad = rest, number + place
                 break
-        shown = lines[bad - number].strip()[:60]
+        shown = _SECRET.sub(r"\1\2...", lines[bad - number].strip())[:60]
         text = f"{shown!r} cannot be parsed ({reason}); write: name = value"
         document.faults.append(Fault(document.file, bad, text))
         document.lost.append("\n".join(lines) if found is None else lines[bad - number])

@@ -31,7 +31,7 @@ async def test_what_must_survive_is_noted_before_the_kernel_is_told_and_a_leak_l
     order = [type(subscriber).__name__ for subscriber in one.bus._subscribers]
     assert order == [
         "Metrics", "CommitQueue", "BanLog", "RefusalLog", "SuspectedProxies", "Enforcer", "LeakDetector",
-        "EventFeed", "Rates",
+        "EventFeed", "Rates", "Announcer",
     ]  # fmt: skip
 
 

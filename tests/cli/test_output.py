@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.cli.log_format import PlainFormatter
+from sidecar.cli.log_format import JsonFormatter, PlainFormatter
 from sidecar.cli.output.printing import emit, moment
 from sidecar.model import LATEST
 from tests.cli.running import zmban
@@ -81,6 +81,27 @@ def test_a_record_of_the_log_is_one_line_whatever_is_in_it() -> None:
     lines = stream.getvalue().removesuffix("\n").split("\n")
     assert len(lines) > 4, "a traceback keeps its lines"
     assert all(line.isprintable() for line in lines)
+    # A filter such as recidive must not take text of an exception for a line of the log.
+    assert all(line.startswith("zmban | ") for line in lines[3:])
+
+
+def test_a_record_as_json_is_one_object_in_ascii_whatever_is_in_it() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    log = logging.Logger("test")
+    log.addHandler(handler)
+    hostile = DRIVING + '"\\{}\udcff'
+    log.error("reason %s", hostile, extra={"fields": {"reason": hostile, "jail": "smtp"}})
+    try:
+        int(hostile)
+    except ValueError:
+        log.exception("it broke")
+    assert stream.getvalue().isascii()
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first["jail"] == "smtp" and first["message"] == f"reason {first['reason']}"
+    assert all(value.isprintable() for value in first.values())
+    assert "ValueError" in second["exception"]
 
 
 @pytest.mark.parametrize(

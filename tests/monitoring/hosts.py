@@ -111,6 +111,8 @@ class Host:
         self.reloaded = Gauge("zmban_config_last_reload_timestamp_seconds", "When.", registry=r)
         self.reloaded.set(time.time() - 3600)
         self.job_errors = Counter("zmban_job_errors_total", "Failed.", ["task"], registry=r)
+        self.told = Counter("zmban_notifications_total", "Told.", ["target", "result"], registry=r)
+        self.untold = Gauge("zmban_notifications_waiting", "Waiting.", registry=r)
         self.job_run = Gauge("zmban_job_last_run_timestamp_seconds", "When.", ["task"], registry=r)
 
     def scrape(self) -> bytes:
@@ -129,6 +131,7 @@ class Host:
             self.last.labels(source).set(time.time() - self.condition.silence)
 
         self.job_errors.labels("verify").inc(0)
+        self.told.labels("webhook", "sent").inc()
         self.job_run.labels("verify").set_to_current_time()
 
     def _judge(self) -> None:

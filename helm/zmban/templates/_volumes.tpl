@@ -9,6 +9,11 @@
   mountPath: /run/zmban
 - name: tmp
   mountPath: /tmp
+{{- if .Values.notifySecret }}
+- name: notify
+  mountPath: /run/secrets/zmban
+  readOnly: true
+{{- end }}
 {{- if .Values.localtime.hostPath }}
 - name: localtime
   mountPath: /etc/localtime
@@ -60,6 +65,12 @@
   emptyDir:
     medium: Memory
     sizeLimit: 64Mi
+{{- with .Values.notifySecret }}
+- name: notify
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0400
+{{- end }}
 {{- with .Values.localtime.hostPath }}
 - name: localtime
   hostPath:

@@ -13,6 +13,7 @@ from sidecar.network import Network
 
 DRY_RUN = "dry run"
 SUSPENDED = "suspended by flush; zmban resume"
+NOT_VERIFIED = "not verified yet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from sidecar.app.enforce.enforcement_status import SUSPENDED, EnforcementStatus
+from sidecar.app.enforce.enforcement_status import NOT_VERIFIED, SUSPENDED, EnforcementStatus
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.model import KernelError, Seconds
 from sidecar.serve.metrics import Metrics
@@ -31,7 +31,7 @@ class Verifier:
     ) -> None:
         self._enforcer, self._metrics = enforcer, metrics
         self._missing, self._doubts = missing, doubts
-        self.status = EnforcementStatus((SUSPENDED if enforcer.suspended else "not verified yet",))
+        self.status = EnforcementStatus((SUSPENDED if enforcer.suspended else NOT_VERIFIED,))
 
     async def look(self) -> Seconds:
         """Check; returns the pause until the next check."""

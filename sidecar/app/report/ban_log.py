@@ -1,4 +1,4 @@
-"""The ban log: one line per ban and unban, in the format of Fail2Ban's log."""
+"""The ban log: bans and unbans in the words of Fail2Ban's log, so that its filter `recidive` reads them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import time
 from collections.abc import Iterable
 
 from sidecar.model import Ban, Batch, Event, Extended, Failure, FailuresCleared, Match, Refused, Slow, Unban
+from sidecar.network import Network
 
 _bans = logging.getLogger("zmban.bans")
 
-# Maximum number of events of one batch that are logged one by one.
+# Fail2Ban's level of bans and unbans. Nothing else has it: what `recidive` reads must hold no text of others.
+NOTICE = 25
+logging.addLevelName(NOTICE, "NOTICE")
+# Maximum number of events of one batch that are logged one by one. Bans by a log are all logged: a block of
+# 64 KiB leads to some hundred at most, and `recidive` must find each.
 _MOST_LOGGED = 100
 
 
@@ -30,21 +35,26 @@ def log_events(events: Iterable[Event | Match]) -> None:
         return
     worth = [e for e in events if not isinstance(e, Failure | Match | FailuresCleared)]
     shown = [e for e in worth if not isinstance(e, Refused) or e.reason in ("framed", "report-only", "brake")]
-    for event in shown[:_MOST_LOGGED]:
+    left = _MOST_LOGGED
+    for event in shown:
+        if not (isinstance(event, Ban) and event.origin == "log"):
+            left -= 1
+            if left < 0:
+                continue
         _log_event(event)
-    if len(shown) > _MOST_LOGGED:
-        _bans.info("%d more events", len(shown) - _MOST_LOGGED)
+    if left < 0:
+        _bans.info("%d more events", -left)
 
 
 def _log_event(event: Event | Match) -> None:
     match event:
         case Ban():
-            word = "Would ban" if event.dry else "Ban"
-            _bans.info("[%s] %s %s (%s%s)", event.jail, word, event.network, event.reason, _by(event.by))
-        case Extended():
-            _bans.info("[%s] Extend %s", event.ban.jail, event.ban.network)
+            action = "would-ban" if event.dry else "ban"
+            _decision(event.jail, action, event.network, event.reason, event.by)
+        case Extended(ban=ban):
+            _decision(ban.jail, "extend", ban.network, ban.reason, ban.by)
         case Unban():
-            _bans.info("[%s] Unban %s (%s%s)", event.jail, event.network, event.reason, _by(event.by))
+            _decision(event.jail, "unban", event.network, event.reason, event.by)
         case Refused() if event.reason == "framed":
             _bans.warning(
                 "[%s] Refused %r: %s (client %s)", event.jail, event.host, event.reason, event.client
@@ -64,8 +74,17 @@ def _log_event(event: Event | Match) -> None:
             text = "[%s] %s exceeded its time budget repeatedly and is not used for %.0f s; simplify it"
             _bans.error(text, event.jail, event.regex, max(0.0, (event.until or 0.0) - time.time()))
         case Failure():
-            _bans.debug("[%s] Found %s", event.jail, event.network)
+            _bans.debug("[%s] Found %s", event.jail, event.network.text)
 
 
-def _by(name: str) -> str:
-    return f", by {name}" if name else ""
+_WORDS = {"ban": "Ban", "would-ban": "Would ban", "extend": "Extend", "unban": "Unban"}
+
+
+def _decision(jail: str, action: str, network: Network, reason: str, by: str) -> None:
+    """Log a decision, and in a text log its reason in a second line: for `recidive` the first ends with the
+    address."""
+    fields = {"jail": jail, "action": action, "network": str(network), "reason": reason, "by": by}
+    level = logging.INFO if action in ("would-ban", "extend") else NOTICE
+    _bans.log(level, "[%s] %s %s", jail, _WORDS[action], network.text, extra={"fields": fields})
+    if why := ", ".join(filter(None, (reason, by and f"by {by}"))):
+        _bans.info("[%s] %s: %s", jail, network.text, why, extra={"text_only": True})

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter, deque
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ class RefusalLog:
         if kind not in self._masked:
             _log.warning("failure from %s, which hides its client, so that nothing can be banned: %s", *kind)
         self._masked[kind] += 1
+
+    def proxies(self) -> Collection[tuple[str, str]]:
+        """Each proxy that hides clients, with the cure."""
+        return self._masked.keys()
 
     def masked(self) -> list[dict[str, Any]]:
         """The proxies that hide clients, most lines first."""

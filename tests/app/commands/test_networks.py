@@ -164,5 +164,12 @@ async def test_who_acted_is_kept_with_a_ban_and_what_is_allowed_and_is_in_the_lo
     await told(one, "unban", OTHER)
     await told(one, "allow", WHO, reason="a customer", by="carol")
     assert [allowed.by for allowed in one.commit_queue.database.allowed()] == ["carol"]
-    for text in ("(x, by alice)", f"Unban {WHO} (manual, by bob)", "by command line", "by carol"):
+    address = WHO.removesuffix("/32")
+    for text in (
+        f"{address}: x, by alice",
+        f"Unban {address}\n",
+        f"{address}: manual, by bob",
+        "by command line",
+        "by carol",
+    ):
         assert text in caplog.text

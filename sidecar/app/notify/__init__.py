@@ -1,0 +1,1 @@
+"""Tells of events by webhook and mail."""
