@@ -13,6 +13,7 @@ from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.commands.dispatcher import Command, ControlCommands
 from sidecar.app.commands.networks import NetworkCommands
 from sidecar.app.commands.service_commands import ServiceCommands
+from sidecar.app.evidence.evidence_finder import EvidenceFinder
 from sidecar.app.report.ban_list import BanListing
 from sidecar.app.report.build_status import StatusBuilder
 from sidecar.app.report.explain_address import AddressExplainer
@@ -43,7 +44,7 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
     """All commands of the control socket."""
     engine, suspects = parts.memory.engine, parts.memory.suspects
     confirmation = Confirmation(parts.commit_queue, parts.background)
-    preview = BanPreview(engine, parts.enforcer)
+    preview = BanPreview(engine, parts.enforcer, parts.protection)
     networks = NetworkCommands(
         parts.options, engine, parts.bus, parts.allow_list, parts.protection, parts.enforcer,
         parts.commit_queue, preview, confirmation,
@@ -63,8 +64,11 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
         AddressExplainer(engine, parts.commit_queue, parts.protection, parts.allow_list, suspects),
         parts.reload, parts.enforcer, parts.verifier, confirmation,
     )  # fmt: skip
+    evidence = EvidenceFinder(engine.register, parts.logs, suspects.trust, parts.commit_queue)
     return {
         "ban": networks.ban,
+        "preview": networks.preview,
+        "evidence": evidence.find,
         "unban": networks.unban,
         "allow": networks.allow,
         "disallow": networks.disallow,

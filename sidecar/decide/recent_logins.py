@@ -68,9 +68,9 @@ class RecentLogins:
             self._spoilt.clear()
         self._spoilt[network] = until
 
-    def inside(self, network: Network, now: Instant) -> int:
-        """The number of known-good networks inside this one."""
-        return sum(self.is_known(one, now) for one in network.those_inside(self._logins))
+    def networks(self) -> list[Network]:
+        """All networks with a login, whether they are known-good now or not."""
+        return list(self._logins)
 
     def all(self) -> Iterator[tuple[Network, str, Instant]]:
         """Each network with each of its accounts and the time of the last login."""

@@ -161,7 +161,7 @@ class StatusBuilder:
             return [(one, many, len(one.those_inside(refused))) for one, many in proposals(refused)]
 
         return [
-            {"network": str(network), "banned": many, **self.preview.covers(network, bans)}
+            {"network": str(network), "banned": many, **await self.preview.covers(network, bans)}
             for network, many, bans in await asyncio.to_thread(found)
         ]
 
