@@ -196,6 +196,15 @@ class PrefixSet:
                 return found
         return None
 
+    def over(self, network: Network) -> Iterator[Network]:
+        """The members that cover all of `network`, the widest first."""
+        value, longest = network.value, network.length
+        for length, shift, members in reversed(self._lengths[network.version]):
+            if length > longest:
+                return
+            if (found := members.get(value >> shift)) is not None:
+                yield found
+
     def inside(self, network: Network) -> list[Network]:
         """The members that lie inside `network` (itself included), in no particular order."""
         return network.those_inside(self._networks)

@@ -20,12 +20,14 @@ from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.commands.dispatcher import Command, ControlCommands
 from sidecar.app.commands.networks import NetworkCommands
 from sidecar.app.commands.service_commands import ServiceCommands
+from sidecar.app.evidence.evidence_finder import EvidenceFinder
 from sidecar.app.notify.courier import Courier
 from sidecar.app.report.ban_list import BanListing
+from sidecar.app.report.ban_preview import BanPreview
 from sidecar.app.report.build_status import StatusBuilder
 from sidecar.app.report.explain_address import AddressExplainer
 from sidecar.app.report.http_pages import HttpPages
-from sidecar.app.report.suggestions import BanPreview, Proposals
+from sidecar.app.report.proposals import Proposals
 from sidecar.app.report.suspension_reasons import SuspensionReasons
 from sidecar.serve.control import Control
 from sidecar.serve.web.assets import assets
@@ -74,7 +76,7 @@ def answered_by(parts: Components, faults: Callable[[], Iterable[str]] = tuple) 
     """Build what answers; `faults` are problems of the doors themselves."""
     engine, suspects = parts.memory.engine, parts.memory.suspects
     confirmation = Confirmation(parts.commit_queue, parts.background)
-    preview = BanPreview(engine, parts.enforcer)
+    preview = BanPreview(engine, parts.enforcer, parts.protection)
     networks = NetworkCommands(
         parts.options, engine, parts.bus, parts.allow_list, parts.protection, parts.enforcer,
         parts.commit_queue, preview, confirmation,
@@ -141,8 +143,13 @@ def commands(
     """All commands of the control socket."""
     answering = answering or answered_by(parts)
     networks, service = answering.networks, answering.service
+    evidence = EvidenceFinder(
+        parts.memory.register, parts.logs, parts.memory.suspects.trust, parts.commit_queue
+    )
     return {
         "ban": networks.ban,
+        "preview": networks.preview,
+        "evidence": evidence.find,
         "unban": networks.unban,
         "allow": networks.allow,
         "disallow": networks.disallow,

@@ -57,15 +57,6 @@ class RecentLogins:
             return False
         return max(accounts.values()) > now - self.lasts
 
-    def accounts(self, network: Network, now: Instant) -> int:
-        """How many accounts logged in from this network recently, also if it was marked by `spoil` since."""
-        logins = self._logins.get(network)
-        return sum(at > now - self.lasts for at in logins.values()) if logins else 0
-
-    def networks(self) -> list[Network]:
-        """All networks with a login."""
-        return list(self._logins)
-
     def owns(self, network: Network, account: str, now: Instant) -> bool:
         """Whether this account logged in from this network recently."""
         at = self._logins.get(network, {}).get(account.casefold())
@@ -77,9 +68,14 @@ class RecentLogins:
             self._spoilt.clear()
         self._spoilt[network] = until
 
-    def inside(self, network: Network, now: Instant) -> int:
-        """The number of known-good networks inside this one."""
-        return sum(self.is_known(one, now) for one in network.those_inside(list(self._logins)))
+    def accounts(self, network: Network, now: Instant) -> int:
+        """How many accounts logged in from this network recently, also if it was marked by `spoil` since."""
+        logins = self._logins.get(network)
+        return sum(at > now - self.lasts for at in logins.values()) if logins else 0
+
+    def networks(self) -> list[Network]:
+        """All networks with a login, whether they are known-good now or not."""
+        return list(self._logins)
 
     def all(self) -> Iterator[tuple[Network, str, Instant]]:
         """Each network with each of its accounts and the time of the last login."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
@@ -49,7 +49,7 @@ def evidence(lines: list[str]) -> list[str]:
     return lines
 
 
-def kept_with_each(lines: Sequence[str], networks: Sequence[str]) -> None:
+def kept_with_each(lines: Sequence[str], networks: Sized) -> None:
     """ValueError if these lines, saved with each of these networks, would take too much disk space."""
     if len(networks) * sum(map(len, lines)) > _MOST_WRITTEN:
         text = f"evidence is kept with each network ({len(networks)} here), {_MOST_WRITTEN >> 20} MiB at most"

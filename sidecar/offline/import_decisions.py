@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StrictBool
 
 from sidecar.bans.register import BanRegister
-from sidecar.model import Ban, Extended, Instant, Unban
+from sidecar.model import Ban, Extended, Instant, Origin, Seconds, Unban
 from sidecar.network import Network
 from sidecar.offline.arguments import Name, Note, Time
 from sidecar.store.database import Ended, HistoryEntry, Key
@@ -17,6 +17,7 @@ from sidecar.store.imports.entry import LIST
 
 # Why a ban ended that an administrator lifted.
 LIFTED = "manual"
+_SAME: Seconds = 1e-3
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 Result = Literal["banned", "extended", "history", "unchanged", "lifted", "refused"]
 
@@ -33,12 +34,15 @@ class Record(BaseModel, frozen=True, extra="forbid"):
     count: _Count
     evidence: tuple[str, ...]
     current: StrictBool
+    origin: Origin = "import"
+    by: Note = ""
+    dry: StrictBool = False
 
     def ban(self) -> Ban:
         """The record as a Ban. ValueError if its network is invalid."""
         return Ban(
-            Network.parse(self.network), self.jail, self.at, self.until, "import", self.reason,
-            self.failures, self.evidence, self.count,
+            Network.parse(self.network), self.jail, self.at, self.until, self.origin, self.reason,
+            self.failures, self.evidence, self.count, self.dry, self.by,
         )  # fmt: skip
 
 
@@ -80,7 +84,7 @@ class ImportDecisions:
         elif refusal := self._refuse(ban.network, ban.jail):
             result = "refused"
         else:
-            result = self._stand(ban._replace(dry=self._trial(ban.jail)))
+            result = self._stand(ban._replace(dry=ban.dry or self._trial(ban.jail)))
         self.counts[result] += 1
         if result in ("lifted", "refused"):
             one = {"event": result, "network": str(ban.network), "jail": ban.jail}
@@ -112,7 +116,7 @@ class ImportDecisions:
         key = (ban.network, ban.jail)
         known = self._history.setdefault(key, [])
         standing = self._register.table.of(*key)
-        if (standing and self._same(standing, ban)) or any(one.at == ban.at for one in known):
+        if (standing and self._same(standing, ban)) or any(_at_once(one.at, ban.at) for one in known):
             return "unchanged"
         over = ban.until is not None and ban.until <= self._now
         past = HistoryEntry(
@@ -130,8 +134,13 @@ class ImportDecisions:
     def _same(self, standing: Ban, ban: Ban) -> bool:
         """Whether these are the same ban. A list does not give the start of a ban; Fail2Ban does, so there
         the start must be equal."""
-        return ban.jail == LIST or standing.at == ban.at
+        return ban.jail == LIST or _at_once(standing.at, ban.at)
 
     def answer(self) -> dict[str, Any]:
         """The answer for the control socket: the number per result, and the bans that were not imported."""
         return {"counts": dict(self.counts), "told": self.told}
+
+
+def _at_once(one: Instant, other: Instant) -> bool:
+    """Whether these are the same moment: an exported text has microseconds."""
+    return abs(one - other) < _SAME

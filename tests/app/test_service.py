@@ -144,7 +144,7 @@ def test_a_wide_ban_leaves_the_host_s_own_networks_reachable(host: Namespace, tm
     host.wire("mail0", "10.20.0.5/24")
     host.ip("route", "add", "default", "via", "10.20.0.1")
     with service(tmp_path) as zmban_:
-        zmban_.ask("ban", "10.20.0.0/16", "--reason", "too wide by mistake")
+        zmban_.ask("ban", "10.20.0.0/16", "--reason", "too wide by mistake", "--yes")
         assert "blackhole 10.20.0.0/16 proto 222" in host.routes("2520")
         for kept in ("10.20.0.1", "10.20.0.5", "10.20.0.77"):
             assert "mail0" in host.ip("route", "get", kept) or "local" in host.ip("route", "get", kept)
@@ -292,7 +292,7 @@ def test_what_is_wider_than_may_be_is_banned_only_by_force_and_both_say_what_it_
     host.wire("mail0", "10.1.2.3/24")
     with service(tmp_path, settings="[kernel]\nwidest_ipv4 = 12\n") as running:
         running.ask("ban", "10.200.0.7", "--reason", "x")
-        running.ask("ban", "172.16.0.0/12", "--reason", "x")
+        running.ask("ban", "172.16.0.0/12", "--reason", "x", "--yes")
         command = ("ban", "10.0.0.0/8", "--reason", "x", "--socket", running.socket)
         refused = zmban(*command)
         assert refused.returncode == 65

@@ -36,9 +36,10 @@ def on_terminal(
     variables: Mapping[str, str] | None = None,
     program: Path = ZMBAN,
     enough: bytes = b"",
+    typed: bytes = b"",
 ) -> tuple[int, str]:
-    """Run it on a pseudo-terminal with this width (None: of unknown size). Returns the exit code and the
-    output. Sends SIGINT once `enough` is in the output."""
+    """Run it on a pseudo-terminal with this width (None: of unknown size), on which this is `typed`. Returns
+    the exit code and the output. Sends SIGINT once `enough` is in the output."""
     ours, theirs = pty.openpty()
     if columns is not None:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -47,6 +48,7 @@ def on_terminal(
     command = [str(program), *map(str, arguments)]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
     os.close(theirs)
+    os.write(ours, typed)
     seen = bytearray()
     try:
         # Reading fails after the process has closed the terminal.

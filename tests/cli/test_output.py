@@ -125,7 +125,7 @@ def test_evidence_is_bounded_while_it_is_read(source: str, words: str) -> None:
 def test_evidence_of_a_pipe_that_nobody_writes_into_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sidecar.cli.online import evidence_option
+    from sidecar.cli.online.manual import evidence_option
 
     monkeypatch.setattr(evidence_option, "_TIMEOUT_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")

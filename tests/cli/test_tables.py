@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.cli.offline import explain, replay
-from sidecar.cli.online import ban as ban_command
 from sidecar.cli.online import bans, import_, status
+from sidecar.cli.online.manual import answer_text
 from sidecar.cli.output.printing import Bar, say, table
 from sidecar.cli.output.tables import Column, rendered
 from sidecar.cli.output.terminal import cells, shortened, styled, width, wrapped
@@ -78,7 +78,7 @@ def starts(lines: list[str], texts: list[str]) -> set[int]:
 def ban(network: str, jail: str, reason: str, suspended: str | None) -> dict[str, Any]:
     return {
         "network": network, "jail": jail, "since": 1.7e9, "until": None, "enforced": True, "dry": False,
-        "suspended": suspended, "reason": reason,
+        "suspended": suspended, "reason": reason, "folded_into": None, "folded": 0,
     }  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_a_ban_is_one_line_and_its_network_is_whole(screen: Any, columns: int | 
     @given(BANS)
     def holds(records: list[dict[str, Any]]) -> None:
         terminal = screen(columns)
-        bans._show(iter(records))
+        bans._show(iter(records), fold=True)
         heading, *lines = seen(terminal)
         assert heading.split()[0] == "network"
         rows = lines[: len(records)]
@@ -330,12 +330,12 @@ def test_the_word_is_chosen_by_the_number(number: int, one: str, many: str, text
 
 def test_a_preview_and_what_becomes_of_bans_count_in_words_that_fit() -> None:
     covers = {"addresses": 1, "bans": 1, "kept_reachable": 1, "good_logins": 1, "delivered_to": 1}
-    told = ban_command._covered({"result": "banned", "covers": covers})
+    told = answer_text._covered({"result": "banned", "covers": covers})
     assert told == (
         ": 1 address, 1 active ban, 1 network kept reachable, 1 address with recent successful logins, "
         "1 known mail server"
     )
-    many = ban_command._covered({"result": "banned", "covers": dict.fromkeys(covers, 2000)})
+    many = answer_text._covered({"result": "banned", "covers": dict.fromkeys(covers, 2000)})
     assert many.startswith(": 2,000 addresses, 2000 active bans, 2000 networks kept reachable")
-    assert ban_command._changed_bans({"suspended": 1}) == "; 1 ban inside is suspended"
-    assert ban_command._changed_bans({"enforced": 2}) == "; 2 bans inside are enforced again"
+    assert answer_text._changed_bans({"suspended": 1}) == "; 1 ban inside is suspended"
+    assert answer_text._changed_bans({"enforced": 2}) == "; 2 bans inside are enforced again"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from sidecar.app.api.answers import ActedAnswer
+from sidecar.app.api.answers import ActedAnswer, PreviewAnswer
 from sidecar.app.commands.networks import NetworkCommands
+from sidecar.network import Network
 from sidecar.offline.arguments import Actor, Evidence, Reason, Time
 from sidecar.serve.web.routing import Access, Call, WebRoute
 
+Text = Annotated[str, StringConstraints(max_length=100)]
 Networks = Annotated[list[str], Field(min_length=1, max_length=10_000)]
 
 
@@ -28,7 +30,15 @@ class ActionRoutes:
             "/api/allow": self.allow,
             "/api/disallow": self.disallow,
         }
-        return [WebRoute("POST", path, call, Access.ACT, ActedAnswer) for path, call in acting.items()]
+        return [
+            WebRoute("GET", "/api/preview", self.preview, answer=PreviewAnswer),
+            *(WebRoute("POST", path, call, Access.ACT, ActedAnswer) for path, call in acting.items()),
+        ]
+
+    async def preview(self, network: Text) -> dict[str, Any]:
+        """What a ban of a network would cover, why it must not be banned, or why it must be confirmed."""
+        (found,) = await self._networks.preview([str(Network.parse(network))])
+        return found
 
     async def ban(
         self,
@@ -40,7 +50,7 @@ class ActionRoutes:
         evidence: Evidence | None = None,
     ) -> dict[str, Any]:
         """Ban networks; `yes` confirms what a preview shows."""
-        return {"answers": await self._networks.ban(networks, reason, until, evidence, yes, by)}
+        return {"answers": await self._networks.ban(networks, reason, until, evidence, yes, False, by)}
 
     async def unban(self, networks: Networks, by: Actor, jail: str | None = None) -> dict[str, Any]:
         """Lift bans, of one jail or of all."""

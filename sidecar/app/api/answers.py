@@ -6,7 +6,6 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from sidecar.app.report.suggestions import Covers
 from sidecar.store.rows import Past
 
 
@@ -85,7 +84,7 @@ class SubjectAnswer(TypedDict):
     failures: list[Failing]
     protected: list[str]
     kernel: Kernel
-    covers: Covers
+    covers: dict[str, int]
     history: list[Past]
 
 
@@ -269,4 +268,4 @@ class PreviewAnswer(TypedDict):
     refused: str | None
     confirm: bool
     why: list[str]
-    covers: Covers
+    covers: dict[str, int]

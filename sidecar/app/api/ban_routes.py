@@ -19,16 +19,17 @@ from sidecar.app.api.answers import (
     Others,
     SubjectAnswer,
 )
-from sidecar.app.api.ban_views import BanViews, around, wider
+from sidecar.app.api.ban_views import BanViews
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.protect.allow_list import AllowList
+from sidecar.app.report.ban_preview import BanPreview
 from sidecar.app.report.explain_address import AddressExplainer
-from sidecar.app.report.suggestions import BanPreview
 from sidecar.app.report.suspension_reasons import SuspensionReasons
+from sidecar.bans.folding import Folding
 from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Ban, KernelError
-from sidecar.network import Network, PrefixSet
+from sidecar.network import Network
 from sidecar.records import ban_record
 from sidecar.serve.web.routing import WebRoute
 from sidecar.threads import run_uncancellable
@@ -77,7 +78,7 @@ class BanRoutes:
         found = await self._views.view(view, q, jail)
         part = found.networks[offset : offset + limit]
         listed = [(row, ban) for row, n in enumerate(part, offset) for ban in self._table.all_of(n)]
-        records = await self._records([ban for _, ban in listed], found.wide)
+        records = await self._records([ban for _, ban in listed], found.folding)
         for record, (row, _) in zip(records, listed, strict=True):
             record["row"] = row
         end = offset + len(part)
@@ -86,27 +87,16 @@ class BanRoutes:
             "bans": records, "total": len(found.networks), "offset": offset, "next": rest, "view": found.name,
         }  # fmt: skip
 
-    async def _records(self, bans: Sequence[Ban], wide: PrefixSet) -> list[BanAnswer]:
+    async def _records(self, bans: Sequence[Ban], folding: Folding) -> list[BanAnswer]:
         """The records of some bans, without evidence but with what the kernel does."""
-        why = self._suspensions.ask()
-        reachable = await self._reachable(bans)
-        inside = await self._inside(ban.network for ban in bans if ban.network in wide)
+        why, reachable = self._suspensions.ask(), await self._reachable(bans)
         found: list[BanAnswer] = []
         for ban in bans:
-            record: Any = ban_record(ban, enforced=ban.network not in reachable, suspended=why(ban))
+            suspended = why(ban)
+            record: Any = ban_record(ban, enforced=ban.network not in reachable, suspended=suspended)
             del record["evidence"]
-            outer = around(ban.network, wide)
-            folded = {"folded": inside.get(ban.network, 0), "folded_into": outer and str(outer)}
-            found.append(record | folded)
+            found.append(record | folding.record(ban, stands=not (ban.dry or suspended)))
         return found
-
-    async def _inside(self, wide: Iterable[Network]) -> dict[Network, int]:
-        """The number of banned networks inside each of these networks."""
-        asked = list(dict.fromkeys(wide))
-        if not asked:
-            return {}
-        networks = list(self._table.networks())
-        return await run_uncancellable(lambda: {n: len(n.those_inside(networks)) - 1 for n in asked})
 
     async def _reachable(self, bans: Iterable[Ban]) -> set[Network]:
         """Those of the banned networks that the kernel has a route to."""
@@ -127,10 +117,10 @@ class BanRoutes:
             for b in await run_uncancellable(queue.database.bans, [(b.network, b.jail) for b in own])
         }
         networks = list(table.networks())
-        wide, inside = await asyncio.gather(
-            run_uncancellable(wider, networks), run_uncancellable(subject.those_inside, networks)
+        folding, inside = await asyncio.gather(
+            self._views.folding(networks), run_uncancellable(subject.those_inside, networks)
         )
-        bans = await self._records(own, wide)
+        bans = await self._records(own, folding)
         for record in bans:
             record["evidence"] = (
                 list(with_lines[record["jail"]].evidence) if record["jail"] in with_lines else []
@@ -138,28 +128,29 @@ class BanRoutes:
         known = await self._explainer.explain(str(subject))
         past = await run_uncancellable(queue.database.ended, subject)
         others = [n for n in inside if n != subject]
+        around = [ban for ban in table.over(subject) if ban.network != subject]
         return {
             "network": str(subject),
             "bans": bans,
-            "covering": await self._records([b for b in table.over(subject) if b.network != subject], wide),
-            "inside": await self._others(subject, others, wide),
-            "neighbours": await self._neighbours(subject, networks, wide),
+            "covering": await self._records(around, folding),
+            "inside": await self._others(subject, others, folding),
+            "neighbours": await self._neighbours(subject, networks, folding),
             "accounts": await run_uncancellable(self._accounts, list(with_lines.values())),
             "failures": known["failures"],
             "protected": known["protected"],
             "kernel": await self._kernel(subject),
-            "covers": self._preview.covers(subject, len(others)),
+            "covers": await self._preview.covers(subject, len(others)),
             "history": past,
         }  # fmt: skip
 
-    async def _neighbours(self, subject: Network, networks: list[Network], wide: PrefixSet) -> Others:
+    async def _neighbours(self, subject: Network, networks: list[Network], folding: Folding) -> Others:
         wider_one = subject.supernet(min(subject.length, _AROUND[subject.version]))
         inside = await run_uncancellable(wider_one.those_inside, networks)
-        return await self._others(wider_one, [n for n in inside if not subject.covers(n)], wide)
+        return await self._others(wider_one, [n for n in inside if not subject.covers(n)], folding)
 
-    async def _others(self, among: Network, networks: list[Network], wide: PrefixSet) -> Others:
+    async def _others(self, among: Network, networks: list[Network], folding: Folding) -> Others:
         bans = [ban for n in sorted(networks)[:_MOST_OTHERS] for ban in self._table.all_of(n)]
-        return {"network": str(among), "total": len(networks), "bans": await self._records(bans, wide)}
+        return {"network": str(among), "total": len(networks), "bans": await self._records(bans, folding)}
 
     def _accounts(self, bans: Iterable[Ban]) -> list[Account]:
         found: Counter[str] = Counter()

@@ -6,13 +6,13 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.bans.folding import Folding
 from sidecar.bans.table import BanTable
 from sidecar.model import Seconds
-from sidecar.network import BITS, Network, PrefixSet
+from sidecar.network import Network
 from sidecar.threads import run_uncancellable
 
 # Views kept, the last used ones: one of 300,000 networks takes 2.4 MB.
@@ -27,23 +27,14 @@ _PART_OF_IPV6 = re.compile(r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6}:{1,2}", re.ASC
 
 @dataclass
 class View:
-    """The networks that a search found, newest first. `wide` are all banned networks that may contain
-    others."""
+    """The networks that a search found, newest first, and which bans were inside wider ones then."""
 
     name: str
     query: tuple[str, str]
     networks: list[Network]
-    wide: PrefixSet
+    folding: Folding
     made: Seconds
     used: Seconds
-
-
-def around(network: Network, wide: PrefixSet) -> Network | None:
-    """The most specific of these networks that contains this one, other than itself."""
-    found = wide.covering(network)
-    if found == network:
-        found = wide.covering(network.supernet(network.length - 1)) if network.length else None
-    return found
 
 
 class BanViews:
@@ -74,18 +65,27 @@ class BanViews:
     async def _made(self, query: str, jail: str) -> View:
         # Copied at once: the table changes while a thread reads the copy.
         networks = list(self._table.networks())
-        wide = await run_uncancellable(wider, networks)
-        found = await self._found(query.strip(), networks, wide)
+        folding = await self.folding(networks)
+        found = await self._found(query.strip(), networks, folding)
         if jail:
             found = await run_uncancellable(self._table.matching, found, lambda name, _: name == jail)
         now = time.monotonic()
         found.reverse()
-        return View(secrets.token_hex(8), (query, jail), found, wide, now, now)
+        return View(secrets.token_hex(8), (query, jail), found, folding, now, now)
 
-    async def _found(self, query: str, networks: list[Network], wide: PrefixSet) -> list[Network]:
+    async def folding(self, networks: list[Network]) -> Folding:
+        """Which of these banned networks are inside wider ones."""
+
+        def made() -> Folding:
+            enforced = self._table.refused_among(networks)
+            return Folding(lambda: enforced)
+
+        return await run_uncancellable(made)
+
+    async def _found(self, query: str, networks: list[Network], folding: Folding) -> list[Network]:
         """The networks that a query means, oldest first."""
         if not query:
-            return await run_uncancellable(_unfolded, networks, wide)
+            return await run_uncancellable(folding.unfolded, networks, self._table.stands)
         if (inside := _meant(query)) is not None:
             around = [ban.network for ban in self._table.over(inside)] if inside.length else []
             return [*dict.fromkeys([*await run_uncancellable(inside.those_inside, networks), *around])]
@@ -111,19 +111,6 @@ class BanViews:
             if more is None:
                 return list(found)
             rest = more
-
-
-def wider(networks: Iterable[Network]) -> PrefixSet:
-    """Those of the networks that may contain another one: all but those of the longest prefixes."""
-    networks = list(networks)
-    longest = {version: max((n[-1] for n in networks if n[0] == version), default=0) for version in BITS}
-    return PrefixSet(n for n in networks if n[-1] < longest[n[0]])
-
-
-def _unfolded(networks: list[Network], wide: PrefixSet) -> list[Network]:
-    """Without the networks that lie in another one."""
-    covered = set(wide.those_covered(networks)) if wide else set()
-    return [n for n in networks if n not in covered or around(n, wide) is None]
 
 
 def _meant(query: str) -> Network | None:

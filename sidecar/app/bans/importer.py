@@ -1,4 +1,4 @@
-"""Imports bans of other programs into the running service."""
+"""Imports bans of other programs and hosts into the running service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.protect.protection import Protection
 from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.bans.register import BanRegister
-from sidecar.model import Ban
+from sidecar.model import Ban, Event
 from sidecar.offline.import_decisions import ImportDecisions, Record
 from sidecar.serve.control import RefusedError
 from sidecar.threads import run_uncancellable
@@ -53,9 +53,15 @@ class Importer:
                 if isinstance(one, Ban):
                     self._register.remember(one)
             self._commit_queue.add(decisions.past)
-            self._bus.publish(decisions.events)
+            # Bans of an export were counted and logged where they were made.
+            self._bus.publish(event for event in decisions.events if not _restored(event))
+            self._bus.publish((event for event in decisions.events if _restored(event)), restored=True)
             return decisions.answer()
 
     def _is_dry(self, jail: str) -> bool:
         jails = self._active.jails
         return self._options.dry_run or (jail in jails and jails[jail].dry_run)
+
+
+def _restored(event: Event) -> bool:
+    return isinstance(event, Ban) and event.origin != "import"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.protect.protection import Protection
-from sidecar.app.report.suggestions import BanPreview
+from sidecar.app.report.ban_preview import BanPreview, Preview
 from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Ban, Event, Unban
@@ -23,6 +24,9 @@ from sidecar.store.database import Allowed, Forgotten
 
 _log = logging.getLogger("zmban.bans")
 MANUAL = "manual"
+NO_NETWORK, UNCONFIRMED = "not-a-network", "needs-confirmation"
+# Bans between two turns of the event loop.
+_SLICE = 100
 # Who acts if no token of the page does.
 COMMAND_LINE = "command line"
 
@@ -47,37 +51,60 @@ class NetworkCommands:
         self._enforcer, self._commit_queue = enforcer, commit_queue
         self._preview, self._confirmation = preview, confirmation
 
+    async def preview(self, networks: list[str]) -> list[dict[str, Any]]:
+        """What a ban of each network would mean, see `Preview.record`."""
+        previews = await self._preview.preview(filter(None, map(_parsed, networks)))
+        records = iter([one.record() for one in previews])
+        nothing = {"refused": NO_NETWORK, "confirm": False, "why": [], "covers": {}}
+        return [next(records) if _parsed(text) else {"network": text, **nothing} for text in networks]
+
     async def ban(
         self,
         networks: list[str],
         reason: Reason,
         until: Time | None = None,
         evidence: Evidence | None = None,
+        yes: bool = False,
         force: bool = False,
         by: Actor = COMMAND_LINE,
     ) -> list[dict[str, Any]]:
-        """Ban networks, with log lines as evidence; with `force` also networks wider than the limit. `by` is
-        kept with each ban, as in all of these commands."""
+        """Ban networks, with log lines as evidence. `yes` confirms bans that a preview would ask about;
+        `force` also bans networks wider than the limit. `by` is kept with each ban, as in all of these
+        commands."""
         now, lines = time.time(), tuple(evidence or ())
         kept_with_each(lines, networks)
-        events: list[Event] = []
+        judged = await self._preview.judge(filter(None, map(_parsed, networks)))
+        previews = {preview.network: preview for preview in judged}
 
         def one(network: Network) -> dict[str, Any]:
-            refusal = self._protection.refuse(network)
-            preview = {"covers": self._preview.covers(network)} if refusal == "too-wide" else {}
-            if refusal and not (force and preview):
-                return {"result": "refused", "reason": refusal, **preview}
+            preview = previews[network]
+            covers = {"covers": preview.covers} if preview.covers else {}
+            if refusal := self._refusal(preview, yes=yes, force=force):
+                why = {"why": list(preview.why)} if covers else {}
+                return {"result": "refused", "reason": refusal, **covers, **why}
             dry = self._options.dry_run
             ban = Ban(network, MANUAL, now, until, "manual", reason, 0, lines, dry=dry, by=by)
             found = self._register.ban(ban, now)
             events.extend(found)
             result = "standing" if not found else "banned" if isinstance(found[0], Ban) else "extended"
-            return {"result": result, "reason": reason, **preview}
+            return {"result": result, "reason": reason, **covers}
 
-        answers = _each(networks, one)
-        self._bus.publish(events)
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(networks), _SLICE):
+            events: list[Event] = []
+            answers += _each(networks[start : start + _SLICE], one)
+            self._bus.publish(events)
+            await asyncio.sleep(0)
         await self._confirmation.written()
         return answers
+
+    def _refusal(self, preview: Preview, *, yes: bool, force: bool) -> str | None:
+        """Why a network is not banned. The guard is asked again: what is protected may have changed since the
+        preview."""
+        refusal = self._protection.refuse(preview.network)
+        if refusal == "too-wide" and force:
+            return None
+        return UNCONFIRMED if refusal is None and preview.why and not (yes or force) else refusal
 
     async def unban(
         self, networks: list[str], jail: str | None = None, by: Actor = COMMAND_LINE
@@ -161,13 +188,19 @@ class NetworkCommands:
         await self._confirmation.written()
 
 
+def _parsed(text: str) -> Network | None:
+    try:
+        return Network.parse(text)
+    except ValueError:
+        return None
+
+
 def _each(texts: Iterable[str], act: Callable[[Network], dict[str, Any]]) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = []
     for text in texts:
-        try:
-            network = Network.parse(text)
-        except ValueError:
-            answers.append({"network": text, "result": "refused", "reason": "not-a-network"})
-            continue
-        answers.append({"network": str(network), **act(network)})
+        network = _parsed(text)
+        if network is None:
+            answers.append({"network": text, "result": "refused", "reason": NO_NETWORK})
+        else:
+            answers.append({"network": str(network), **act(network)})
     return answers

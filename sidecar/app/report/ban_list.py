@@ -11,6 +11,7 @@ from typing import Any
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.report.suspension_reasons import SuspensionReasons
+from sidecar.bans.folding import Folding
 from sidecar.bans.register import BanRegister
 from sidecar.model import Ban, Seconds
 from sidecar.network import Network
@@ -22,8 +23,8 @@ _ROWS = 2000
 
 
 class BanListing:
-    """Returns one page at a time. Missing routes are read once per listing, and shared by listings that start
-    meanwhile."""
+    """Returns one page at a time. Missing routes and the folding are determined once per listing, and shared
+    by listings that start meanwhile."""
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class BanListing:
         self._turn = asyncio.Lock()
         self._looked: Seconds = -1.0
         self._lacks: Callable[[Network], bool] = lambda _: True
+        self._folding = Folding(tuple)
 
     async def page(
         self, jail: str | None, contains: str | None, after: int, asked: Seconds | None, *, lines: bool
@@ -46,11 +48,20 @@ class BanListing:
         evidence."""
         asked = time.monotonic() if asked is None else asked
         found, rest = await self._found(contains, after, lines=lines)
-        lacks = await self._lacking(asked)
+        lacks, folding = await self._looked_since(asked)
         why = self._suspensions.ask()
-        chosen = [ban for ban in found if jail in (None, ban.jail)]
-        bans = [ban_record(ban, enforced=not lacks(ban.network), suspended=why(ban)) for ban in chosen]
+
+        def record(ban: Ban) -> dict[str, Any]:
+            suspended = why(ban)
+            folded = folding.record(ban, stands=not (ban.dry or suspended))
+            return ban_record(ban, enforced=not lacks(ban.network), suspended=suspended) | folded
+
+        bans = [record(ban) for ban in found if jail in (None, ban.jail)]
         return {"bans": bans, "next": rest, "asked": asked}
+
+    async def folding(self) -> Folding:
+        """Which bans are inside wider ones now."""
+        return (await self._looked_since(time.monotonic()))[1]
 
     async def _found(self, contains: str | None, after: int, *, lines: bool) -> tuple[list[Ban], int | None]:
         queue, table = self._commit_queue, self._register.table
@@ -66,16 +77,18 @@ class BanListing:
         bans = [ban for network in networks for ban in table.all_of(network)]
         return bans, after + _ROWS if len(networks) == _ROWS else None
 
-    async def _lacking(self, since: Seconds) -> Callable[[Network], bool]:
-        """A function that returns whether a banned network has no route, as of `since` or later."""
+    async def _looked_since(self, since: Seconds) -> tuple[Callable[[Network], bool], Folding]:
+        """A function that returns whether a banned network has no route, and the folding, as of `since` or
+        later."""
         async with self._turn:
             if self._looked < since:
                 looked = time.monotonic()
                 banned = await self._enforcer.banned_in_kernel()
                 refused = list(self._register.table.refused())
                 self._lacks = await run_uncancellable(_lacks, refused, banned)
+                self._folding = await run_uncancellable(Folding, lambda: refused)
                 self._looked = looked
-            return self._lacks
+            return self._lacks, self._folding
 
 
 def _lacks(refused: Collection[Network], banned: Collection[Network]) -> Callable[[Network], bool]:

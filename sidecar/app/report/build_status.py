@@ -14,8 +14,8 @@ from sidecar.app.enforce.verifier import Verifier
 from sidecar.app.ingest.log_manager import LogManager
 from sidecar.app.persist.store_health import StoreHealth
 from sidecar.app.protect.allow_list import AllowList
+from sidecar.app.report.proposals import Proposals
 from sidecar.app.report.refusal_log import RefusalLog
-from sidecar.app.report.suggestions import Proposals
 from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.decide.engine import DecisionEngine
 from sidecar.decide.suspected_proxies import SuspectedProxies

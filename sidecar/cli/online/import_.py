@@ -1,4 +1,4 @@
-"""`zmban import`: imports the bans of a Fail2Ban database or a list of networks."""
+"""`zmban import`: imports the bans of a Fail2Ban database, of an export, or of a list of networks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _OUTCOMES = {
 def import_(
     config: tuple[str, ...], file: Path, state: Path, socket: Path, as_json: bool, jsonl: bool
 ) -> None:
-    """Import the bans and the history of a Fail2Ban database, or a list of networks, one per line.
+    """Import the bans and history of a Fail2Ban database, an export of zmban, or a list of networks.
 
     Uses the service, or its database if no service runs. A repeated import changes nothing.
     """
@@ -72,7 +72,7 @@ def import_(
 def _is_fault(one: dict[str, Any], kind: str) -> bool:
     """Whether a skipped entry is a fault. Fail2Ban also bans user and host names, so in its database they are
     valid entries."""
-    return one["event"] == "skipped" and (kind == "list" or one["reason"] == "unreadable")
+    return one["event"] == "skipped" and (kind != "fail2ban" or one["reason"] == "unreadable")
 
 
 class _Jails:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import click
 from pydantic_core import to_json
@@ -31,16 +31,19 @@ def json_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
-def emit(records: Iterable[dict[str, Any]], *, jsonl: bool, at_once: bool = False) -> None:
-    """Print records as JSON while they arrive, with constant memory. `at_once` flushes after each record
-    (jsonl only)."""
+def emit(
+    records: Iterable[dict[str, Any]], *, jsonl: bool, at_once: bool = False, out: BinaryIO | None = None
+) -> None:
+    """Print records as JSON while they arrive, with constant memory; into `out` instead of standard output.
+    `at_once` flushes after each record (jsonl only)."""
     # click.echo flushes each line, and the json module is five times slower.
-    write = sys.stdout.buffer.write
+    stream = out or sys.stdout.buffer
+    write = stream.write
     if jsonl:
         for one in records:
             write(_safe(_json(one)) + b"\n")
             if at_once:
-                sys.stdout.flush()
+                stream.flush()
     else:
         before = b"[\n"
         for one in records:
@@ -48,7 +51,7 @@ def emit(records: Iterable[dict[str, Any]], *, jsonl: bool, at_once: bool = Fals
             write(before + b"\n".join(_INDENT.encode() + _safe(line) for line in lines))
             before = b",\n"
         write(b"[]\n" if before == b"[\n" else b"\n]\n")
-    sys.stdout.flush()
+    stream.flush()
 
 
 def _json(record: dict[str, Any], indent: int | None = None) -> bytes:
@@ -99,24 +102,30 @@ def moment(at: Instant | None) -> str:
 
 
 class Bar:
-    """A progress bar in one line of a terminal, in bytes. Call `clear` before printing anything else."""
+    """A progress bar in one line of a terminal, in bytes, or in units with the name `counting`. Call `clear`
+    before printing anything else."""
 
-    def __init__(self, total: int, stream: TextIO | None) -> None:
-        self._total, self._stream = total, stream
+    def __init__(self, total: int, stream: TextIO | None, counting: str = "") -> None:
+        self._total, self._stream, self._counting = total, stream, counting
         self._done, self._begun = 0, time.monotonic()
         self._drawn = self._begun
         self._visible = False
 
     def advance(self, amount: int) -> None:
-        """Add `amount` bytes, and redraw the bar if the last time was long enough ago."""
+        """Add `amount` bytes or units, and redraw the bar if the last time was long enough ago."""
         self._done += amount
         now = time.monotonic()
         if self._stream is not None and now - self._drawn > _REDRAW_SECONDS:
             self._drawn = now
-            rate = self._done / (now - self._begun) / 1e6
-            share = min(100, 100 * self._done // (self._total or 1))
-            self._write(f"\r\x1b[Kreading: {share} %, {self._done / 1e6:.0f} MB, {rate:.0f} MB/s")
+            self._write(f"\r\x1b[K{self._text(now)}")
             self._visible = True
+
+    def _text(self, now: float) -> str:
+        if self._counting:
+            return f"{self._done:,} of {self._total:,} {self._counting}"
+        rate = self._done / (now - self._begun) / 1e6
+        share = min(100, 100 * self._done // (self._total or 1))
+        return f"reading: {share} %, {self._done / 1e6:.0f} MB, {rate:.0f} MB/s"
 
     def clear(self) -> None:
         """Erase the bar until it is drawn again."""
@@ -131,9 +140,10 @@ class Bar:
 
 
 @contextmanager
-def progress(total: int, *, quiet: bool = False) -> Iterator[Bar]:
-    """A progress bar over `total` bytes; invisible if `quiet` or if standard error is no terminal."""
-    bar = Bar(total, None if quiet or not supports_control_codes(sys.stderr) else sys.stderr)
+def progress(total: int, *, quiet: bool = False, counting: str = "") -> Iterator[Bar]:
+    """A progress bar over `total` bytes, or units with the name `counting`; invisible if `quiet` or if
+    standard error is no terminal."""
+    bar = Bar(total, None if quiet or not supports_control_codes(sys.stderr) else sys.stderr, counting)
     try:
         yield bar
     finally:

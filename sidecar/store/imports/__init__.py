@@ -1,1 +1,1 @@
-"""Reads bans to import: a Fail2Ban database, or a list of networks."""
+"""Reads bans to import: a Fail2Ban database, what `zmban export` wrote, or a list of networks."""

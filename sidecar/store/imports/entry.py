@@ -17,11 +17,12 @@ MOST_GIVEN_LINES, MOST_GIVEN_BYTES = 1000, 1 << 20
 # As for a log line: longer ones are cut, to bound the size of a ban.
 _LONGEST_LINE = 16384
 _MOST_LINES = 100
+_LONGEST_JAIL = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ListedBan:
-    """One ban of origin `import`. `current` is False if it has ended, even if `until` is later."""
+    """One ban. `current` is False if it has ended, even if `until` is later."""
 
     ban: Ban
     current: bool = True
@@ -39,6 +40,9 @@ class ListedBan:
             "count": ban.times,
             "evidence": list(ban.evidence) if self.current else [],
             "current": self.current,
+            "origin": ban.origin,
+            "by": ban.by,
+            "dry": ban.dry,
         }
 
 
@@ -56,7 +60,18 @@ class Skipped:
         return {"event": "skipped", "text": self.text, "place": self.place, "reason": self.reason}
 
 
-def kept(lines: Iterable[str]) -> tuple[str, ...]:
-    """The last 100 lines as valid UTF-8 without newlines, each at most 16,384 characters."""
+def kept(lines: Iterable[str], most: int = _MOST_LINES) -> tuple[str, ...]:
+    """The last `most` lines as valid UTF-8 without newlines, each at most 16,384 characters."""
     texts = [line.encode("utf-8", "replace").decode("utf-8").rstrip("\r\n")[:_LONGEST_LINE] for line in lines]
-    return tuple(texts[-_MOST_LINES:])
+    return tuple(texts[-most:])
+
+
+def note(text: str) -> str:
+    """A text as the reason of a ban: printable, and at most LONGEST_REASON bytes."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return plain.encode()[:LONGEST_REASON].decode("utf-8", "ignore")
+
+
+def is_jail(name: object) -> bool:
+    """Whether this may be the name of a jail."""
+    return isinstance(name, str) and 0 < len(name) <= _LONGEST_JAIL and name.isprintable()

@@ -11,7 +11,7 @@ from typing import Any
 
 from sidecar.model import LONGEST, Ban, Instant, Seconds, StoreError
 from sidecar.network import Network
-from sidecar.store.imports.entry import ListedBan, Skipped, kept
+from sidecar.store.imports.entry import ListedBan, Skipped, is_jail, kept
 
 MAGIC = b"SQLite format 3\0"
 # The default of Fail2Ban, for a ban without a bantime whose jail is not configured.
@@ -126,7 +126,7 @@ def _query(tables: dict[str, set[str]]) -> str:
 
 def _entry(row: tuple[Any, ...], bantime: Callable[[str], Seconds | None]) -> ListedBan | Skipped:
     ip, jail, at, length, count, data, current = row
-    if not (isinstance(jail, str) and jail and jail.isprintable() and len(jail) <= 200):
+    if not is_jail(jail):
         return Skipped(str(ip)[:200], f"jail {jail!r}"[:200], "unreadable")
     place = f"jail {jail}"
     if not isinstance(at, int | float) or not 0 <= at < _LATEST:

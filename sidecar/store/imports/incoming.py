@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from sidecar.model import Instant, Seconds, StoreError
-from sidecar.store.imports import fail2ban_database, network_list
+from sidecar.store.imports import exported, fail2ban_database, network_list
 from sidecar.store.imports.entry import ListedBan, Skipped
 
 # Kept in memory up to this size, then in an unnamed temporary file.
@@ -33,7 +33,7 @@ class Chunk(NamedTuple):
 
 
 class Incoming:
-    """The records of one file in order. `kind` is `fail2ban` or `list`, `bytes` the size of all."""
+    """The records of one file in order. `kind` is `fail2ban`, `export` or `list`, `bytes` the size of all."""
 
     def __init__(self, kind: str, file: IO[bytes]) -> None:
         self.kind = kind
@@ -71,20 +71,23 @@ def _chunk(records: list[dict[str, Any]], size: int) -> Chunk:
 def read(
     path: Path, now: Instant, bantime: Callable[[str], Seconds | None], room: Path
 ) -> Iterator[Incoming]:
-    """Read a whole Fail2Ban database or list of networks. `bantime`: see `fail2ban_database.read`; `room`: a
-    directory for temporary files. StoreError names the file and the fault."""
+    """Read a whole Fail2Ban database, export, or list of networks. `bantime`: see `fail2ban_database.read`;
+    `room`: a directory for temporary files. StoreError names the file and the fault."""
     # In a container, the state directory may be the only place with space.
     directory = str(room) if os.access(room, os.W_OK) else None
     with tempfile.SpooledTemporaryFile(_MOST_BYTES, dir=directory) as held:
         try:
             with path.open("rb") as file:
-                if not _is_database(file):
-                    found = Incoming("list", held)
-                    found.fill(network_list.read(file, path.name, now))
-                else:
+                if _is_database(file):
                     found = Incoming("fail2ban", held)
                     with _on_disk(path, file, directory) as database:
                         _fill_unchanged(found, database, str(path), bantime)
+                elif exported.is_export(file):
+                    found = Incoming("export", held)
+                    found.fill(exported.read(file, path.name, now))
+                else:
+                    found = Incoming("list", held)
+                    found.fill(network_list.read(file, path.name, now))
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
         yield found

@@ -42,6 +42,20 @@ async def test_who_acts_cannot_be_given_by_the_client(client: Client) -> None:
     assert (await client.ask("POST", "/api/ban", {**BAN, "by": "root"}))[0] == 400
 
 
+async def test_what_must_be_confirmed_is_refused_with_what_it_covers_until_it_is(client: Client) -> None:
+    await client.sign_in()
+    wide = {"networks": ["203.0.112.0/22"], "reason": "x"}
+    preview = await client.get("/api/preview?network=203.0.112.0/22")
+    assert (preview["confirm"], preview["refused"], preview["covers"]["addresses"]) == (True, None, 1024)
+    _, found = await client.ask("POST", "/api/ban", wide)
+    assert found["answers"][0]["reason"] == "needs-confirmation"
+    _, found = await client.ask("POST", "/api/ban", {**wide, "yes": True})
+    assert found["answers"][0]["result"] == "banned"
+    # Nobody bans over HTTP what is wider than the limit of the configuration.
+    _, found = await client.ask("POST", "/api/ban", {"networks": ["203.0.0.0/8"], "reason": "x", "yes": True})
+    assert found["answers"][0]["result"] == "refused"
+
+
 async def test_nobody_acts_without_signing_in(client: Client) -> None:
     for path in ("/api/ban", "/api/unban", "/api/allow", "/api/disallow"):
         status, found = await client.ask("POST", path, BAN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,7 +12,9 @@ from openapi_spec_validator import validate
 
 from sidecar.model import Ban, Failure
 from sidecar.network import Network
-from tests.app.api.site import Client
+from tests.app.api.site import Client, served
+from tests.app.running import in_process
+from tests.netns import Namespace
 
 WHO, OTHER, WIDE = "203.0.113.7/32", "198.51.100.7/32", "203.0.113.0/24"
 LINE = (
@@ -36,7 +39,7 @@ async def filled(client: Client) -> None:
 PATHS = (
     "/api/session", "/api/status", "/api/bans", "/api/bans?q=203.0.113.7&limit=1", f"/api/bans/{WHO}",
     "/api/bans/2001:db8:1:2::%2F64", "/api/bans/192.0.2.1", "/api/allowed", "/api/jails", "/api/jails/smtp", "/api/logs",
-    "/api/explain?address=203.0.113.7", "/api/explain?account=bob@example.com", "/api/rates", "/api/openapi.json",
+    "/api/explain?address=203.0.113.7", "/api/explain?account=bob@example.com", "/api/rates", "/api/preview?network=203.0.112.0/22", "/api/preview?network=127.0.0.1", "/api/openapi.json",
 )  # fmt: skip
 POSTS: dict[str, dict[str, Any]] = {
     "/api/ban": {"networks": [WHO, "nobody", "127.0.0.1"], "reason": "x"},
@@ -152,15 +155,16 @@ async def test_bans_of_one_jail_are_found(client: Client) -> None:
     assert [(one["network"], one["jail"]) for one in found["bans"]] == [(WHO, "smtp"), (WHO, "other")]
 
 
-async def test_a_ban_of_a_network_folds_those_inside_away_but_a_search_finds_them(client: Client) -> None:
-    await filled(client)
-    client.one.ban(ban("203.0.113.9/32"), ban(WIDE, "manual", "bad network"))
-    found = await client.get("/api/bans")
-    assert {(one["network"], one["folded"]) for one in found["bans"]} == {
-        (WIDE, 2), (OTHER, 0), ("2001:db8:1:2::/64", 0),
-    }  # fmt: skip
-    (inner, _) = (await client.get("/api/bans?q=203.0.113.7/32"))["bans"][-2:]
-    assert (inner["network"], inner["folded_into"]) == (WHO, WIDE)
+async def test_a_ban_of_a_network_folds_those_inside_away_but_a_search_finds_them(
+    host: Namespace, tmp_path: Path
+) -> None:
+    async with in_process(tmp_path) as one, served(one) as client:
+        enforced = [ban(n)._replace(dry=False) for n in (WHO, "203.0.113.9/32", OTHER)]
+        one.ban(*enforced, ban(WIDE, "manual", "bad network")._replace(dry=False))
+        found = await client.get("/api/bans")
+        assert [(each["network"], each["folded"]) for each in found["bans"]] == [(WIDE, 2), (OTHER, 0)]
+        inner = (await client.get("/api/bans?q=203.0.113.7/32"))["bans"]
+        assert {(each["network"], each["folded_into"]) for each in inner} == {(WHO, WIDE), (WIDE, None)}
 
 
 async def test_one_network_shows_why_who_and_what_is_around_it(client: Client) -> None:

@@ -86,6 +86,63 @@ async def test_what_is_too_wide_is_banned_by_force_and_both_say_what_it_covers(o
     assert (banned["result"], banned["covers"]) == ("banned", refused["covers"])
 
 
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        ("203.0.112.0/23", "it is wider than /24"),
+        ("2001:db8::/47", "it is wider than /48"),
+        ("203.0.113.0/24", "it covers 1 network that is kept reachable"),
+        ("198.51.100.0/24", "it covers 2 addresses with recent successful logins"),
+        ("198.51.100.7", "it covers 1 address with recent successful logins"),
+        ("198.51.100.128/25", "it covers 1 known mail server"),
+        ("2001:db8:1:1::/64", "it covers 1 address with recent successful logins"),
+        ("2001:db8:1::/48", "it covers 1 address with recent successful logins"),
+        # The login was somewhere in this /64.
+        ("2001:db8:1:1:5::/80", "it covers 1 address with recent successful logins"),
+        ("2001:db8:1:1::5", "it covers 1 address with recent successful logins"),
+    ],
+)
+async def test_what_may_be_a_mistake_is_banned_only_when_it_is_confirmed(
+    one: InProcess, network: str, why: str
+) -> None:
+    known, now = one.parts.memory.known_good, time.time()
+    for client in ("198.51.100.7", "198.51.100.9", "2001:db8:1:1::7"):
+        known.learn(Network.parse(client).unit(), f"bob of {client}", now)
+    known.learn(Network.parse("198.51.100.200"), "", now)
+    await told(one, "allow", WHO, reason="a customer")
+    (refused,) = await told(one, "ban", network, reason="x")
+    assert (refused["result"], refused["reason"]) == ("refused", "needs-confirmation")
+    assert why in refused["why"]
+    assert list(one.table) == []
+    (preview,) = await told(one, "preview", network)
+    assert preview == {
+        "network": str(Network.parse(network)), "refused": None, "confirm": True, "why": refused["why"],
+        "covers": refused["covers"],
+    }  # fmt: skip
+    (banned,) = await told(one, "ban", network, reason="x", yes=True)
+    assert (banned["result"], banned["covers"]) == ("banned", refused["covers"])
+
+
+@pytest.mark.parametrize("network", ["198.51.100.7", "198.51.100.0/24", "2001:db8::/48", "2001:db8::7"])
+async def test_what_is_narrow_and_harms_nobody_known_is_banned_without_a_question(
+    one: InProcess, network: str
+) -> None:
+    one.parts.memory.known_good.learn(Network.parse("203.0.113.9"), "bob", time.time())
+    (preview,) = await told(one, "preview", network)
+    assert (preview["refused"], preview["confirm"], preview["why"]) == (None, False, [])
+    assert preview["covers"]["addresses"] == Network.parse(network).addresses
+    assert results(await told(one, "ban", network, reason="x")) == ["banned"]
+
+
+async def test_to_confirm_bans_nothing_that_is_protected_or_too_wide(one: InProcess) -> None:
+    answers = await told(one, "ban", "127.0.0.1", WIDE, "nobody", reason="x", yes=True)
+    assert [answer["reason"] for answer in answers] == ["reserved", "too-wide", "not-a-network"]
+    previews = await told(one, "preview", "127.0.0.1", WIDE, "nobody")
+    assert [one["refused"] for one in previews] == ["reserved", "too-wide", "not-a-network"]
+    assert [one["confirm"] for one in previews] == [False] * 3
+    assert previews[1]["covers"]["addresses"] == 1 << 24
+
+
 async def test_an_unban_lifts_every_ban_of_a_network_or_that_of_one_jail(one: InProcess) -> None:
     bans = [Ban(Network.parse(WHO), jail, 1.0, None, "log") for jail in ("smtp", "web", "mail")]
     one.ban(*bans)

@@ -108,3 +108,48 @@ def test_people_and_programs_get_the_same_list(host: Namespace, tmp_path: Path) 
         running.stop()
         offline = zmban("bans", "--socket", running.socket, "--state", running.state)
         assert "3 bans" in offline.stdout.splitlines()
+
+
+async def test_a_ban_inside_an_enforced_wider_one_says_so_unless_it_does_not_stand_itself(
+    host: Namespace, tmp_path: Path
+) -> None:
+    async with in_process(tmp_path) as one:
+        await filled(one, 10)
+        await one.tell("ban", networks=["45.0.0.0/24", "45.0.0.200"], reason="all of it")
+        await one.tell("allow", networks=["45.0.0.3"], reason="a customer")
+        dry = Ban(Network.parse("45.0.0.4"), "trial", 1.0, None, "log", dry=True)
+        one.ban(dry)
+        told = {(r["network"], r["jail"]): (r["folded_into"], r["folded"]) for r in await listed(one)}
+        assert told.pop(("45.0.0.0/24", "manual")) == (None, 10)
+        assert told.pop(("45.0.0.3/32", "smtp")) == told.pop(("45.0.0.4/32", "trial")) == (None, 0)
+        assert set(told.values()) == {("45.0.0.0/24", 0)} and len(told) == 10
+        assert (await one.tell("bans", contains="45.0.0.5"))["bans"][0]["folded_into"] == "45.0.0.0/24"
+        await one.tell("unban", networks=["45.0.0.0/24"])
+        assert {r["folded_into"] for r in await listed(one)} == {None}
+
+
+def test_the_table_folds_what_is_inside_and_counts_it_with_and_without_a_service(
+    host: Namespace, tmp_path: Path
+) -> None:
+    def shown(*options: str) -> list[str]:
+        places = ("--socket", running.socket, "--state", running.state)
+        done = zmban("bans", *options, *places)
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stdout.splitlines()[1:] if not line.startswith("not enforced")]
+
+    with service(tmp_path) as running:
+        single = [f"203.0.113.{number}" for number in range(1, 6)]
+        running.ask("ban", *single, "198.51.100.7", "--reason", "x")
+        running.ask("ban", "203.0.113.0/24", "--reason", "y", "--yes")
+        for _ in ("with", "without"):
+            other, wide, count, folded = shown()
+            assert other.startswith("198.51.100.7/32  ")
+            assert wide.startswith("203.0.113.0/24 + 5 inside  ")
+            assert (count, folded) == ("7 bans", "5 of them inside bans of wider networks; --all shows them")
+            assert [len(shown(*all_of)) for all_of in (("--all",), ("--jail", "manual"))] == [8, 8]
+            assert [line.split()[0] for line in shown("--contains", single[0])[:-1]] == [
+                f"{single[0]}/32",
+                "203.0.113.0/24",
+            ]
+            if running.process and running.process.poll() is None:
+                running.stop()

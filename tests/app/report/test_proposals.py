@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.report.suggestions import proposals
+from sidecar.app.report.proposals import proposals
 from sidecar.network import Network
 from tests.app.running import service
 from tests.netns import Namespace

@@ -1,4 +1,4 @@
-"""Suggests networks to ban as a whole, because many of their addresses are banned."""
+"""Proposes networks to ban as a whole, because many of their addresses are banned."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from typing_extensions import TypedDict
-
-from sidecar.app.enforce.enforcer import Enforcer
-from sidecar.decide.engine import DecisionEngine
+from sidecar.app.report.ban_preview import BanPreview
 from sidecar.model import Seconds
 from sidecar.network import Network
 from sidecar.threads import run_uncancellable
@@ -29,45 +26,14 @@ def proposals(banned: Iterable[Network]) -> list[tuple[Network, int]]:
     found: list[tuple[Network, int]] = []
     for version, length, enough in _WORTH:
         beginning = 1 + length // 8
-        counted = Counter(n[:beginning] for n in units if n[0] == version and n[-1] > length)
-        worth = {bits: many for bits, many in counted.items() if many >= enough}
+        units_of = Counter(n[:beginning] for n in units if n[0] == version and n[-1] > length)
+        worth = {bits: many for bits, many in units_of.items() if many >= enough}
         found += [(_whole(version, bits, length), many) for bits, many in worth.items()]
         if worth:
             units = {n for n in units if n[0] != version or n[-1] <= length or n[:beginning] not in worth}
     wide = [n for n in units if n[-1] < 24 or (n[0] == 6 and n[-1] < 56)]
     free = (one for one in found if one[0] not in units and not any(w.covers(one[0]) for w in wide))
     return sorted(free, key=lambda one: (-one[1], one[0]))[:_MOST]
-
-
-class Covers(TypedDict):
-    """What a network contains: addresses, banned networks, networks that stay reachable, networks with recent
-    logins, known mail servers."""
-
-    addresses: int
-    bans: int
-    kept_reachable: int
-    good_logins: int
-    delivered_to: int
-
-
-class BanPreview:
-    """Previews a manual ban of a network."""
-
-    def __init__(self, engine: DecisionEngine, enforcer: Enforcer) -> None:
-        self._engine, self._enforcer = engine, enforcer
-
-    def covers(self, network: Network, bans: int | None = None) -> Covers:
-        """The number of addresses in a network, and what is known of them. The bans inside are counted unless
-        `bans` gives their number."""
-        known, now = self._engine.known_good, time.time()
-        inside = len(self._engine.register.table.inside(network)) if bans is None else bans
-        return {
-            "addresses": network.addresses,
-            "bans": inside,
-            "kept_reachable": len(network.those_inside(self._enforcer.exempted)),
-            "good_logins": known.clients.inside(network, now),
-            "delivered_to": known.mail_servers.inside(network, now),
-        }
 
 
 class Proposals:
@@ -88,7 +54,7 @@ class Proposals:
             return [(one, many, len(one.those_inside(refused))) for one, many in proposals(refused)]
 
         self._found = [
-            {"network": str(network), "banned": many, **self._preview.covers(network, bans)}
+            {"network": str(network), "banned": many, **await self._preview.covers(network, bans)}
             for network, many, bans in await run_uncancellable(looked)
         ]
         self._made = time.monotonic()

@@ -1,0 +1,1 @@
+"""Finds log lines for bans that no log led to."""

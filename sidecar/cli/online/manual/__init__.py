@@ -1,0 +1,1 @@
+"""Commands by which an administrator bans, unbans and exempts networks."""
