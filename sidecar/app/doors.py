@@ -46,7 +46,7 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
     preview = BanPreview(engine, parts.enforcer)
     networks = NetworkCommands(
         parts.options, engine, parts.bus, parts.allow_list, parts.protection, parts.enforcer,
-        parts.commit_queue, preview, confirmation,
+        parts.commit_queue, preview, confirmation, parts.widening,
     )  # fmt: skip
     status = StatusBuilder(
         parts.options, parts.active, engine, parts.enforcer, parts.verifier, parts.logs, parts.allow_list,

@@ -6,12 +6,15 @@ import logging
 import time
 from collections.abc import Iterable
 
+from sidecar.bans.packing import is_widened
 from sidecar.model import Ban, Batch, Event, Extended, Failure, FailuresCleared, Match, Refused, Slow, Unban
 
 _bans = logging.getLogger("zmban.bans")
 
 # Maximum number of events of one batch that are logged one by one.
 _MOST_LOGGED = 100
+# Refused bans of whole prefixes.
+_WIDEN = "widen-"
 
 
 class BanLog:
@@ -29,7 +32,7 @@ def log_events(events: Iterable[Event | Match]) -> None:
             _log_event(event)
         return
     worth = [e for e in events if not isinstance(e, Failure | Match | FailuresCleared)]
-    shown = [e for e in worth if not isinstance(e, Refused) or e.reason in ("framed", "report-only", "brake")]
+    shown = [e for e in worth if not isinstance(e, Refused) or _is_shown(e.reason)]
     for event in shown[:_MOST_LOGGED]:
         _log_event(event)
     if len(shown) > _MOST_LOGGED:
@@ -42,7 +45,8 @@ def _log_event(event: Event | Match) -> None:
             word = "Would ban" if event.dry else "Ban"
             _bans.info("[%s] %s %s (%s%s)", event.jail, word, event.network, event.reason, _by(event.by))
         case Extended():
-            _bans.info("[%s] Extend %s", event.ban.jail, event.ban.network)
+            word = "Move the end of" if is_widened(event.ban) else "Extend"
+            _bans.info("[%s] %s %s", event.ban.jail, word, event.ban.network)
         case Unban():
             _bans.info("[%s] Unban %s (%s%s)", event.jail, event.network, event.reason, _by(event.by))
         case Refused() if event.reason == "framed":
@@ -54,6 +58,8 @@ def _log_event(event: Event | Match) -> None:
             _bans.error(text, event.jail, event.host)
         case Refused() if event.reason == "report-only":
             _bans.warning("[%s] Reported: %r (client %s)", event.jail, event.line, event.client)
+        case Refused() if event.reason.startswith(_WIDEN):
+            _bans.info("[%s] %s is not banned as a whole: %s", event.jail, event.host, event.line)
         case Refused():
             _bans.debug("[%s] Refused %r: %s", event.jail, event.host, event.reason)
         case Slow(until=None):
@@ -65,6 +71,10 @@ def _log_event(event: Event | Match) -> None:
             _bans.error(text, event.jail, event.regex, max(0.0, (event.until or 0.0) - time.time()))
         case Failure():
             _bans.debug("[%s] Found %s", event.jail, event.network)
+
+
+def _is_shown(reason: str) -> bool:
+    return reason in ("framed", "report-only", "brake") or reason.startswith(_WIDEN)
 
 
 def _by(name: str) -> str:
