@@ -233,7 +233,7 @@ class Ban(NamedTuple):
 
 
 class Extended(NamedTuple):
-    """An active ban of the same jail was extended."""
+    """An active ban of the same jail was extended. A widened one may also end earlier than before."""
 
     ban: Ban
 

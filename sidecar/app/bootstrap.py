@@ -10,6 +10,7 @@ from sidecar.app.active import ActiveConfiguration
 from sidecar.app.background import BackgroundTasks
 from sidecar.app.bans.expiry import ExpiryTask
 from sidecar.app.bans.salvage_merger import SalvageMerger
+from sidecar.app.bans.widening_task import WideningTask
 from sidecar.app.bus import Bus
 from sidecar.app.config_reload import Reload
 from sidecar.app.enforce.drift import DriftRepair
@@ -75,6 +76,7 @@ class Components:
     messages: MessageQueue
     announcer: Announcer
     expiry: ExpiryTask
+    widening: WideningTask
     salvage: SalvageMerger
     zimbra_trust: ZimbraTrust
     sessions: SshSessions
@@ -154,18 +156,19 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     )
     logs = _logs(active, memory, protection, resolver, queue, bus, background, metrics, periodic)
     leaks = LeakDetector(register.table, enforcer, metrics, started)
-    place = PlaceDoubts(options, protection)
+    place, widening = PlaceDoubts(options, protection), WideningTask(engine, memos, bus)
     doubts = (place.doubts, logs.unread_files, messages.doubts)
     verifier = Verifier(enforcer, metrics, missing=(leaks.reasons, place.missing), doubts=doubts)
     found = Components(
         options=options, started=started, active=active, memory=memory, background=background,
-        periodic=periodic, bus=bus, metrics=metrics, commit_queue=queue,
+        periodic=periodic, bus=bus, metrics=metrics, commit_queue=queue, enforcer=enforcer,
         store_health=StoreHealth(options.state, queue, metrics), allow_list=allow_list, memos=memos,
-        enforcer=enforcer, protection=protection, resolver=resolver, logs=logs, leaks=leaks,
+        protection=protection, resolver=resolver, logs=logs, leaks=leaks,
         verifier=verifier, refusals=refusals, feed=EventFeed(started), rates=Rates(memos), messages=messages,
         drift=DriftRepair(enforcer, background, protection.look_around),
         announcer=_announcer(active, memory, memos, messages, verifier, enforcer, refusals),
-        expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, queue),
+        expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, queue, widening),
+        widening=widening,
         salvage=SalvageMerger(active, engine, suspects, allow_list, memos, protection, enforcer, queue, bus),
         zimbra_trust=ZimbraTrust(active, protection),
         sessions=SshSessions(lambda: active.settings.trust.ssh_ports, engine),
@@ -205,6 +208,7 @@ def _schedule(all_of: Components) -> None:
     every = all_of.periodic.every
     every(0.5, "commit", all_of.commit_queue.commit_again)
     every(1.0, "expiry", all_of.expiry.look)
+    every(1.0, "widening", all_of.widening.look, at_once=True)
     every(600.0, "prune", all_of.expiry.prune)
     every(5.0, "verify", all_of.verifier.look, at_once=True)
     every(60.0, "reconcile", all_of.drift.check)

@@ -79,7 +79,7 @@ def answered_by(parts: Components, faults: Callable[[], Iterable[str]] = tuple) 
     preview = BanPreview(engine, parts.enforcer, parts.protection)
     networks = NetworkCommands(
         parts.options, engine, parts.bus, parts.allow_list, parts.protection, parts.enforcer,
-        parts.commit_queue, preview, confirmation,
+        parts.commit_queue, preview, confirmation, parts.widening,
     )  # fmt: skip
     status = StatusBuilder(
         parts.options, parts.active, engine, parts.enforcer, parts.verifier, parts.logs, parts.allow_list,

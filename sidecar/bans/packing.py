@@ -17,6 +17,8 @@ from sidecar.network import Network
 _ONE = struct.Struct("<ddIII")
 _NUMBER = struct.Struct("<I")
 _MOST = (1 << 32) - 1
+# Prefix of the reason of a ban of a whole prefix, because so many of its units are banned.
+WIDENED = "widened: "
 
 
 class _Kind(NamedTuple):
@@ -46,6 +48,11 @@ class Standing(NamedTuple):
     dry: bool
     by: str
 
+    @property
+    def widened(self) -> bool:
+        """See `is_widened`."""
+        return is_widened(self)
+
     def ban(self, network: Network) -> Ban:
         """The ban as a Ban, without evidence, which is not kept here."""
         return Ban(
@@ -56,13 +63,14 @@ class Standing(NamedTuple):
 
 class Packing:
     """Packs bans, and unpacks what it packed itself. `any_dry`: at least one dry ban was packed;
-    `any_adopted`: at least one that was restored from a kernel route alone."""
+    `any_adopted`: at least one that was restored from a kernel route alone; `any_widened`: at least one of a
+    prefix whose units are banned."""
 
     def __init__(self) -> None:
         self._kinds: list[_Kind] = []
         self._numbers: dict[tuple[str, str, str, bool, str, float], int] = {}
         self._jumped: Seconds = 0.0
-        self.any_dry = self.any_adopted = False
+        self.any_dry = self.any_adopted = self.any_widened = False
 
     def pack(self, ban: Ban) -> bytes:
         """Pack one ban; the network is not included."""
@@ -76,6 +84,7 @@ class Packing:
             self._kinds.append(kind)
             self.any_dry |= dry
             self.any_adopted |= ban.adopted
+            self.any_widened |= is_widened(ban)
         if failures > _MOST or times > _MOST:
             failures, times = min(failures, _MOST), min(times, _MOST)
         return _ONE.pack(at, math.inf if until is None else until, failures, times, number)
@@ -108,3 +117,8 @@ class Packing:
     def shift(self, jump: Seconds) -> None:
         """The clock was adjusted by `jump` seconds: bans packed before are due that much later."""
         self._jumped += jump
+
+
+def is_widened(ban: Ban | Standing) -> bool:
+    """Whether this is a ban of a whole prefix, made because so many of its units are banned."""
+    return ban.origin == "log" and ban.reason.startswith(WIDENED)

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Protocol, TypeVar
 
 from sidecar.bans.history import NEVER, Earlier, History
 from sidecar.bans.table import BanTable
 from sidecar.model import Ban, Extended, Instant, Seconds, Unban
 from sidecar.network import Network
+
+_Changes = TypeVar("_Changes", bound=Collection[Ban | Extended | Unban])
+
+
+class Watcher(Protocol):
+    """Is told of each change of the bans, after it."""
+
+    def changed(self, network: Network, line: str = "") -> None:
+        """A ban of exactly this network came, went or changed; `line` is the first of its evidence."""
+
+    def rested(self, networks: Collection[Network]) -> None:
+        """Bans of exactly these networks are suspended now, or no longer."""
+
+    def shifted(self, jump: Seconds) -> None:
+        """All ends were moved by `jump` seconds."""
 
 
 class BanRegister:
@@ -19,6 +35,11 @@ class BanRegister:
     def __init__(self, table: BanTable | None = None, history: History | None = None) -> None:
         self.table = BanTable() if table is None else table
         self._history = history
+        self._watcher: Watcher | None = None
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Tell this watcher of each change from now on; None: nobody."""
+        self._watcher = watcher
 
     @property
     def counts_earlier(self) -> bool:
@@ -39,6 +60,9 @@ class BanRegister:
         A ban that a log led to, or that was `restored` from a damaged database, replaces the ban of exactly
         its network that was only taken back from the kernel.
         """
+        return self._told(self._ban(ban, now, restored=restored), *ban.evidence[:1])
+
+    def _ban(self, ban: Ban, now: Instant, *, restored: bool) -> tuple[Ban | Extended | Unban, ...]:
         event = self.table.ban(ban)
         if event is None:
             return ()
@@ -50,9 +74,14 @@ class BanRegister:
             return (event, *self.table.give_way(event.network, now))
         return (event,)
 
+    def end_at(self, network: Network, jail: str, until: Instant | None) -> tuple[Extended, ...]:
+        """Let the ban of exactly this network end then, later or earlier than before."""
+        event = self.table.end_at(network, jail, until)
+        return self._told((event,)) if event else ()
+
     def replace_adopted(self, network: Network, now: Instant) -> list[Unban]:
         """End the bans of exactly this network that were only taken back from the kernel."""
-        return self.table.give_way(network, now)
+        return self._told(self.table.give_way(network, now))
 
     def remember(self, ban: Ban) -> None:
         """Count a ban that was decided elsewhere or earlier among the earlier ones."""
@@ -68,16 +97,32 @@ class BanRegister:
         if self._history is not None:
             for unban in lifted:
                 self._history.forget(unban.network, unban.jail)
-        return lifted
+        return self._told(lifted)
 
     def expire(self, now: Instant) -> list[Unban]:
         """End every ban whose time is over, in order of their ends."""
-        return self.table.expire(now)
+        return self._told(self.table.expire(now))
 
     def shift(self, jump: Seconds) -> None:
         """The clock was set by `jump` seconds: the bans last as long as before."""
         self.table.shift(jump)
+        if self._watcher is not None:
+            self._watcher.shifted(jump)
 
     def rest(self, bans: Iterable[tuple[Network, str]]) -> set[Network]:
         """Suspend exactly these (network, jail); returns the networks whose enforcement changes by that."""
-        return self.table.rest(bans)
+        before = self.table.all_resting()
+        changed = self.table.rest(bans)
+        if self._watcher is not None:
+            after = self.table.all_resting()
+            differ = [n for n in before.keys() | after.keys() if before.get(n) != after.get(n)]
+            self._watcher.rested(differ)
+        return changed
+
+    def _told(self, changes: _Changes, line: str = "") -> _Changes:
+        """Tell the watcher of these changes."""
+        if self._watcher is not None:
+            for change in changes:
+                network = change.ban.network if isinstance(change, Extended) else change.network
+                self._watcher.changed(network, line)
+        return changes

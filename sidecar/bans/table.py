@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from sidecar.bans.deadlines import Deadlines
@@ -76,6 +76,24 @@ class BanTable:
         )
         self._put(longer)
         return Extended(longer)
+
+    def end_at(self, network: Network, jail: str, until: Instant | None) -> Extended | None:
+        """Let a ban end then, later or earlier than before; None if there is no such ban."""
+        standing = self._standing(network, jail)
+        if standing is None:
+            return None
+        moved = standing.ban(network)._replace(until=until)
+        self._put(moved)
+        return Extended(moved)
+
+    @property
+    def any_widened(self) -> bool:
+        """Whether there is or was a ban of a prefix whose units are banned."""
+        return self._packing.any_widened
+
+    def standing(self, network: Network) -> list[Standing]:
+        """As `all_of`, with the ends as the clock shows them now."""
+        return self._read(network)
 
     def _read(self, network: Network) -> list[Standing]:
         """The bans of exactly this network."""
@@ -154,6 +172,10 @@ class BanTable:
     def _is_dry(self, network: Network, jail: str) -> bool:
         standing = self._standing(network, jail) if self._packing.any_dry else None
         return standing is not None and standing.dry
+
+    def all_resting(self) -> Mapping[Network, frozenset[str]]:
+        """The networks with resting bans, and the jails of these."""
+        return self._rests
 
     def rests(self, network: Network, jail: str) -> bool:
         """Whether this ban is currently not enforced."""

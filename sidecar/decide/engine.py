@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import NEVER, Earlier
@@ -12,6 +12,7 @@ from sidecar.decide.jail_state import JailState, needs_confirmation
 from sidecar.decide.known_good import KnownGood
 from sidecar.decide.outcome import CountIn, Outcome, Refuse, Silent
 from sidecar.decide.policies import Case, Policies, Rule
+from sidecar.decide.widen.widening import Widening
 from sidecar.detect.count import corroboration
 from sidecar.detect.count.corroboration import Corroboration
 from sidecar.detect.count.evidence import Evidence
@@ -20,13 +21,14 @@ from sidecar.detect.count.window import ThresholdReached
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Ban, Event, Failure, FailuresCleared, Instant, Match, Refused, counted
 from sidecar.network import Network, PrefixSet
+from sidecar.records import Decision
 from sidecar.settings import GoodSettings
 
 
 class DecisionEngine:
     """Counts failures and decides bans. Bans are added to `register`; the caller publishes the events.
 
-    `evidence` keeps the lines of the failures in the windows.
+    `evidence` keeps the lines of the failures in the windows. `widening` bans prefixes as a whole.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class DecisionEngine:
         self.known_good = known_good or KnownGood()
         self.jails: dict[str, JailState] = {}
         self._evidence = evidence or Evidence()
-        self._guard, self._suspects = guard, PrefixSet()
+        self.widening = Widening(register, self.known_good, self._evidence)
+        self._guard, self._suspects, self._reachable = guard, PrefixSet(), frozenset[Network]()
         self._corroboration = Corroboration()
         self._policies = Policies(self.known_good, self._corroboration, good)
         # The rules that apply to each jail, and the jails with failures that another log may confirm.
@@ -79,21 +82,33 @@ class DecisionEngine:
         }
         self._policies.good = good
         self.known_good.keep_for(good.days * 86400.0)
+        self.widening.renew(jail.spec for jail in self.jails.values())
+        self._spare_inside()
 
-    def spare(self, guard: Guard, suspects: PrefixSet) -> None:
-        """Set the protected networks, which are never banned, and the suspected proxies, which are not banned
-        because of a log."""
-        self._guard, self._suspects = guard, suspects
+    def spare(self, guard: Guard, suspects: PrefixSet, reachable: Collection[Network] = ()) -> None:
+        """Set the protected networks, which are never banned, the suspected proxies, which are not banned
+        because of a log, and the networks that stay reachable under a wider ban."""
+        self._guard, self._suspects, self._reachable = guard, suspects, frozenset(reachable)
         for jail in self.jails.values():
             jail.spare(guard, jail.ignored, suspects)
+        self._spare_inside()
 
     def spare_admins(self, admins: Iterable[Network]) -> None:
         """Set the SSH clients that are not banned because of a log."""
         self._policies.admins = set(admins)
+        self._spare_inside()
 
     def ignore(self, jail: str, networks: Iterable[Network]) -> None:
         """Set the networks that a jail ignores."""
         self.jails[jail].spare(self._guard, PrefixSet(networks), self._suspects)
+        self._spare_inside()
+
+    def _spare_inside(self) -> None:
+        """Tell which networks no widened ban may contain."""
+        if self.widening.active:
+            ignored = (network for jail in self.jails.values() for network in jail.ignored)
+            others = (*self._suspects, *self._reachable, *self._policies.admins)
+            self.widening.objections.spare(self._guard, (*ignored, *others))
 
     def decide(self, match: Match, at: Instant, now: Instant) -> Sequence[Event]:
         """The events that follow from a match at time `at`. No ban is made that would have ended already."""
@@ -182,7 +197,16 @@ class DecisionEngine:
             network, spec.name, at, case.until, "log", reason, threshold.failures, threshold.lines, times,
             spec.dry_run,
         )  # fmt: skip
-        return self.register.ban(ban, case.now) or (FailuresCleared(spec.name, network),)
+        entered = self.register.ban(ban, case.now)
+        if not entered:
+            return (FailuresCleared(spec.name, network),)
+        return (*entered, *self.widening.grown(case.now))
+
+    def expire(self, now: Instant) -> list[Decision]:
+        """End every ban whose time is over, and ban or lift prefixes as the bans inside demand."""
+        events = self.widening.before(now)
+        events += self.register.expire(now)
+        return events + self.widening.look(now)
 
     def _confirm(self, match: Match, at: Instant, now: Instant) -> Sequence[Event]:
         """Count the unconfirmed failures of this client, because another log confirms them now."""

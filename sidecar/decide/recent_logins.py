@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sidecar.model import Instant, Seconds
 from sidecar.network import Network
@@ -21,6 +21,8 @@ class RecentLogins:
         self.lasts = lasts
         # The most recent login is the last.
         self._logins: dict[Network, dict[str, Instant]] = {}
+        # The same networks by their IPv4 /16 or IPv6 /32, so that `inside` need not search all.
+        self._near: dict[bytes, set[Network]] = {}
         self._where: dict[str, Network] = {}
         self._spoilt: dict[Network, Instant] = {}
 
@@ -33,8 +35,9 @@ class RecentLogins:
             del accounts[next(iter(accounts))]
         accounts[account] = at if before is None else max(at, before)
         self._logins[network] = accounts
+        self._near.setdefault(_beginning(network), set()).add(network)
         if len(self._logins) > _MOST:
-            del self._logins[next(iter(self._logins))]
+            self._drop(next(iter(self._logins)))
         self._moved(account, network)
         return before is None or at // _WRITE_AGAIN > before // _WRITE_AGAIN
 
@@ -47,7 +50,14 @@ class RecentLogins:
             return
         left = self._logins.get(before, {})
         if len(left) > 1 and all(self._where.get(other) == network for other in left):
-            del self._logins[before]
+            self._drop(before)
+
+    def _drop(self, network: Network) -> None:
+        del self._logins[network]
+        near = self._near[_beginning(network)]
+        near.discard(network)
+        if not near:
+            del self._near[_beginning(network)]
 
     def is_known(self, network: Network, now: Instant) -> bool:
         """Whether an account logged in from this network recently, and the network was not marked by `spoil`
@@ -77,6 +87,12 @@ class RecentLogins:
         """All networks with a login, whether they are known-good now or not."""
         return list(self._logins)
 
+    def inside(self, network: Network, now: Instant) -> int:
+        """The number of known-good networks inside this one."""
+        narrow = network[-1] >= (16 if network[0] == 4 else 32)
+        known: Iterable[Network] = self._near.get(_beginning(network), ()) if narrow else self._logins
+        return sum(self.is_known(one, now) for one in network.those_inside(known))
+
     def all(self) -> Iterator[tuple[Network, str, Instant]]:
         """Each network with each of its accounts and the time of the last login."""
         for network, accounts in self._logins.items():
@@ -84,3 +100,8 @@ class RecentLogins:
 
     def __len__(self) -> int:
         return len(self._logins)
+
+
+def _beginning(network: Network) -> bytes:
+    """The IPv4 /16 or the IPv6 /32 of a network, as bytes."""
+    return network[:3] if network[0] == 4 else network[:5]

@@ -128,7 +128,7 @@ class Replay:
             self._progress(sifted.bytes)
 
     def _decide(self, told: Iterable[Told]) -> list[Decision]:
-        decide, expire = self._engine.decide, self._register.expire
+        decide, expire = self._engine.decide, self._engine.expire
         decided: list[Decision] = []
         matches = failures = 0
         for clock, one in told:

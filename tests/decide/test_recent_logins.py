@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sidecar.decide.recent_logins import RecentLogins
 from sidecar.network import Network
 
@@ -50,3 +52,22 @@ def test_one_who_logs_in_from_home_too_keeps_both() -> None:
     known.login(HOME, "bob", 10.0)
     assert known.is_known(OFFICE, 11.0) and known.is_known(HOME, 11.0)
     assert sorted(known.networks()) == sorted((OFFICE, HOME))
+    assert known.inside(Network.parse("203.0.113.0/24"), 11.0) == 2
+
+
+def test_the_known_ones_inside_a_network_are_counted_as_by_a_search_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sidecar.decide.recent_logins._MOST", 20)
+    known = RecentLogins(30 * DAY)
+    addresses = [Network.parse(f"203.0.{n % 3}.{n}") for n in range(40)]
+    addresses += [Network.parse(f"2001:db8:{n}::/64") for n in range(10)]
+    for at, network in enumerate(addresses):
+        # Accounts move from one address to the next.
+        for account in (f"a{at // 4}", f"b{at // 4}", f"c{at % 3}"):
+            known.login(network, account, float(at))
+    for text in ("0.0.0.0/0", "203.0.0.0/16", "203.0.1.0/24", "203.0.2.35", "::/0", "2001:db8::/32"):
+        asked = Network.parse(text)
+        good = {network for network, _, _ in known.all() if known.is_known(network, 60.0)}
+        assert known.inside(asked, 60.0) == sum(asked.covers(network) for network in good), text
+    assert sum(map(len, known._near.values())) == len(known)

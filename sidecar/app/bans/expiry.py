@@ -8,6 +8,7 @@ import time
 
 from sidecar.app.active import ActiveConfiguration
 from sidecar.app.bans.clock_monitor import ClockStepMonitor
+from sidecar.app.bans.widening_task import WideningTask
 from sidecar.app.bus import Bus
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.persist.commit_queue import CommitQueue
@@ -31,8 +32,9 @@ class ExpiryTask:
         protection: Protection,
         enforcer: Enforcer,
         commit_queue: CommitQueue,
+        widening: WideningTask,
     ) -> None:
-        self._active, self._engine, self._bus = active, engine, bus
+        self._active, self._engine, self._bus, self._widening = active, engine, bus, widening
         self._allow_list, self._protection = allow_list, protection
         self._enforcer, self._commit_queue = enforcer, commit_queue
         self._clock = ClockStepMonitor()
@@ -48,7 +50,8 @@ class ExpiryTask:
             _log.warning("clock set by %+.0f s: ends of bans and allowed networks were moved by that", jump)
             self._engine.register.shift(jump)
             self._allow_list.shift(jump)
-        self._bus.publish(self._engine.register.expire(now))
+            self._widening.shift(jump)
+        self._bus.publish(self._engine.expire(now))
         if self._allow_list.expire(now):
             self._protection.apply()
             await self._enforcer.reconcile()

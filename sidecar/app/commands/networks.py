@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from sidecar.app.bans.widening_task import WideningTask
 from sidecar.app.bus import Bus
 from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.enforce.enforcer import Enforcer
@@ -45,11 +46,12 @@ class NetworkCommands:
         commit_queue: CommitQueue,
         preview: BanPreview,
         confirmation: Confirmation,
+        widening: WideningTask,
     ) -> None:
         self._options, self._engine, self._register = options, engine, engine.register
         self._bus, self._allow_list, self._protection = bus, allow_list, protection
         self._enforcer, self._commit_queue = enforcer, commit_queue
-        self._preview, self._confirmation = preview, confirmation
+        self._preview, self._confirmation, self._widening = preview, confirmation, widening
 
     async def preview(self, networks: list[str]) -> list[dict[str, Any]]:
         """What a ban of each network would mean, see `Preview.record`."""
@@ -109,12 +111,15 @@ class NetworkCommands:
     async def unban(
         self, networks: list[str], jail: str | None = None, by: Actor = COMMAND_LINE
     ) -> list[dict[str, Any]]:
-        """Lift bans, and drop the failures of these networks in all windows."""
+        """Lift bans, also those of whole prefixes around, and drop the failures of these networks in all
+        windows."""
 
         def one(network: Network) -> dict[str, Any]:
-            lifted = [unban._replace(by=by) for unban in self._lift(network, jail)]
+            lifted = self._widening.let_in(network, jail, MANUAL) + self._lift(network, jail)
             self._commit_queue.add([Forgotten(meant, jail) for meant in self._engine.forget(network, jail)])
-            self._bus.publish(lifted)
+            self._bus.publish(unban._replace(by=by) for unban in lifted)
+            # Of bans of wider prefixes, those that this one was a reason for may end too.
+            self._bus.publish(self._engine.widening.look(time.time()))
             wider = [str(ban.network) for ban in self._register.table.over(network)]
             return {"result": "unbanned" if lifted else "not-banned", "still_covered_by": wider}
 

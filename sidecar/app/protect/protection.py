@@ -87,13 +87,17 @@ class Protection:
         protected.setdefault("trusted-proxy", []).extend(self._believed)
         self._suspects.know(settings.trust, [*around.near, *self._believed], around.inside, around.gateways)
         self.guard = Guard(protected, {4: settings.kernel.widest_ipv4, 6: settings.kernel.widest_ipv6})
-        self._engine.spare(self.guard, self._suspects.networks())
+        self._spare()
         self._enforcer.exempt(self.guard.throws() | set(around.reachable))
         table = self._engine.register.table
         before = table.resting.total()
         self.rest_spared()
         if (now := table.resting.total()) != before:
             _log.info("%d bans are suspended: their networks are allowed, protected or ignored", now)
+
+    def _spare(self) -> None:
+        """Tell the engine which networks it must not ban."""
+        self._engine.spare(self.guard, self._suspects.networks(), self._environment.reachable)
 
     def rest_spared(self) -> None:
         """Suspend exactly the bans of networks that must not be banned now; the caller reconciles."""
@@ -140,6 +144,6 @@ class Protection:
         self._commit_queue.add([Login(network, PROXY_ACCOUNT, time.time())])
         if new:
             _log.warning("%s", self._suspects.sentence(network))
-            self._engine.spare(self.guard, self._suspects.networks())
+            self._spare()
             self.rest_spared()
             self._background.spawn(self._enforcer.reconcile())

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable
 
+from sidecar.bans.packing import is_widened
 from sidecar.model import Ban, Batch, Event, Extended, Failure, FailuresCleared, Match, Refused, Slow, Unban
 from sidecar.network import Network
 
@@ -17,6 +18,8 @@ logging.addLevelName(NOTICE, "NOTICE")
 # Maximum number of events of one batch that are logged one by one. Bans by a log are all logged: a block of
 # 64 KiB leads to some hundred at most, and `recidive` must find each.
 _MOST_LOGGED = 100
+# Refused bans of whole prefixes.
+_WIDEN = "widen-"
 
 
 class BanLog:
@@ -34,7 +37,7 @@ def log_events(events: Iterable[Event | Match]) -> None:
             _log_event(event)
         return
     worth = [e for e in events if not isinstance(e, Failure | Match | FailuresCleared)]
-    shown = [e for e in worth if not isinstance(e, Refused) or e.reason in ("framed", "report-only", "brake")]
+    shown = [e for e in worth if not isinstance(e, Refused) or _is_shown(e.reason)]
     left = _MOST_LOGGED
     for event in shown:
         if not (isinstance(event, Ban) and event.origin == "log"):
@@ -52,7 +55,7 @@ def _log_event(event: Event | Match) -> None:
             action = "would-ban" if event.dry else "ban"
             _decision(event.jail, action, event.network, event.reason, event.by)
         case Extended(ban=ban):
-            _decision(ban.jail, "extend", ban.network, ban.reason, ban.by)
+            _decision(ban.jail, "move" if is_widened(ban) else "extend", ban.network, ban.reason, ban.by)
         case Unban():
             _decision(event.jail, "unban", event.network, event.reason, event.by)
         case Refused() if event.reason == "framed":
@@ -64,6 +67,8 @@ def _log_event(event: Event | Match) -> None:
             _bans.error(text, event.jail, event.host)
         case Refused() if event.reason == "report-only":
             _bans.warning("[%s] Reported: %r (client %s)", event.jail, event.line, event.client)
+        case Refused() if event.reason.startswith(_WIDEN):
+            _bans.info("[%s] %s is not banned as a whole: %s", event.jail, event.host, event.line)
         case Refused():
             _bans.debug("[%s] Refused %r: %s", event.jail, event.host, event.reason)
         case Slow(until=None):
@@ -77,14 +82,24 @@ def _log_event(event: Event | Match) -> None:
             _bans.debug("[%s] Found %s", event.jail, event.network.text)
 
 
-_WORDS = {"ban": "Ban", "would-ban": "Would ban", "extend": "Extend", "unban": "Unban"}
+_WORDS = {
+    "ban": "Ban",
+    "would-ban": "Would ban",
+    "extend": "Extend",
+    "move": "Move the end of",
+    "unban": "Unban",
+}
 
 
 def _decision(jail: str, action: str, network: Network, reason: str, by: str) -> None:
     """Log a decision, and in a text log its reason in a second line: for `recidive` the first ends with the
     address."""
     fields = {"jail": jail, "action": action, "network": str(network), "reason": reason, "by": by}
-    level = logging.INFO if action in ("would-ban", "extend") else NOTICE
+    level = logging.INFO if action in ("would-ban", "extend", "move") else NOTICE
     _bans.log(level, "[%s] %s %s", jail, _WORDS[action], network.text, extra={"fields": fields})
     if why := ", ".join(filter(None, (reason, by and f"by {by}"))):
         _bans.info("[%s] %s: %s", jail, network.text, why, extra={"text_only": True})
+
+
+def _is_shown(reason: str) -> bool:
+    return reason in ("framed", "report-only", "brake") or reason.startswith(_WIDEN)

@@ -66,6 +66,7 @@ class StatusBuilder:
             "networks_banned": len(refused),
             "bans_suspended": table.resting.total(),
             "dry_bans": table.dry.total(),
+            "widened": len(self.engine.widening.widened),
             "proposals": await self.proposals.found(refused, fresh=verify),
             **self._findings(),
             "allowed": [

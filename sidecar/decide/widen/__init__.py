@@ -1,0 +1,1 @@
+"""Bans of whole prefixes because of the bans inside them."""
