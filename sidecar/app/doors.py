@@ -11,6 +11,7 @@ from sidecar.app.bans.importer import Importer
 from sidecar.app.bootstrap import Components
 from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.commands.dispatcher import Command, ControlCommands
+from sidecar.app.commands.dry_run_switches import DryRunSwitches
 from sidecar.app.commands.networks import NetworkCommands
 from sidecar.app.commands.service_commands import ServiceCommands
 from sidecar.app.report.ban_list import BanListing
@@ -63,6 +64,7 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
         AddressExplainer(engine, parts.commit_queue, parts.protection, parts.allow_list, suspects),
         parts.reload, parts.enforcer, parts.verifier, confirmation,
     )  # fmt: skip
+    dry_run = DryRunSwitches(parts.active, engine, parts.memos, confirmation)
     return {
         "ban": networks.ban,
         "unban": networks.unban,
@@ -75,4 +77,5 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
         "flush": service.flush,
         "resume": service.resume,
         "reload": service.reload,
+        "dry-run": dry_run.dry_run,
     }

@@ -33,6 +33,7 @@ COMMANDS = {
     "import": "sidecar.cli.online.import_:import_",
     "flush": "sidecar.cli.online.flush:flush",
     "resume": "sidecar.cli.online.flush:resume",
+    "dry-run": "sidecar.cli.online.dry_run_switch:dry_run",
     "discover": "sidecar.cli.offline.discover:discover",
 }
 
