@@ -32,9 +32,9 @@ def test_every_option_of_every_command_is_documented_and_no_other(name: str) -> 
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:
-    assert set(re.findall(r"^## zmban (\w+)", COMMANDS_PAGE, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^## zmban ([\w-]+)", COMMANDS_PAGE, re.MULTILINE)) == set(COMMANDS)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"`zmban (\w+)", readme)) == set(COMMANDS)
+    assert set(re.findall(r"`zmban ([\w-]+)", readme)) == set(COMMANDS)
 
 
 def test_every_metric_is_documented_and_no_other() -> None:

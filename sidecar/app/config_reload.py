@@ -146,14 +146,15 @@ class Reload:
         lifted = await self._lift(difference.removed) if lift else 0
         await self._enforcer.reconcile()
         _log.warning("configuration reloaded: %s", difference)
-        for fault in after.told:
+        warnings = [*after.told, *active.without_effect()]
+        for fault in warnings:
             _log.warning("%s", fault)
         return {
             "result": "reloaded",
             "jails": difference.records(),
             "settings": list(difference.settings),
             "restart": list(difference.restart),
-            "warnings": after.told,
+            "warnings": warnings,
             "lifted": lifted,
         }
 
@@ -168,8 +169,7 @@ class Reload:
         """Prepare everything that takes time, then switch without an await, so that no task sees a
         mixture."""
         active, engine = self._active, self._engine
-        dry = active.dry(after.jails.jails)
-        jails, lists, around = await self._protection.prepare(after.settings, dry)
+        jails, lists, around = await self._protection.prepare(after.settings, after.jails.jails)
         same = {
             name
             for name, jail in jails.items()
@@ -177,7 +177,7 @@ class Reload:
         }
         prefilters = await run_detached(prepared, jails, same, list(self._logs.logs.values()))
         active.take_over(after, _merged(active.settings, after.settings), jails)
-        engine.renew(jails.values(), active.settings.good)
+        engine.renew(active.jails.values(), active.settings.good)
         if engine.grows and not engine.register.counts_earlier:
             engine.register.count_earlier(History(self._commit_queue.database.counts()))
         self._logs.renew(prefilters, same)

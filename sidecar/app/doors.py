@@ -18,6 +18,7 @@ from sidecar.app.bans.importer import Importer
 from sidecar.app.bootstrap import Components
 from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.commands.dispatcher import Command, ControlCommands
+from sidecar.app.commands.dry_run_switches import DryRunSwitches
 from sidecar.app.commands.networks import NetworkCommands
 from sidecar.app.commands.service_commands import ServiceCommands
 from sidecar.app.evidence.evidence_finder import EvidenceFinder
@@ -44,6 +45,7 @@ class Answering:
 
     networks: NetworkCommands
     service: ServiceCommands
+    switches: DryRunSwitches
     status: StatusBuilder
     explainer: AddressExplainer
     preview: BanPreview
@@ -95,7 +97,8 @@ def answered_by(parts: Components, faults: Callable[[], Iterable[str]] = tuple) 
         BanListing(engine.register, parts.commit_queue, parts.enforcer, suspensions), importer, status,
         explainer, parts.reload, parts.enforcer, parts.verifier, parts.feed, parts.rates, confirmation,
     )  # fmt: skip
-    return Answering(networks, service, status, explainer, preview, suspensions)
+    switches = DryRunSwitches(parts.active, engine, parts.memos, confirmation)
+    return Answering(networks, service, switches, status, explainer, preview, suspensions)
 
 
 def sites(
@@ -132,7 +135,7 @@ def api(parts: Components, answering: Answering, gate: Gate) -> ApiRoutes:
                 parts.feed, parts.rates, parts.enforcer, parts.verifier, engine.register.table,
                 parts.not_ready,
             ),
-            ActionRoutes(answering.networks),
+            ActionRoutes(answering.networks, answering.switches),
         ],
     )  # fmt: skip
 
@@ -162,4 +165,5 @@ def commands(
         "resume": service.resume,
         "reload": service.reload,
         "notify": (courier or Courier(parts.active, parts.messages, parts.metrics)).test,
+        "dry-run": answering.switches.dry_run,
     }

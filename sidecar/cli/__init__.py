@@ -27,8 +27,8 @@ COMMANDS = {
     "unban": "sidecar.cli.online.manual.allow:unban",
     "allow": "sidecar.cli.online.manual.allow:allow",
     "disallow": "sidecar.cli.online.manual.allow:disallow",
-    "status": "sidecar.cli.online.status:status",
-    "top": "sidecar.cli.online.top:top",
+    "status": "sidecar.cli.online.watch.status:status",
+    "top": "sidecar.cli.online.watch.top:top",
     "reload": "sidecar.cli.online.reload:reload",
     "bans": "sidecar.cli.online.bans:bans",
     "export": "sidecar.cli.online.export:export",
@@ -36,6 +36,7 @@ COMMANDS = {
     "flush": "sidecar.cli.online.flush:flush",
     "resume": "sidecar.cli.online.flush:resume",
     "notify": "sidecar.cli.online.notify:notify",
+    "dry-run": "sidecar.cli.online.dry_run_switch:dry_run",
     "discover": "sidecar.cli.offline.discover:discover",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import NEVER, Earlier
@@ -84,6 +85,13 @@ class DecisionEngine:
         self.known_good.keep_for(good.days * 86400.0)
         self.widening.renew(jail.spec for jail in self.jails.values())
         self._spare_inside()
+
+    def switch(self, jails: Iterable[JailSpec]) -> None:
+        """Take over dry_run of these jails, and nothing else. All windows stay as they are."""
+        for spec in jails:
+            state = self.jails[spec.name]
+            state.spec = replace(state.spec, dry_run=spec.dry_run)
+        self.widening.renew(jail.spec for jail in self.jails.values())
 
     def spare(self, guard: Guard, suspects: PrefixSet, reachable: Collection[Network] = ()) -> None:
         """Set the protected networks, which are never banned, the suspected proxies, which are not banned

@@ -14,6 +14,7 @@ from sidecar.decide.admission import refusal
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.network import PrefixSet
 from sidecar.offline.import_decisions import ImportDecisions, Record
+from sidecar.store.changes import switches
 from sidecar.store.database import Change, Database
 from sidecar.store.state_lock import claimed
 
@@ -43,6 +44,8 @@ def _changes(
     answers: list[dict[str, Any]],
 ) -> Iterator[Change]:
     guard, ignored = Guard({}), {name: PrefixSet(jail.ignoreip) for name, jail in jails.items()}
+    dry = {name for name, jail in jails.items() if jail.dry_run}
+    dry |= {name for name, switched in switches(database.memos()).items() if switched}
     for chunk in chunks:
         taken = [(record.ban(), record.current) for record in map(Record.model_validate, chunk)]
         keys = {(ban.network, ban.jail) for ban, _ in taken}
@@ -51,7 +54,7 @@ def _changes(
             BanRegister(BanTable(database.bans(keys))),
             database.history(keys),
             lambda network, jail: refusal(network, guard, ignored=ignored.get(jail)),
-            lambda jail: jail in jails and jails[jail].dry_run,
+            dry.__contains__,
             time.time(),
         )
         for ban, current in taken:

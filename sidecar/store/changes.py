@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sidecar.model import Ban, Extended, Failure, FailuresCleared, Instant, Position, Seconds, Unban
@@ -81,6 +82,15 @@ class Memo:
     key: str
     value: str | None
     at: Instant
+
+
+# The kind of memo that switches dry run of a jail, the key, on or off.
+DRY_RUN = "dry_run"
+
+
+def switches(memos: Iterable[Memo]) -> dict[str, bool]:
+    """Dry run as switched at run time, by jail."""
+    return {one.key: one.value != "off" for one in memos if one.kind == DRY_RUN}
 
 
 Key = tuple[Network, str]

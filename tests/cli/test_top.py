@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sidecar.cli.online.top import Screen, sparkline
+from sidecar.cli.online.watch.top import Screen, sparkline
 
 
 def answer(*events: dict[str, Any], lost: bool = False, **status: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sidecar.fail2ban.spec import FilterSpec
 from sidecar.model import Ban, ConfigError, StoreError, Unban
 from sidecar.network import Network
 from sidecar.offline.import_state import into_state
+from sidecar.store.changes import Memo
 from sidecar.store.database import Database
 from sidecar.store.imports.entry import ListedBan
 from sidecar.store.state_lock import claimed
@@ -183,3 +184,10 @@ def test_a_fault_in_the_middle_leaves_nothing_of_all_before(state: State) -> Non
 def test_a_state_that_a_service_works_with_is_left_alone(state: State) -> None:
     with claimed(state.directory), pytest.raises(ConfigError, match="another zmban works with this state"):
         state.take(ban())
+
+
+def test_a_jail_that_was_switched_to_dry_run_takes_bans_over_as_dry_ones(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.write(Memo("dry_run", "mail", "on", NOW))
+    state.take(ban(), jails={"mail": JailSpec("mail", FilterSpec("f", ()), ())})
+    assert [one.dry for one in state.bans()] == [True]

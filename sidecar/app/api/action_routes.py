@@ -1,16 +1,19 @@
-"""The routes that change something: ban, unban, allow, disallow. Each names the token that acted."""
+"""The routes that change something: ban, unban, allow, disallow, dry run. Each names the token that acted."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from sidecar.app.api.answers import ActedAnswer, PreviewAnswer
+from sidecar.app.api.answers import ActedAnswer, PreviewAnswer, SwitchAnswer
+from sidecar.app.commands.dry_run_switches import DryRunSwitches
 from sidecar.app.commands.networks import NetworkCommands
 from sidecar.network import Network
-from sidecar.offline.arguments import Actor, Evidence, Reason, Time
-from sidecar.serve.web.routing import Access, Call, WebRoute
+from sidecar.offline.arguments import Actor, Evidence, Name, Reason, Time
+from sidecar.serve.control import RefusedError
+from sidecar.serve.web.routing import Access, Call, WebError, WebRoute
 
 Text = Annotated[str, StringConstraints(max_length=100)]
 Networks = Annotated[list[str], Field(min_length=1, max_length=10_000)]
@@ -19,8 +22,8 @@ Networks = Annotated[list[str], Field(min_length=1, max_length=10_000)]
 class ActionRoutes:
     """Calls the commands of the control socket."""
 
-    def __init__(self, networks: NetworkCommands) -> None:
-        self._networks = networks
+    def __init__(self, networks: NetworkCommands, switches: DryRunSwitches) -> None:
+        self._networks, self._switches = networks, switches
 
     def routes(self) -> list[WebRoute]:
         """All routes of this class."""
@@ -32,6 +35,7 @@ class ActionRoutes:
         }
         return [
             WebRoute("GET", "/api/preview", self.preview, answer=PreviewAnswer),
+            WebRoute("POST", "/api/jails/{jail}/dry_run", self.dry_run, Access.ACT, SwitchAnswer),
             *(WebRoute("POST", path, call, Access.ACT, ActedAnswer) for path, call in acting.items()),
         ]
 
@@ -39,6 +43,13 @@ class ActionRoutes:
         """What a ban of a network would cover, why it must not be banned, or why it must be confirmed."""
         (found,) = await self._networks.preview([str(Network.parse(network))])
         return found
+
+    async def dry_run(self, jail: Name, by: Actor, dry_run: bool | None) -> dict[str, Any]:
+        """Switch a jail to a dry run or back; null: as configured."""
+        try:
+            return await self._switches.dry_run(jail, dry_run, by)
+        except (ValueError, RefusedError) as error:
+            raise WebError(HTTPStatus.CONFLICT, str(error)) from error
 
     async def ban(
         self,

@@ -257,7 +257,7 @@ class SwitchAnswer(TypedDict):
     """Whether a jail runs dry, and whether that was switched at run time."""
 
     jail: str
-    dry_run: bool
+    dry_run: bool | None
     switched: bool | None
 
 

@@ -103,7 +103,7 @@ class JailRoutes:
             "findtime": spec.findtime,
             "bantime": spec.bantime,
             "dry_run": spec.dry_run,
-            "switched": None,
+            "switched": self._active.switched.get(name),
             "logs": logs[:_MOST_LOGS],
             "matches": int(counts["matches"].get((name,), 0)),
             "failures": int(counts["failures"].get((name,), 0)),

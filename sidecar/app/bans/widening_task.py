@@ -4,6 +4,7 @@ off, and keeps who was let in."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 from sidecar.app.bus import Bus
@@ -52,16 +53,21 @@ class WideningTask:
 
     def shift(self, jump: Seconds) -> None:
         """The clock was set by `jump` seconds: prefixes are held as long as before."""
-        for key, memo in self._memos.of(_HELD).items():
-            self._memos.put(_HELD, key, repr(float(memo.value or 0.0) + jump))
+        for prefix, until in self._memos_held().items():
+            self._memos.put(_HELD, str(prefix), repr(until + jump))
 
     def _held(self, now: Instant) -> dict[Network, Instant]:
         """The prefixes that are not to be banned as a whole; those whose time is over are forgotten."""
-        held: dict[Network, Instant] = {}
-        for key, memo in self._memos.of(_HELD).items():
-            until = float(memo.value or 0.0)
-            if until >= now:
-                held[Network.parse(key)] = until
-            else:
-                self._memos.drop(_HELD, key)
+        held = self._memos_held()
+        for prefix in [prefix for prefix, until in held.items() if until < now]:
+            del held[prefix]
+            self._memos.drop(_HELD, str(prefix))
         return held
+
+    def _memos_held(self) -> dict[Network, Instant]:
+        found: dict[Network, Instant] = {}
+        for key, memo in self._memos.of(_HELD).items():
+            # What was salvaged from a damaged database may be anything.
+            with contextlib.suppress(ValueError):
+                found[Network.parse(key)] = float(memo.value or "")
+        return found

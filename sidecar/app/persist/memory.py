@@ -21,7 +21,7 @@ from sidecar.decide.known_good import KnownGood
 from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.detect.count.evidence import Evidence
 from sidecar.model import Seconds
-from sidecar.store.changes import Login, Memo
+from sidecar.store.changes import Login, Memo, switches
 from sidecar.store.database import Allowed, DamagedError
 
 _log = logging.getLogger("zmban")
@@ -61,6 +61,8 @@ def restored(state: Path, active: ActiveConfiguration) -> Memory:
 
 def _read(store: Store, active: ActiveConfiguration, state: Path) -> Memory:
     database, now, good = store.database, time.time(), active.settings.good
+    memos = tuple(database.memos())
+    active.switch(switches(memos))
     register, known_good = BanRegister(BanTable(database.active_bans())), KnownGood()
     evidence = Evidence.on_disk(state)
     engine = DecisionEngine(active.jails.values(), Guard({}), register, known_good, evidence, good)
@@ -73,7 +75,6 @@ def _read(store: Store, active: ActiveConfiguration, state: Path) -> Memory:
         if jail is not None and failure.at > now - jail.spec.findtime:
             engine.restore(failure)
     allowed = tuple(one for one in database.allowed() if one.until is None or one.until > now)
-    memos = tuple(database.memos())
     return Memory(store, register, engine, known_good, suspects, allowed, memos, database.zones())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.store.changes import Memo
@@ -15,6 +15,11 @@ class Memos:
     def __init__(self, known: Iterable[Memo], commit_queue: CommitQueue) -> None:
         self._known = {(one.kind, one.key): one for one in known}
         self._commit_queue = commit_queue
+        self._restored: list[Callable[[], None]] = []
+
+    def on_restored(self, then: Callable[[], None]) -> None:
+        """Call this function whenever salvaged memos were added."""
+        self._restored.append(then)
 
     def __iter__(self) -> Iterator[Memo]:
         return iter(self._known.values())
@@ -39,3 +44,6 @@ class Memos:
         new = [one for one in memos if (one.kind, one.key) not in self._known]
         self._known |= {(one.kind, one.key): one for one in new}
         self._commit_queue.add(new)
+        if new:
+            for then in self._restored:
+                then()

@@ -78,7 +78,7 @@ class StatusBuilder:
             "salvage": self.store.progress(),
             "jails": [self._jail(name) for name in self.active.jails],
             "sources": [self._source(name, why) for name, why in self.logs.sources().items()],
-            "faults": [*self.active.loaded.told, *self.faults()],
+            "faults": [*self.active.loaded.told, *self.active.without_effect(), *self.faults()],
             "jails_degraded": sorted(self.active.loaded.jails.degraded),
             "jails_stopped": sorted(self.active.loaded.jails.stopped),
             "last_bans": self._last_bans(),
@@ -128,6 +128,7 @@ class StatusBuilder:
             "failing": len(jail.window),
             "maxretry": jail.spec.maxretry,
             "dry_run": jail.spec.dry_run,
+            "switched": self.active.switched.get(name),
             "logs": [path for path, log in self.logs.logs.items() if name in log.scanner.jails],
         }
 

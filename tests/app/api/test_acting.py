@@ -14,6 +14,7 @@ import pytest
 from sidecar.serve.web.sign_in.gate import COOKIE
 from tests.app.api.site import TOKEN, Client, served
 from tests.app.running import in_process
+from tests.netns import Namespace
 
 WHO = "203.0.113.7/32"
 BAN = {"networks": [WHO], "reason": "x"}
@@ -54,6 +55,25 @@ async def test_what_must_be_confirmed_is_refused_with_what_it_covers_until_it_is
     # Nobody bans over HTTP what is wider than the limit of the configuration.
     _, found = await client.ask("POST", "/api/ban", {"networks": ["203.0.0.0/8"], "reason": "x", "yes": True})
     assert found["answers"][0]["result"] == "refused"
+
+
+async def test_a_jail_is_switched_to_a_dry_run_and_back(host: Namespace, tmp_path: Path) -> None:
+    async with in_process(tmp_path) as one, served(one) as client:
+        await client.sign_in()
+        path = "/api/jails/smtp/dry_run"
+        for wanted, expected in ((True, (True, True)), (False, (False, False)), (None, (False, None))):
+            status, found = await client.ask("POST", path, {"dry_run": wanted})
+            assert (status, found["dry_run"], found["switched"]) == (200, *expected)
+            jail = await client.get("/api/jails/smtp")
+            assert (jail["dry_run"], jail["switched"]) == expected
+        status, found = await client.ask("POST", "/api/jails/none/dry_run", {"dry_run": True})
+        assert (status, "no jail none" in found["error"]) == (409, True)
+        assert (await client.ask("POST", path, {}))[0] == 400
+
+
+async def test_a_dry_run_of_the_whole_service_cannot_be_switched_off(client: Client) -> None:
+    await client.sign_in()
+    assert (await client.ask("POST", "/api/jails/smtp/dry_run", {"dry_run": False}))[0] == 409
 
 
 async def test_nobody_acts_without_signing_in(client: Client) -> None:

@@ -104,7 +104,8 @@ async def test_an_unban_of_one_jail_lets_in_only_what_that_jail_banned(one: InPr
 
 async def test_a_hold_that_is_salvaged_later_counts_and_a_set_clock_moves_it(one: InProcess) -> None:
     now, memos = time.time(), one.parts.memos
-    memos.restore([Memo("widen-hold", str(WHOLE), repr(now + 100.0), now)])
+    broken = [Memo("widen-hold", "203.0.113.0/2x", "1", now), Memo("widen-hold", "198.51.100.0/24", "x", now)]
+    memos.restore([Memo("widen-hold", str(WHOLE), repr(now + 100.0), now), *broken])
     WideningTask(one.engine, memos, one.bus).shift(50.0)
     await one.parts.widening.look()
     assert one.engine.widening.objections.held == {WHOLE: now + 150.0}
@@ -119,7 +120,7 @@ def test_a_kill_and_a_stop_leave_the_prefix_banned_and_a_hold_in_force(
         for last in (1, 2, 3):
             zmban_.attack(f"203.0.113.{last}")
         until(lambda: str(WHOLE) in zmban_.banned())
-        assert "[smtp] Ban 203.0.113.0/24 (widened: 3 units banned in 7d)" in zmban_.said()
+        assert "[smtp] 203.0.113.0/24: widened: 3 units banned in 7d" in zmban_.said()
         zmban_.stop(signal.SIGKILL)
         zmban_.start()
         assert str(WHOLE) in zmban_.banned()

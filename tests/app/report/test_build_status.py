@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sidecar.app import doors
 from sidecar.app.report.build_status import StatusBuilder
-from sidecar.cli.online.status import _some
+from sidecar.cli.online.watch.status import _some
 from sidecar.model import Ban
 from sidecar.network import Network
 from tests.app.running import InProcess, in_process

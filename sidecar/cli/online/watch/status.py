@@ -139,7 +139,8 @@ def _findings(state: dict[str, Any]) -> Iterator[str]:
 
 def _jails(state: dict[str, Any]) -> Iterator[Row]:
     for jail in state["jails"]:
-        name = jail["jail"] + (" (dry run)" if jail["dry_run"] else "")
+        words = [*["dry run"] * jail["dry_run"], *["switched"] * (jail.get("switched") is not None)]
+        name = jail["jail"] + (f" ({', '.join(words)})" if words else "")
         banned = f"{jail['banned']} + {jail['dry_bans']} dry" if jail["dry_bans"] else str(jail["banned"])
         yield name, banned, str(jail["failing"]), str(jail["maxretry"]), _some(jail["logs"])
 
