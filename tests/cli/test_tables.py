@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.cli.offline import explain, replay
-from sidecar.cli.online import bans, import_, status
+from sidecar.cli.online.watch import status
 from sidecar.cli.online.manual import answer_text
 from sidecar.cli.output.printing import Bar, say, table
 from sidecar.cli.output.tables import Column, rendered

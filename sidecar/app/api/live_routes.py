@@ -18,6 +18,7 @@ from sidecar.app.live.rates import Curves, Rates
 from sidecar.bans.table import BanTable
 from sidecar.model import Seconds
 from sidecar.serve.web.routing import WebError, WebRoute
+from sidecar.threads import run_uncancellable
 
 # Clients that follow at a time.
 _MOST_CLIENTS = 64
@@ -48,6 +49,7 @@ class LiveRoutes:
         # The same bytes for all clients.
         self._last: tuple[Seconds, bytes] = (float("-inf"), b"")
         self._encoded: dict[int, bytes] = {}
+        self._turn = asyncio.Lock()
 
     def routes(self) -> list[WebRoute]:
         """All routes of this class."""
@@ -78,13 +80,14 @@ class LiveRoutes:
             while True:
                 for begin in range(0, len(missed.events), _MOST_AT_ONCE):
                     yield b"".join(map(self._encode, missed.events[begin : begin + _MOST_AT_ONCE]))
-                yield self._status(missed.position)
+                yield await self._status(missed.position)
                 position = missed.position
                 if await self._feed.changed(_STATUS_SECONDS):
                     await asyncio.sleep(_GATHERED)
                 missed = self._feed.after(position)
                 if missed.lost:
-                    yield _event("dropped", {}, missed.position)
+                    # With the position of what was sent last: who resumes from there is told what is lost.
+                    yield _event("dropped", {}, position)
                     return
         finally:
             self._clients -= 1
@@ -100,22 +103,24 @@ class LiveRoutes:
                 del self._encoded[next(iter(self._encoded))]
         return known
 
-    def _status(self, position: str) -> bytes:
+    async def _status(self, position: str) -> bytes:
         """A short status, made anew once a second at most."""
-        now = time.monotonic()
-        made, known = self._last
-        if now > made + 1.0:
-            known = _event("status", self._facts(), position)
-            self._last = (now, known)
-        return known
+        async with self._turn:
+            now = time.monotonic()
+            made, known = self._last
+            if now > made + 1.0:
+                known = _event("status", await self._facts(), position)
+                self._last = (now, known)
+            return known
 
-    def _facts(self) -> dict[str, Any]:
+    async def _facts(self) -> dict[str, Any]:
+        refused = await run_uncancellable(self._table.refused_among, list(self._table.networks()))
         return {
             "enforced": self._verifier.status.enforced,
             "ready": not self._not_ready(),
             "dry_run": self._enforcer.dry,
             "suspended": self._enforcer.suspended,
-            "bans_active": self._table.active.total(),
+            "networks_banned": len(refused),
             "bans": self._rates.bans,
             "failures": self._rates.failures,
         }
