@@ -74,6 +74,16 @@ def layers(given: Sequence[str]) -> list[Path]:
     return [d for d in (shipped, Path("/etc/fail2ban"), Path("/etc/zmban")) if d.is_dir()]
 
 
+def tried(given: Sequence[str], against: Sequence[str]) -> list[str]:
+    """The directories of a configuration that is to be tried beside that of `given`: each of `against`
+    replaces one directory, counted from the last. The shipped directory always stays."""
+    current, shipped = layers(given), (SHIPPED, _IN_CHECKOUT)
+    own = [layer for layer in current if layer.resolve() not in shipped]
+    replaced = own[-len(against) :]
+    kept = [str(layer) for layer in current if layer not in replaced]
+    return list(dict.fromkeys([*kept, *against]))
+
+
 def load_or_empty(given: Sequence[str]) -> Loaded:
     """As `load`, but never raises: an unexpected error becomes a fault, with an empty configuration."""
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import random
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from sidecar.bans.guard import Guard
@@ -29,7 +30,8 @@ from sidecar.settings import GoodSettings
 class DecisionEngine:
     """Counts failures and decides bans. Bans are added to `register`; the caller publishes the events.
 
-    `evidence` keeps the lines of the failures in the windows. `widening` bans prefixes as a whole.
+    `evidence` keeps the lines of the failures in the windows. `widening` bans prefixes as a whole. `chance`
+    gives the random numbers of `bantime.rndtime`.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class DecisionEngine:
         known_good: KnownGood | None = None,
         evidence: Evidence | None = None,
         good: GoodSettings = GoodSettings(),  # noqa: B008 - frozen
+        chance: Callable[[], float] = random.random,
     ) -> None:
-        self.register = register
+        self.register, self._chance = register, chance
         self.known_good = known_good or KnownGood()
         self.jails: dict[str, JailState] = {}
         self._evidence = evidence or Evidence()
@@ -188,7 +191,7 @@ class DecisionEngine:
         spec, network = case.spec, case.network
         case.at = at = max(case.at, threshold.last)
         stands = spec.increment is not None and self.register.table.of(network, spec.name) is not None
-        case.until = ban_end(spec, at, case.earlier, stands=stands)
+        case.until = ban_end(spec, at, case.earlier, self._chance(), stands=stands)
         for policy in self._policies.banning:
             outcome = policy.rule(case)
             if isinstance(outcome, Refuse):

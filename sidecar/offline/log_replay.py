@@ -13,12 +13,14 @@ from typing import Any
 from sidecar.bans.guard import Guard
 from sidecar.bans.history import History
 from sidecar.bans.register import BanRegister
+from sidecar.configuration import loading
+from sidecar.configuration.loading import Loaded
 from sidecar.decide.engine import DecisionEngine
 from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.detect import grammar
 from sidecar.detect.count.evidence import Evidence
 from sidecar.detect.login_notes import NoteReader
-from sidecar.detect.prefilter.prefilter import Sifted
+from sidecar.detect.prefilter.prefilter import Prefilter, Sifted
 from sidecar.detect.scanner import Scanner, Tally
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Ban, Batch, Failure, FailuresCleared, Instant, Match, Refused, Slow
@@ -31,8 +33,12 @@ from sidecar.sources.log_names import by_file
 from sidecar.sources.sampling import samples
 
 _AT_ONCE = 1000
+# In place of a random part of a ban time: a replay gives the same result each time.
+_CHANCE = 0.5
 
 Told = tuple[Instant, Match | Refused]
+# See `parallel_scan.prefiltered`.
+Read = Callable[[str, Prefilter, int], Iterator[Sifted]]
 
 
 class Replay:
@@ -52,7 +58,9 @@ class Replay:
         self._progress: Callable[[int], None] = lambda _: None
         self._guard, self._register = guard, BanRegister()
         evidence = Evidence.on_disk()
-        self._engine = DecisionEngine(jails.values(), guard, self._register, None, evidence, good)
+        self._engine = DecisionEngine(
+            jails.values(), guard, self._register, None, evidence, good, lambda: _CHANCE
+        )
         if self._engine.grows:
             self._register.count_earlier(History())
         suspects.on_found(lambda _network, _new: self._engine.spare(guard, suspects.networks()))
@@ -61,6 +69,14 @@ class Replay:
         self._seconds = 0.0
         # Number of aborted searches by jail and regex.
         self.slow: Counter[tuple[str, str]] = Counter()
+
+    @classmethod
+    def of(cls, loaded: Loaded, zone: tzinfo, now: Instant) -> Replay:
+        """The replay of a loaded configuration."""
+        settings, kernel = loaded.settings, loaded.settings.kernel
+        guard = Guard(loading.protected(settings), {4: kernel.widest_ipv4, 6: kernel.widest_ipv6})
+        suspects = SuspectedProxies(loading.trust(settings), settings.trust)
+        return cls(loaded.jails.jails, guard, suspects, zone, now, settings.good)
 
     def on_progress(self, advance: Callable[[int], None]) -> None:
         """Set the function to call with the size of each block that was read."""
@@ -80,8 +96,11 @@ class Replay:
         asked = [(path, jail) for jail in jails for path in given.get(jail.name, ())]
         return by_file([*((path, jail) for path, readers in own.items() for jail in readers), *asked])
 
-    def events(self, by_path: Mapping[str, Sequence[JailSpec]]) -> Iterator[Decision]:
-        """All decisions in order of time. Failures are only counted."""
+    def events(
+        self, by_path: Mapping[str, Sequence[JailSpec]], read: Read = parallel_scan.prefiltered
+    ) -> Iterator[Decision]:
+        """All decisions in order of time. Failures are only counted. `read` returns the candidate lines of a
+        log."""
         begun = time.perf_counter()
         self._learn(by_path)
         scanners = {
@@ -91,8 +110,7 @@ class Replay:
         self._tallies = [scanner.tally for scanner in scanners.values()]
         count = parallel_scan.processes(scanners)
         streams = [
-            self._told(scanner, parallel_scan.prefiltered(path, scanner.prefilter, count))
-            for path, scanner in scanners.items()
+            self._told(scanner, read(path, scanner.prefilter, count)) for path, scanner in scanners.items()
         ]
         # One step at a time for a whole part, which is faster than all steps for each line.
         for told in streams[0] if len(streams) == 1 else _merged(streams):

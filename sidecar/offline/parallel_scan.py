@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, cycle, islice
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
-from sidecar.detect.prefilter.prefilter import Prefilter, Sifted
+from sidecar.detect.prefilter.prefilter import Sifted
 from sidecar.model import SourceError
 
 # Small enough for the cache of a processor: data is still there when it is scanned.
@@ -27,6 +27,13 @@ _SHORT = 1 << 26
 _MOST_PROCESSES = 4
 # Size of the pipe of each process, which also holds one part.
 _PIPE = 1 << 20
+
+
+class Sieve(Protocol):
+    """Finds the lines that are wanted, such as `Prefilter`. It keeps nothing between blocks."""
+
+    def sift(self, data: bytes) -> Sifted:
+        """Filter a block of whole lines."""
 
 
 def processes(logs: Iterable[str]) -> int:
@@ -42,7 +49,7 @@ def _size(path: str) -> int:
         return 0
 
 
-def prefiltered(path: str, prefilter: Prefilter, count: int) -> Iterator[Sifted]:
+def prefiltered(path: str, prefilter: Sieve, count: int) -> Iterator[Sifted]:
     """The candidate lines of a log, part by part, by `count` processes. SourceError if it cannot be read."""
     try:
         with Path(path).open("rb") as file:
@@ -58,7 +65,7 @@ def prefiltered(path: str, prefilter: Prefilter, count: int) -> Iterator[Sifted]
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _by_processes(path: str, prefilter: Prefilter, count: int, size: int) -> Iterator[Sifted]:
+def _by_processes(path: str, prefilter: Sieve, count: int, size: int) -> Iterator[Sifted]:
     # Forked, because a compiled Hyperscan database cannot be sent. No process pool, because its threads would
     # wait for the interpreter while results are processed.
     context = multiprocessing.get_context("fork")
@@ -88,7 +95,7 @@ def _by_processes(path: str, prefilter: Prefilter, count: int, size: int) -> Ite
             yield got
 
 
-def _look(out: Connection, path: str, prefilter: Prefilter, size: int, number: int, count: int) -> None:
+def _look(out: Connection, path: str, prefilter: Sieve, size: int, number: int, count: int) -> None:
     """Runs in one process: sends every `count`-th part, beginning with `number`, and then None."""
     # Ctrl-C is handled by the parent process, which stops this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -336,3 +336,27 @@ def test_a_hostile_line_costs_no_more_than_its_length(tmp_path: Path) -> None:
     text = "\n".join([row] * 500 + [SASL.format(1, "203.0.113.7")]) + "\n"
     found = replayed(tmp_path, text, f"maxretry=1\nlogpath={tmp_path}/zimbra.log")
     assert found[0]["event"] == "ban"
+
+
+def test_replay_bans_no_network_that_is_wider_than_the_settings_allow(tmp_path: Path) -> None:
+    (tmp_path / "filter.d").mkdir()
+    bad = "[Definition]\nfailregex = ^ bad thing from <SUBNET>$\n"
+    (tmp_path / "filter.d/bad.conf").write_text(bad, encoding="utf-8")
+    jail = f"[bad]\nenabled=1\nmaxretry=1\nlogpath={tmp_path}/app.log\n"
+    (tmp_path / "jail.local").write_text(jail, encoding="utf-8")
+    line = "2026-01-05 10:00:00 bad thing from 203.0.112.0/20\n"
+    (tmp_path / "app.log").write_text(line, encoding="utf-8")
+    for widest, event in (("16", "ban"), ("24", "refused")):
+        (tmp_path / "zmban.toml").write_text(f"[kernel]\nwidest_ipv4 = {widest}\n", encoding="utf-8")
+        first, *_ = records(zmban("--config", tmp_path, "replay", "--jsonl", "--now", NOW))
+        assert (first["event"], first["network"]) == (event, "203.0.112.0/20")
+    assert first["reason"] == "too-wide"
+
+
+def test_replay_gives_the_same_ban_times_each_time(tmp_path: Path) -> None:
+    jail = f"maxretry=1\nbantime=1\nbantime.increment=1\nbantime.rndtime=1000\nlogpath={tmp_path}/zimbra.log"
+    lines = [SASL.format(second, "203.0.113.7") for second in (1, 5)]
+    found = replayed(tmp_path, "\n".join(lines) + "\n", jail)
+    bans = [r for r in found if r["event"] == "ban"]
+    # The second ban takes twice as long, and half of the random part.
+    assert [float(str(r["until"])) - float(str(r["at"])) for r in bans] == [1, 2 + 500]

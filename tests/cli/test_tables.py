@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.cli.offline import explain, replay
-from sidecar.cli.online.watch import status
+from sidecar.cli.online import bans, import_
 from sidecar.cli.online.manual import answer_text
+from sidecar.cli.online.watch import status
 from sidecar.cli.output.printing import Bar, say, table
 from sidecar.cli.output.tables import Column, rendered
 from sidecar.cli.output.terminal import cells, shortened, styled, width, wrapped

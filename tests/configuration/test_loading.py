@@ -32,3 +32,17 @@ def test_a_filter_that_cannot_be_scanned_for_stops_its_own_jail_only(
     assert list(found.jails) == ["even"]
     (fault,) = [fault for fault in found.faults if not fault.warning]
     assert str(fault) == f"{tmp_path}/jail.local:3: filter odd cannot be used: too odd"
+
+
+def test_a_directory_to_be_tried_replaces_the_last_one_but_never_the_shipped_one() -> None:
+    shipped = str(loading._IN_CHECKOUT)
+    tried = loading.tried
+    assert tried([shipped, "/a"], ["/new"]) == [shipped, "/new"]
+    assert tried([shipped, "/a", "/b"], ["/new"]) == [shipped, "/a", "/new"]
+    assert tried([shipped, "/a", "/b"], ["/new", "/b"]) == [shipped, "/new", "/b"]
+    assert tried([shipped], ["/new"]) == [shipped, "/new"]
+    assert tried(["/a"], ["/new"]) == ["/new"]
+    # The whole list may be given too.
+    assert tried([shipped, "/a"], [shipped, "/new"]) == [shipped, "/new"]
+    assert tried(["/a"], ["/a", "/b", "/c"]) == ["/a", "/b", "/c"]
+    assert tried([], ["/new"])[0] == str(loading.layers([])[0])

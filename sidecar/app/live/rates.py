@@ -16,7 +16,7 @@ _MINUTE, _QUARTER = 60, 900
 _HOUR_MINUTES, _DAY_MINUTES = 60, 24 * 60
 
 
-class Span(TypedDict):
+class RateSpan(TypedDict):
     """Bans and failures of a span of time that begins `at`."""
 
     at: Instant
@@ -27,8 +27,8 @@ class Span(TypedDict):
 class Curves(TypedDict):
     """The last hour by minute and the last day by quarter of an hour, oldest first."""
 
-    hour: list[Span]
-    day: list[Span]
+    hour: list[RateSpan]
+    day: list[RateSpan]
 
 
 class Rates:
@@ -85,7 +85,7 @@ class Rates:
             ],
         }
 
-    def _span(self, first: int, last: int) -> Span:
+    def _span(self, first: int, last: int) -> RateSpan:
         found = [self._minutes.get(minute, (0, 0)) for minute in range(first, last + 1)]
         return {
             "at": float(first * _MINUTE),

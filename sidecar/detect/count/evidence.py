@@ -39,11 +39,11 @@ class Evidence:
         self._waiting = bytearray()
 
     @classmethod
-    def on_disk(cls, directory: Path | None = None) -> Evidence:
+    def on_disk(cls, directory: Path | None = None, size: int = _ON_DISK) -> Evidence:
         """Use an unnamed file in the directory, else in that for temporary files, else memory."""
         for place in dict.fromkeys((directory, None)):
             with contextlib.suppress(OSError):
-                return cls(tempfile.TemporaryFile(dir=place, buffering=0), _ON_DISK)
+                return cls(tempfile.TemporaryFile(dir=place, buffering=0), size)
         return cls()
 
     def keep(self, line: str) -> int:

@@ -1,0 +1,1 @@
+"""Prints the comparison of two configurations: tables, JSON, and a page."""

@@ -1,0 +1,1 @@
+"""Compares the bans of two configurations over the same logs."""
