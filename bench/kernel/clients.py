@@ -22,6 +22,7 @@ from tests.app.running import LISTEN, until
 
 STANDING, LISTED = 22_000, 300_000
 _SETTLE = 3.0
+_STARTED = 40.0
 _URL = f"http://{LISTEN}/"
 # Somebody accepts webhooks and never answers; nobody listens for mail.
 _HANGING, _CLOSED = 9871, 9872
@@ -86,6 +87,8 @@ def _view(figures: Figures, rounds: int) -> None:
     with attacked("", lambda state: keep(state, banned)) as (running, attacker):
         attacker.sample(_SETTLE)
         assert running.process is not None
+        # What a start itself takes later: the check of the database, the first reading of the kernel.
+        time.sleep(_STARTED)
         before = memory(running.process.pid)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])

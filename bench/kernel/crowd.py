@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -101,7 +102,7 @@ async def _again(work: Callable[[int], Awaitable[None]], port: int) -> None:
     while True:
         with contextlib.suppress(OSError):
             await work(port)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(random.uniform(1, 3))
 
 
 async def crowd(port: int) -> None:

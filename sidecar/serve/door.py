@@ -30,7 +30,7 @@ def share(most: int) -> int:
 
 class Door:
     """Accepts connections until `close`. `enter` gets each connection and owns it; `room` returns whether one
-    more may be accepted, and may close another one for it.
+    more may be accepted, and may close another one for it. `at_once` are accepted per turn of the event loop.
 
     The servers of asyncio accept without a limit, and without descriptors they retry in a busy loop (uvloop
     drops the connection), without a log line.
@@ -42,7 +42,9 @@ class Door:
         listening: socket.socket,
         enter: Callable[[socket.socket], Coroutine[Any, Any, None]],
         room: Callable[[], bool],
+        at_once: int = _AT_ONCE,
     ) -> None:
+        self._at_once = share(at_once)
         self._name, self._listening, self._enter, self._room = name, listening, enter, room
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -52,7 +54,7 @@ class Door:
         self._loop.add_reader(listening, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(share(_AT_ONCE)):
+        for _ in range(self._at_once):
             if not self._room():
                 # Resumed when a connection ends.
                 self._loop.remove_reader(self._listening)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -23,24 +22,68 @@ _MOST_HEADERS = 64
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
 
+class OpenConnections:
+    """The connections, and which of them wait for a request, in the order of their last request."""
+
+    def __init__(self) -> None:
+        self._all: dict[Connection, None] = {}
+        self._idle: dict[Connection, None] = {}
+
+    def add(self, connection: Connection) -> None:
+        """A connection was opened."""
+        self._all[connection] = self._idle[connection] = None
+
+    def remove(self, connection: Connection) -> None:
+        """A connection was closed."""
+        self._all.pop(connection, None)
+        self._idle.pop(connection, None)
+
+    def begin(self, connection: Any) -> None:
+        """A request of it is answered from now on."""
+        self._idle.pop(connection, None)
+
+    def end(self, connection: Any) -> None:
+        """The request was answered."""
+        if connection in self._all:
+            self._idle[connection] = None
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def abort_one(self) -> None:
+        """Close the one that has been idle for longest; if none is, the oldest."""
+        chosen = next(iter(self._idle or self._all))
+        self.remove(chosen)
+        if chosen.transport is not None:
+            chosen.transport.abort()
+
+
 class Connection(RequestHandler):
     """Invalid requests get our own response, and are not logged."""
 
-    __slots__ = ()
+    __slots__ = ("_open",)
+    _open: OpenConnections
 
     @classmethod
-    def over(cls, server: web.Server, loop: asyncio.AbstractEventLoop) -> Connection:
+    def over(cls, server: web.Server, loop: asyncio.AbstractEventLoop, known: OpenConnections) -> Connection:
         """A connection with our limits."""
-        return cls(
+        made = cls(
             server, loop=loop, keepalive_timeout=_PATIENCE, lingering_time=_LINGER,
             access_log=None,  # type: ignore[arg-type]  # as web.Server itself does it
             max_line_size=_LONGEST_HEADER, max_field_size=_LONGEST_HEADER, max_headers=_MOST_HEADERS,
         )  # fmt: skip
+        made._open = known
+        return made
 
-    @property
-    def busy(self) -> bool:
-        """Whether a request is being answered."""
-        return self._current_request is not None
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is idle until a request is complete."""
+        super().connection_made(transport)
+        self._open.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is gone."""
+        self._open.remove(self)
+        super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -55,11 +98,6 @@ class Connection(RequestHandler):
             answer.force_close()
             return answer
         return super().handle_error(request, status, exc, message)
-
-
-def idle_first(connections: Iterable[Any]) -> list[Any]:
-    """Connections in the order in which they may be closed: those without a request first, oldest first."""
-    return sorted(connections, key=lambda one: isinstance(one, Connection) and one.busy)
 
 
 def client_of(request: web.BaseRequest) -> Client:

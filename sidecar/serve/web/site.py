@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from sidecar.model import ConfigError, ZmbanError
 from sidecar.serve.door import BACKLOG, Door, share
 from sidecar.serve.web.assets import Asset
-from sidecar.serve.web.http_connection import Connection, client_of, idle_first
+from sidecar.serve.web.http_connection import Connection, OpenConnections, client_of
 from sidecar.serve.web.routing import Access, PlainText, Router, Signed, WebError, WebRoute
 from sidecar.serve.web.sign_in.gate import COOKIE, Gate
 from sidecar.serve.web.stream import sent
@@ -26,6 +26,8 @@ _MOST = 256
 # Maximum size of a request body: the evidence of a ban fits, with any JSON escapes.
 _LONGEST_BODY = 4 << 20
 _BODY_SECONDS = 20.0
+# Connections accepted in a turn of the event loop: each takes some tenths of a millisecond, and bans wait.
+_AT_ONCE = 2
 _NO_ASSETS: Mapping[str, Asset] = MappingProxyType({})
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -45,9 +47,17 @@ class Site:
     ) -> None:
         self._router, self._gate, self._assets = Router(routes), gate, assets
         self._server = web.Server(self._answer)
+        self._open = OpenConnections()
         self._doors: list[Door] = []
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._open.begin(request.protocol)
+        try:
+            return await self._answered(request)
+        finally:
+            self._open.end(request.protocol)
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             answer = await self._dispatch(request)
         except WebError as error:
@@ -125,19 +135,22 @@ class Site:
         except OSError:
             listening.close()
             raise
-        self._doors.append(Door(name, listening, self._enter, self._room))
+        self._doors.append(Door(name, listening, self._enter, self._room, _AT_ONCE))
 
     def _room(self) -> bool:
-        inside = [c for c in self._server.connections if c.transport and not c.transport.is_closing()]
-        if len(inside) < share(_MOST):
-            return True
-        idle_first(inside)[0].transport.abort()
+        if len(self._open) >= share(_MOST):
+            self._open.abort_one()
         return True
+
+    def _protocol(self) -> Connection:
+        return Connection.over(self._server, asyncio.get_running_loop(), self._open)
 
     async def _enter(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(lambda: Connection.over(self._server, loop), connection)
+            await loop.connect_accepted_socket(
+                lambda: Connection.over(self._server, loop, self._open), connection
+            )
         except OSError:
             connection.close()
 
