@@ -16,6 +16,7 @@ from sidecar.app.enforce.drift import DriftRepair
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.enforce.leak_detector import LeakDetector
 from sidecar.app.enforce.verifier import Verifier
+from sidecar.app.ingest.gone_logs import GoneLogs
 from sidecar.app.ingest.known_good_reader import KnownGoodReader
 from sidecar.app.ingest.log_manager import LogManager
 from sidecar.app.ingest.log_zones import LogZones
@@ -25,6 +26,7 @@ from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.persist.memory import PROXY_ACCOUNT, Memory, restored
 from sidecar.app.persist.memos import Memos
 from sidecar.app.persist.store_health import StoreHealth
+from sidecar.app.persist.upkeep import DatabaseUpkeep
 from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.protect.protection import Protection
 from sidecar.app.protect.ssh_sessions import SshSessions
@@ -54,6 +56,7 @@ class Components:
     bus: Bus
     metrics: Metrics
     commit_queue: CommitQueue
+    upkeep: DatabaseUpkeep
     store_health: StoreHealth
     allow_list: AllowList
     memos: Memos
@@ -61,6 +64,7 @@ class Components:
     protection: Protection
     resolver: Resolver
     logs: LogManager
+    gone_logs: GoneLogs
     leaks: LeakDetector
     verifier: Verifier
     drift: DriftRepair
@@ -123,6 +127,7 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     memory = restored(options.state, active)
     engine, suspects, register = memory.engine, memory.suspects, memory.register
     queue = CommitQueue(memory.store, background)
+    upkeep = DatabaseUpkeep(queue, metrics)
     allow_list, memos = AllowList(memory.allowed, queue), Memos(memory.memos, queue)
     backend = registry.make(active.settings.kernel, registry.DRY_RUN if options.dry_run else None)
     enforcer = Enforcer(backend, register.table, options.state, queue.after_commit, background, metrics)
@@ -132,17 +137,16 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     logs = _logs(active, memory, protection, resolver, queue, bus, background, metrics, periodic)
     leaks = LeakDetector(register.table, enforcer, metrics, started)
     place = PlaceDoubts(options, protection)
-    verifier = Verifier(
-        enforcer, metrics, missing=(leaks.reasons, place.missing), doubts=(place.doubts, logs.unread_files)
-    )
+    doubts = place.doubts, logs.unread_files
+    verifier = Verifier(enforcer, metrics, missing=(leaks.reasons, place.missing), doubts=doubts)
     found = Components(
         options=options, started=started, active=active, memory=memory, background=background,
-        periodic=periodic, bus=bus, metrics=metrics, commit_queue=queue,
-        store_health=StoreHealth(options.state, queue, metrics), allow_list=allow_list, memos=memos,
-        enforcer=enforcer,
-        protection=protection, resolver=resolver, logs=logs, leaks=leaks, verifier=verifier,
+        periodic=periodic, bus=bus, metrics=metrics, commit_queue=queue, upkeep=upkeep,
+        store_health=StoreHealth(options.state, queue, upkeep, metrics), allow_list=allow_list, memos=memos,
+        enforcer=enforcer, protection=protection, resolver=resolver, leaks=leaks, verifier=verifier,
+        logs=logs, gone_logs=GoneLogs(active, logs, memos, queue, memory.zones),
         drift=DriftRepair(enforcer, background, protection.look_around), refusals=RefusalLog(metrics),
-        expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, queue),
+        expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, upkeep),
         salvage=SalvageMerger(
             active, engine, suspects, allow_list, memos, protection, enforcer, queue, bus
         ),
@@ -178,6 +182,7 @@ def _schedule(all_of: Components) -> None:
     every(0.5, "commit", all_of.commit_queue.commit_again)
     every(1.0, "expiry", all_of.expiry.look)
     every(600.0, "prune", all_of.expiry.prune)
+    every(3600.0, "gone logs", all_of.gone_logs.look)
     every(5.0, "verify", all_of.verifier.look, at_once=True)
     every(60.0, "reconcile", all_of.drift.check)
     every(30.0, "ssh sessions", all_of.sessions.look, at_once=True)
