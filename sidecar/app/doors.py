@@ -13,6 +13,7 @@ from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.commands.dispatcher import Command, ControlCommands
 from sidecar.app.commands.networks import NetworkCommands
 from sidecar.app.commands.service_commands import ServiceCommands
+from sidecar.app.commands.store_commands import StoreCommands
 from sidecar.app.report.ban_list import BanListing
 from sidecar.app.report.build_status import StatusBuilder
 from sidecar.app.report.explain_address import AddressExplainer
@@ -63,6 +64,7 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
         AddressExplainer(engine, parts.commit_queue, parts.protection, parts.allow_list, suspects),
         parts.reload, parts.enforcer, parts.verifier, confirmation,
     )  # fmt: skip
+    store = StoreCommands(parts.upkeep)
     return {
         "ban": networks.ban,
         "unban": networks.unban,
@@ -75,4 +77,6 @@ def commands(parts: Components, pages: HttpPages | None = None) -> dict[str, Com
         "flush": service.flush,
         "resume": service.resume,
         "reload": service.reload,
+        "backup": store.backup,
+        "compact": store.compact,
     }

@@ -31,6 +31,8 @@ COMMANDS = {
     "reload": "sidecar.cli.online.reload:reload",
     "bans": "sidecar.cli.online.bans:bans",
     "import": "sidecar.cli.online.import_:import_",
+    "backup": "sidecar.cli.state.backup:backup",
+    "compact": "sidecar.cli.state.compact:compact",
     "flush": "sidecar.cli.online.flush:flush",
     "resume": "sidecar.cli.online.flush:resume",
     "discover": "sidecar.cli.offline.discover:discover",
