@@ -32,6 +32,8 @@ COPY config /usr/share/zmban
 RUN mkdir -p /var/lib/zmban /run/zmban /etc/zmban /opt/zimbra/log && chmod 700 /var/lib/zmban /run/zmban
 ENV PATH=/opt/zmban/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# A compaction writes a second copy of the database into a temporary file, for which /tmp is too small.
+ENV SQLITE_TMPDIR=/var/lib/zmban
 ARG VERSION=dev
 ARG REVISION=unknown
 ARG SOURCE=

@@ -13,7 +13,7 @@ help:
 	@echo "make check         check format, lint, types and import layers"
 	@echo "make unit          run the tests that need no containers"
 	@echo "make stack         run the tests against mail servers in containers"
-	@echo "make test-faults   test 5,000 rotation sequences, 100 kills, disk faults, 1,000 damaged databases"
+	@echo "make test-faults   test 5,000 rotation sequences, 100 kills, disk faults, 1,000 damaged databases, a soak of 1,000,000 bans"
 	@echo "make test-blame    test each shipped filter with a million forged lines"
 	@echo "make conformance   test the matcher with Fail2Ban's sample logs"
 	@echo "make bench         measure lines per second, bans per second and packets, in a few minutes"

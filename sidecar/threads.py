@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,9 +39,15 @@ async def run_detached(function: Callable[P, T], *args: P.args, **kwargs: P.kwar
 async def run_uncancellable(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function in a thread. A cancellation waits for its end: a thread cannot be stopped, and the
     connection or socket it works with must not be closed meanwhile."""
-    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    return await completed(asyncio.to_thread(function, *args, **kwargs))
+
+
+async def completed(work: Coroutine[Any, Any, T], stop: Callable[[], None] = lambda: None) -> T:
+    """Await a coroutine. A cancellation calls `stop`, which may end it early, and waits for its end."""
+    task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
+        stop()
         await asyncio.wait([task])
         raise

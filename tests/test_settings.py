@@ -123,7 +123,10 @@ def test_unrelated_variables_are_ignored_and_names_are_case_insensitive(
             "[kernel]\ntabel = 1\n",
             "2: [kernel] tabel: unknown key; known are: backend, table, namespace, preference,",
         ),
-        ("[kernal]\ntable = 1\n", "1: [kernal]: unknown section; known are: trust, kernel, good, serve"),
+        (
+            "[kernal]\ntable = 1\n",
+            "1: [kernal]: unknown section; known are: trust, kernel, good, store, serve",
+        ),
         (
             '[serve]\nlisten = "9177"\n',
             "2: [serve] listen: '9177' is not HOST:PORT; using the default",

@@ -18,6 +18,7 @@ from sidecar.app.enforce.enforcement_status import NOT_VERIFIED
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.enforce.leak_detector import LeakDetector
 from sidecar.app.enforce.verifier import Verifier
+from sidecar.app.ingest.gone_logs import GoneLogs
 from sidecar.app.ingest.known_good_reader import KnownGoodReader
 from sidecar.app.ingest.log_manager import LogManager
 from sidecar.app.ingest.log_zones import LogZones
@@ -31,6 +32,7 @@ from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.persist.memory import PROXY_ACCOUNT, Memory, restored
 from sidecar.app.persist.memos import Memos
 from sidecar.app.persist.store_health import StoreHealth
+from sidecar.app.persist.upkeep import DatabaseUpkeep
 from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.protect.protection import Protection
 from sidecar.app.protect.ssh_sessions import SshSessions
@@ -60,6 +62,7 @@ class Components:
     bus: Bus
     metrics: Metrics
     commit_queue: CommitQueue
+    upkeep: DatabaseUpkeep
     store_health: StoreHealth
     allow_list: AllowList
     memos: Memos
@@ -67,6 +70,7 @@ class Components:
     protection: Protection
     resolver: Resolver
     logs: LogManager
+    gone_logs: GoneLogs
     leaks: LeakDetector
     verifier: Verifier
     drift: DriftRepair
@@ -147,6 +151,7 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     memory = restored(options.state, active)
     engine, suspects, register = memory.engine, memory.suspects, memory.register
     queue = CommitQueue(memory.store, background)
+    upkeep = DatabaseUpkeep(queue, metrics)
     allow_list, memos = AllowList(memory.allowed, queue), Memos(memory.memos, queue)
     messages, refusals = MessageQueue(memos, metrics.lost_notifications), RefusalLog(metrics)
     backend = registry.make(active.settings.kernel, registry.DRY_RUN if options.dry_run else None)
@@ -161,13 +166,14 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     verifier = Verifier(enforcer, metrics, missing=(leaks.reasons, place.missing), doubts=doubts)
     found = Components(
         options=options, started=started, active=active, memory=memory, background=background,
-        periodic=periodic, bus=bus, metrics=metrics, commit_queue=queue, enforcer=enforcer,
-        store_health=StoreHealth(options.state, queue, metrics), allow_list=allow_list, memos=memos,
-        protection=protection, resolver=resolver, logs=logs, leaks=leaks,
-        verifier=verifier, refusals=refusals, feed=EventFeed(started), rates=Rates(memos), messages=messages,
+        periodic=periodic, bus=bus, metrics=metrics, commit_queue=queue, upkeep=upkeep,
+        store_health=StoreHealth(options.state, queue, upkeep, metrics), allow_list=allow_list, memos=memos,
+        enforcer=enforcer, gone_logs=GoneLogs(active, logs, memos, queue, memory.zones),
+        protection=protection, resolver=resolver, logs=logs, leaks=leaks, verifier=verifier,
+        refusals=refusals, feed=EventFeed(started), rates=Rates(memos), messages=messages,
         drift=DriftRepair(enforcer, background, protection.look_around),
         announcer=_announcer(active, memory, memos, messages, verifier, enforcer, refusals),
-        expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, queue, widening),
+        expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, upkeep, widening),
         widening=widening,
         salvage=SalvageMerger(active, engine, suspects, allow_list, memos, protection, enforcer, queue, bus),
         zimbra_trust=ZimbraTrust(active, protection),
@@ -210,6 +216,7 @@ def _schedule(all_of: Components) -> None:
     every(1.0, "expiry", all_of.expiry.look)
     every(1.0, "widening", all_of.widening.look, at_once=True)
     every(600.0, "prune", all_of.expiry.prune)
+    every(3600.0, "gone logs", all_of.gone_logs.look)
     every(5.0, "verify", all_of.verifier.look, at_once=True)
     every(60.0, "reconcile", all_of.drift.check)
     every(30.0, "ssh sessions", all_of.sessions.look, at_once=True)

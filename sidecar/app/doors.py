@@ -21,6 +21,7 @@ from sidecar.app.commands.dispatcher import Command, ControlCommands
 from sidecar.app.commands.dry_run_switches import DryRunSwitches
 from sidecar.app.commands.networks import NetworkCommands
 from sidecar.app.commands.service_commands import ServiceCommands
+from sidecar.app.commands.store_commands import StoreCommands
 from sidecar.app.evidence.evidence_finder import EvidenceFinder
 from sidecar.app.notify.courier import Courier
 from sidecar.app.report.ban_list import BanListing
@@ -46,6 +47,7 @@ class Answering:
     networks: NetworkCommands
     service: ServiceCommands
     switches: DryRunSwitches
+    store: StoreCommands
     status: StatusBuilder
     explainer: AddressExplainer
     preview: BanPreview
@@ -98,7 +100,8 @@ def answered_by(parts: Components, faults: Callable[[], Iterable[str]] = tuple) 
         explainer, parts.reload, parts.enforcer, parts.verifier, parts.feed, parts.rates, confirmation,
     )  # fmt: skip
     switches = DryRunSwitches(parts.active, engine, parts.memos, confirmation)
-    return Answering(networks, service, switches, status, explainer, preview, suspensions)
+    store = StoreCommands(parts.upkeep)
+    return Answering(networks, service, switches, store, status, explainer, preview, suspensions)
 
 
 def sites(
@@ -166,4 +169,6 @@ def commands(
         "reload": service.reload,
         "notify": (courier or Courier(parts.active, parts.messages, parts.metrics)).test,
         "dry-run": answering.switches.dry_run,
+        "backup": answering.store.backup,
+        "compact": answering.store.compact,
     }

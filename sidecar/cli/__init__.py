@@ -33,6 +33,8 @@ COMMANDS = {
     "bans": "sidecar.cli.online.bans:bans",
     "export": "sidecar.cli.online.export:export",
     "import": "sidecar.cli.online.import_:import_",
+    "backup": "sidecar.cli.state.backup:backup",
+    "compact": "sidecar.cli.state.compact:compact",
     "flush": "sidecar.cli.online.flush:flush",
     "resume": "sidecar.cli.online.flush:resume",
     "notify": "sidecar.cli.online.notify:notify",

@@ -132,6 +132,8 @@ class Metrics:
         counter, gauge = self._counter, self._gauge
         self.ready = gauge("ready", "1 if /readyz answers 200, 0 if it answers 503")
         self.database_bytes = gauge("database_bytes", "Size of the database")
+        self.log_bytes = gauge("database_wal_bytes", "Size of the write-ahead log of the database")
+        self.history_rows = gauge("database_history_rows", "Ended bans in the history")
         text = "Problems of the database: failing writes, damaged files set aside, running salvages"
         self.store_failing = gauge("store_failing", text, "reason")
         text = "Jails that run, that run without a faulty part, that cannot run"

@@ -122,6 +122,13 @@ class GoodSettings(_Section):
     first_ban: Annotated[int, Field(gt=0, le=int(LONGEST))] = 3600
 
 
+class StoreSettings(_Section):
+    """[store]: how long ended bans stay in the history, and how many of them at most."""
+
+    history_days: Annotated[int, Field(ge=1, le=36500)] = 1095
+    history_rows: Annotated[int, Field(ge=1000, le=100_000_000)] = 100_000
+
+
 class ServeSettings(_Section):
     """[serve]: where metrics and health are served; `metrics` is an additional address for scraping only.
     `names` are the accepted host names, besides addresses, localhost and the host's own name."""
@@ -166,6 +173,7 @@ class Settings(_Section):
     trust: TrustSettings = TrustSettings()
     kernel: KernelSettings = KernelSettings()
     good: GoodSettings = GoodSettings()
+    store: StoreSettings = StoreSettings()
     serve: ServeSettings = ServeSettings()
     notify: NotifySettings = NotifySettings()
 

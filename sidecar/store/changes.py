@@ -75,6 +75,13 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class LogGone:
+    """Deletes the positions and the time zone of a log that no longer exists."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Memo:
     """A small fact that survives a restart, one per kind and key; `value` None deletes it."""
 
@@ -103,6 +110,7 @@ Change = (
     | HistoryEntry
     | Forgotten
     | Position
+    | LogGone
     | Allowed
     | Zone
     | EvidenceLines

@@ -16,36 +16,34 @@ from sidecar.store import migrations, rows, storage
 from sidecar.store.changes import Allowed, Change, Ended, Forgotten, HistoryEntry, Key, Login, Memo, Zone
 from sidecar.store.errors import DamagedError, LaterError, meant
 from sidecar.store.migrations import TABLES
-from sidecar.store.repair import damage
+from sidecar.store.repair import damage, wal
 from sidecar.store.repair.page_check import Check, verdict
 
 __all__ = [
-    "FILE", "MOST_FILES", "Allowed", "Change", "DamagedError", "Database", "Ended", "Forgotten",
-    "HistoryEntry", "Key", "LaterError", "Zone",
+    "FILE", "MOST_LOG", "Allowed", "Change", "DamagedError", "Database", "Ended", "Forgotten", "HistoryEntry",
+    "Key", "LaterError", "Zone", "connect",
 ]  # fmt: skip
 
 FILE = "zmban.sqlite3"
 T = TypeVar("T")
 # Minimum size of a row in bytes. More rows than fit into the file mean a tree with a loop.
 _LEAST_ROW = 6
-# 4 MiB at a time, so that a commit waits for no more.
-_FREED_PAGES = 1024
-# Maximum number of contents per log, as in sources/files/content.py.
-MOST_FILES = 512
+# Size in bytes to which the write-ahead log is truncated when all of it was copied into the file.
+MOST_LOG = 4 << 20
 _KEY = "network=? AND jail=?"
-_DELETE_POSITIONS = (
-    "DELETE FROM positions WHERE rowid IN (SELECT id FROM (SELECT rowid AS id, ROW_NUMBER() OVER"
-    " (PARTITION BY path ORDER BY rowid DESC) AS n FROM positions) WHERE n > ?)"
-)
+
+
+def connect(path: Path, mode: str = "mode=ro") -> sqlite3.Connection:
+    """A connection to an existing file, by default for reading. Any thread may use it, one at a time."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False)
 
 
 class Database:
     """One connection. The service writes from one thread; a lock serializes other callers.
 
     `memory`: the database exists only in memory. `patience`: how long to wait for a lock of another process.
-    `fresh`: the tables were created now.
-    StoreError if the file cannot be used for now, LaterError if a later zmban wrote it, DamagedError if it is
-    damaged.
+    `fresh`: the tables were created now. StoreError if the file cannot be used for now, LaterError if a later
+    zmban wrote it, DamagedError if it is damaged.
     """
 
     def __init__(
@@ -69,7 +67,11 @@ class Database:
             # In WAL mode a crash of the process loses nothing. A crash of the host loses at most the last
             # transactions; their lines are read again, because the older position is restored with them.
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(f"PRAGMA journal_size_limit={MOST_LOG}")
             self._migrate(read_only)
+            if not (self.memory or read_only):
+                # The copy of a database in memory has another mode.
+                self._db.execute("PRAGMA journal_mode=WAL")
         except BaseException as error:
             self._db.close()
             if isinstance(error, sqlite3.Error | UnicodeError):
@@ -80,7 +82,7 @@ class Database:
         if self.memory:
             return sqlite3.connect(":memory:", check_same_thread=False)
         if read_only:
-            return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
+            return connect(self.path)
         directory.mkdir(parents=True, exist_ok=True)
         if reason := damage.before_opening(self.path):
             raise DamagedError(f"{self.path}: {reason}")
@@ -106,7 +108,6 @@ class Database:
         if self.fresh:
             # Free pages go back to the disk a few at a time. Must be set before the first table exists.
             self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            self._db.execute("PRAGMA journal_mode=WAL")
         elif damaged := verdict(self._db, self.path):
             # Copying rows out of a damaged table may never end.
             raise DamagedError(damaged)
@@ -125,12 +126,12 @@ class Database:
         """Read every page, and take the write lock once. DamagedError if a page is damaged, StoreError if
         writes are not possible. A check that takes longer than `patience` continues in its thread; the caller
         reads its verdict later."""
-        with self._transaction():
+        with self.transaction():
             pass
         checking = Check(self.path)
         if checking.ended(patience) and checking.verdict:
             raise DamagedError(checking.verdict)
-        with self._lock, self._errors():
+        with self._lock, self.store_errors():
             for table in TABLES:
                 try:
                     self._db.execute(f"SELECT 1 FROM {table} LIMIT 0")  # noqa: S608 - only our own names
@@ -145,38 +146,59 @@ class Database:
 
     def bytes(self) -> int:
         """Size of the file and its write-ahead log, 0 in memory."""
-        files = () if self.memory else (self.path, self.path.with_name(f"{self.path.name}-wal"))
-        return sum(storage.size(file) for file in files)
+        return 0 if self.memory else storage.size(self.path) + self.log_bytes()
+
+    def log_bytes(self) -> int:
+        """Size of the write-ahead log, 0 in memory."""
+        return 0 if self.memory else storage.size(self.path.with_name(f"{self.path.name}{wal.SUFFIX}"))
 
     def copy_to(self, other: Database) -> None:
         """Copy everything to another database, in one transaction. StoreError on failure."""
-        with self._lock, other._lock, other._errors():
+        with self._lock, other._lock, other.store_errors():
             self._db.backup(other._db)
 
     def write(self, changes: Iterable[Change]) -> None:
         """Write changes in order, in one transaction. StoreError, for example on a full disk."""
-        with self._transaction():
+        with self.transaction() as db:
             for change in changes:
-                rows.write(self._db, change)
+                rows.write(db, change)
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """A transaction, rolled back on any error."""
-        with self._lock, self._errors():
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is rolled back on any error. One thread at a time."""
+        with self.connection() as db:
             # If the file was moved away, writes would go to the moved file and be lost.
             if not self.memory and storage.inode(self.path) != self._inode:
                 raise DamagedError(f"{self.path} was removed or replaced by another file")
-            self._db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield
-                self._db.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
 
     @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one thread at a time. StoreError on failure."""
+        with self._lock, self.store_errors():
+            yield self._db
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own for reading, which no commit waits for; in memory, that of the service.
+        StoreError on failure."""
+        if self.memory:
+            with self.connection() as db:
+                yield db
+            return
+        with self.store_errors(), contextlib.closing(connect(self.path)) as db:
+            yield db
+
+    @contextlib.contextmanager
+    def store_errors(self) -> Iterator[None]:
+        """Turns errors of SQLite and the file system into StoreError."""
         try:
             yield
         except StoreError:
@@ -184,23 +206,9 @@ class Database:
         except (sqlite3.Error, OSError, UnicodeError, TypeError, ValueError) as error:
             raise meant(error, self.path) from error
 
-    def prune(self, oldest: dict[str, Instant]) -> None:
-        """Delete failures up to the time in `oldest` of their jail, failures of jails that are not in it, and
-        the oldest positions of a log beyond MOST_FILES."""
-        with self._transaction():
-            for jail, at in oldest.items():
-                self._db.execute("DELETE FROM failures WHERE jail=? AND at<=?", (jail, at))
-            for (jail,) in self._db.execute("SELECT DISTINCT jail FROM failures").fetchall():
-                if jail not in oldest:
-                    self._db.execute("DELETE FROM failures WHERE jail=?", (jail,))
-            self._db.execute(_DELETE_POSITIONS, (MOST_FILES,))
-        with self._lock, self._errors():
-            # The pragma needs one step per page; execute() does only one step, executescript() does all.
-            self._db.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
-
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         """All rows. DamagedError if there are more than fit into the file."""
-        with self._errors():
+        with self.store_errors():
             (pages,), (size,) = (
                 self._db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
             )
@@ -225,7 +233,7 @@ class Database:
 
     def page(self, after: int, most: int, *, lines: bool = True) -> tuple[list[Ban], int | None]:
         """The bans after row `after`, see `rows.page`."""
-        with self._lock, self._errors():
+        with self._lock, self.store_errors():
             return rows.page(self._db, after, most, lines=lines)
 
     def active_bans(self) -> Iterator[Ban]:
@@ -246,11 +254,11 @@ class Database:
 
     def ended(self, network: Network, most: int = 50) -> list[rows.Past]:
         """See `rows.past_of`."""
-        with self._lock, self._errors():
-            return rows.past_of(self._db, network, most)
+        with self.connection() as db:
+            return rows.past_of(db, network, most)
 
     def _each(self, query: str, keys: Iterable[Key]) -> Iterator[tuple[Key, tuple[Any, ...]]]:
-        with self._lock, self._errors():
+        with self._lock, self.store_errors():
             for network, jail in keys:
                 for row in self._db.execute(query, (rows.key_of(network), jail)):
                     yield (network, jail), row

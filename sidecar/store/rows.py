@@ -11,7 +11,17 @@ from typing_extensions import TypedDict
 
 from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, Unban
 from sidecar.network import Network
-from sidecar.store.changes import Allowed, Change, EvidenceLines, Forgotten, HistoryEntry, Login, Memo, Zone
+from sidecar.store.changes import (
+    Allowed,
+    Change,
+    EvidenceLines,
+    Forgotten,
+    HistoryEntry,
+    LogGone,
+    Login,
+    Memo,
+    Zone,
+)
 
 _BAN = "network,jail,at,until,origin,reason,failures,count,dry,actor"
 # Times are limited to what a calendar can show, whatever wrote them: a later end is read as no end.
@@ -130,6 +140,8 @@ def write(db: sqlite3.Connection, change: Change) -> None:
             # REPLACE assigns a new rowid, so that rows are ordered by when they were written last.
             row = (change.path, change.content, change.inode, change.offset, change.head, change.tail)
             db.execute("INSERT OR REPLACE INTO positions VALUES (?,?,?,?,?,?)", row)
+        case LogGone():
+            _delete_log(db, change.path)
         case Login():
             row = (key_of(change.network), change.account, change.at)
             db.execute("INSERT OR REPLACE INTO good VALUES (?,?,?)", row)
@@ -182,6 +194,11 @@ def _write_unban(db: sqlite3.Connection, unban: Unban) -> None:
     )
     for gone in db.execute("DELETE FROM bans WHERE network=? AND jail=? RETURNING id", key).fetchall():
         db.execute("DELETE FROM evidence WHERE ban=?", gone)
+
+
+def _delete_log(db: sqlite3.Connection, path: str) -> None:
+    for table in ("positions", "zones"):
+        db.execute(f"DELETE FROM {table} WHERE path=?", (path,))  # noqa: S608 - only our own names
 
 
 def _forget(db: sqlite3.Connection, change: Forgotten) -> None:

@@ -11,6 +11,7 @@ from sidecar.model import Ban, Failure, Position
 from sidecar.network import Network
 from sidecar.store.changes import Allowed, Change, HistoryEntry, Login, Zone
 from sidecar.store.database import Database
+from tests.store.pruning import prune
 
 PAGE = 4096
 FIRST = Network.parse("198.18.0.0").value
@@ -38,7 +39,7 @@ def realistic(state: Path, bans: int) -> list[Ban]:
         # Many transactions, so that the pages of all tables are interleaved.
         database.write(changes[start : start + 500])
     # Deleted rows leave free pages.
-    database.prune({"smtp": 1.8e9 + bans // 20})
+    prune(database, {"smtp": 1.8e9 + bans // 20})
     database.close()
     return made
 

@@ -14,9 +14,11 @@ from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Posit
 from sidecar.network import Network
 from sidecar.store import migrations, rows
 from sidecar.store.changes import Memo
-from sidecar.store.database import FILE, MOST_FILES, Allowed, Database, Forgotten
+from sidecar.store.database import FILE, Allowed, Database, Forgotten
 from sidecar.store.errors import DamagedError, LaterError
 from sidecar.store.repair.salvage import Salvage
+from sidecar.store.upkeep.retention import MOST_FILES
+from tests.store.pruning import prune
 
 WHO = Network.parse("203.0.113.7")
 SIX = Network.parse("2001:db8::/64")
@@ -77,8 +79,7 @@ def test_what_bans_held_goes_back_to_the_disk_when_they_are_gone(tmp_path: Path)
     database._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     full = database.bytes()
     database.write([Unban(ban.network, "a", 9.0, "expired") for ban in bans])
-    for _ in range(5):
-        database.prune({})
+    prune(database, {})
     database._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert database.bytes() < full / 4
     database.close()
@@ -89,7 +90,7 @@ def test_two_threads_write_one_after_the_other(tmp_path: Path) -> None:
     batches = [[Failure("a", WHO, float(at), "x") for at in range(3000)] for _ in range(4)]
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(database.write, batches))
-        list(threads.map(lambda _: database.prune({"a": -1.0}), range(4)))
+        list(threads.map(lambda _: prune(database, {"a": -1.0}), range(4)))
     assert len(list(database.failures())) == 12000
     database.close()
 
@@ -126,7 +127,7 @@ def test_an_unban_forgets_the_failures_of_every_address_inside(tmp_path: Path) -
 def test_pruning_drops_what_is_older_than_the_window(tmp_path: Path) -> None:
     database = Database(tmp_path)
     database.write([Failure("a", WHO, float(at), "x") for at in range(5)])
-    database.prune({"a": 2.0})
+    prune(database, {"a": 2.0})
     assert [f.at for f in database.failures()] == [3.0, 4.0]
     database.close()
 
@@ -155,7 +156,7 @@ def test_pruning_keeps_the_contents_of_a_log_that_were_read_last(tmp_path: Path)
         ]
     )
     database.write([Position("/x", 7, 2, b"h", b"t", 0), Position("/z", 1, 1, b"h", b"t")])
-    database.prune({})
+    prune(database, {})
     found = database.positions()
     assert [p.content for p in found["/x"]] == [0, *range(MOST_FILES + 3, 4, -1)]
     assert [p.content for p in found["/y"]] == list(range(MOST_FILES + 3, 3, -1))

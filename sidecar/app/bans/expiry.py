@@ -11,13 +11,17 @@ from sidecar.app.bans.clock_monitor import ClockStepMonitor
 from sidecar.app.bans.widening_task import WideningTask
 from sidecar.app.bus import Bus
 from sidecar.app.enforce.enforcer import Enforcer
-from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.app.persist.upkeep import DatabaseUpkeep
 from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.protect.protection import Protection
 from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Instant, Seconds
+from sidecar.store.upkeep.retention import Limits
 
 _log = logging.getLogger("zmban")
+_DAY: Seconds = 86400.0
+# A shorter [good] days may be a mistake that is corrected later: logins are kept longer than they count.
+_LEAST_LOGIN_DAYS = 30
 
 
 class ExpiryTask:
@@ -31,12 +35,12 @@ class ExpiryTask:
         allow_list: AllowList,
         protection: Protection,
         enforcer: Enforcer,
-        commit_queue: CommitQueue,
+        upkeep: DatabaseUpkeep,
         widening: WideningTask,
     ) -> None:
         self._active, self._engine, self._bus, self._widening = active, engine, bus, widening
         self._allow_list, self._protection = allow_list, protection
-        self._enforcer, self._commit_queue = enforcer, commit_queue
+        self._enforcer, self._upkeep = enforcer, upkeep
         self._clock = ClockStepMonitor()
 
     async def look(self) -> None:
@@ -57,10 +61,25 @@ class ExpiryTask:
             await self._enforcer.reconcile()
 
     async def prune(self) -> None:
-        """Drop failures that no longer count, in memory and in the database."""
+        """Drop failures that no longer count, in memory and in the database, and there also old ended bans,
+        logins and exemptions."""
         now = time.time()
-        oldest = {name: now - jail.findtime for name, jail in self._active.jails.items()}
         for jail in self._engine.jails.values():
             for _ in jail.prune(now):
                 await asyncio.sleep(0)
-        await self._commit_queue.prune(oldest)
+        await self._upkeep.prune(self._limits(now))
+
+    def _limits(self, now: Instant) -> Limits:
+        store, good, jails = self._active.settings.store, self._active.settings.good, self._active.jails
+        growing = {name: jail.increment for name, jail in jails.items() if jail.increment}
+        everywhere = any(increment.overalljails for increment in growing.values())
+        return Limits(
+            failures={name: now - jail.findtime for name, jail in jails.items()},
+            history=now - store.history_days * _DAY,
+            history_rows=store.history_rows,
+            growing=None if everywhere else frozenset(growing),
+            logins=now - max(good.days, _LEAST_LOGIN_DAYS) * _DAY,
+            allowed=now,
+            # Their ends were moved if the clock was set.
+            still_allowed=frozenset(one.network for one in self._allow_list),
+        )

@@ -241,6 +241,10 @@ class LogManager:
         times = (jails[name].findtime for name in log.scanner.jails if name in jails)
         return time.time() - max(times, default=0.0) - _MARGIN_SECONDS
 
+    def names(self) -> set[str]:
+        """The logs that are read, all other names for them, and those in `logpath` without a file."""
+        return {*self.logs, *self._discovery.aliases, *self._waiting, *self._discovery.patterns}
+
     def unread_files(self) -> Iterator[str]:
         """Rotated files with unread lines, and why they are not read."""
         for log in self.logs.values():

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from sidecar.app.background import BackgroundTasks
 from sidecar.app.persist import recovery
@@ -19,15 +19,16 @@ from sidecar.model import (
     Extended,
     Failure,
     FailuresCleared,
-    Instant,
     Position,
     Seconds,
     StoreError,
     Unban,
 )
-from sidecar.store.changes import EvidenceLines
-from sidecar.store.database import MOST_FILES, Change, DamagedError, Database, HistoryEntry
+from sidecar.store.changes import EvidenceLines, LogGone
+from sidecar.store.database import Change, DamagedError, Database, HistoryEntry
 from sidecar.store.repair.salvage import Salvage
+from sidecar.store.upkeep.retention import MOST_FILES
+from sidecar.threads import completed
 
 _log = logging.getLogger("zmban.store")
 # Half of the promised second, because a commit takes time too. The pause grows while the disk is full.
@@ -133,33 +134,36 @@ class CommitQueue:
     async def commit(self) -> str | None:
         """Commit the noted changes. Returns the error, None if there was none. After an error, the changes
         are kept for the next commit."""
-        return await _whole(self._commit())
+        return await completed(self._commit())
 
     async def _commit(self) -> str | None:
         async with self._lock:
-            changes, self._changes = self._changes, []
-            positions, self._positions = self._positions, {}
-            hooks, self._hooks = self._hooks, []
-            if changes or positions:
-                try:
-                    await asyncio.to_thread(self.database.write, [*changes, *positions.values()])
-                except DamagedError as error:
-                    await self._renew(error, changes)
-                except StoreError as error:
-                    self._tell(str(error))
-                    self._changes = changes + self._changes
-                    older = {key: one for key, one in positions.items() if key not in self._positions}
-                    self._positions = older | self._positions
-                else:
-                    self.failing = self.store.failing
-            # A file that is still being salvaged must not be replaced by the database in memory.
-            may = time.monotonic() - self._tried > _RETURN_SECONDS and all(s.over for s in self.salvages)
-            if self.store.failing and may:
-                await self._return()
-                self._tried = time.monotonic()
-            for hook in hooks:
-                hook()
-            return self.failing
+            return await self._write_noted()
+
+    async def _write_noted(self) -> str | None:
+        changes, self._changes = self._changes, []
+        positions, self._positions = self._positions, {}
+        hooks, self._hooks = self._hooks, []
+        if changes or positions:
+            try:
+                await asyncio.to_thread(self.database.write, [*changes, *positions.values()])
+            except DamagedError as error:
+                await self._renew(error, changes)
+            except StoreError as error:
+                self._tell(str(error))
+                self._changes = changes + self._changes
+                older = {key: one for key, one in positions.items() if key not in self._positions}
+                self._positions = older | self._positions
+            else:
+                self.failing = self.store.failing
+        # A file that is still being salvaged must not be replaced by the database in memory.
+        may = time.monotonic() - self._tried > _RETURN_SECONDS and all(s.over for s in self.salvages)
+        if self.store.failing and may:
+            await self._return()
+            self._tried = time.monotonic()
+        for hook in hooks:
+            hook()
+        return self.failing
 
     def _tell(self, failing: str) -> None:
         if self.failing is None:
@@ -185,7 +189,7 @@ class CommitQueue:
 
     async def renew(self, error: DamagedError) -> None:
         """The database was found damaged outside of a commit."""
-        await _whole(self._renewed(error))
+        await completed(self._renewed(error))
 
     async def _renewed(self, error: DamagedError) -> None:
         async with self._lock:
@@ -204,19 +208,28 @@ class CommitQueue:
         self.failing = None
         memory.database.close()
 
-    async def prune(self, oldest: dict[str, Instant]) -> None:
-        """Drop failures that no longer count from the database. An error is retried at the next call."""
-        await _whole(self._prune(oldest))
+    async def between_commits(self, work: Callable[[Database], T]) -> T:
+        """Call `work` in a thread while no commit is running; commits wait for its end. Its StoreError is
+        raised; after a DamagedError the database is replaced."""
+        return await completed(self._between_commits(work))
 
-    async def _prune(self, oldest: dict[str, Instant]) -> None:
+    async def _between_commits(self, work: Callable[[Database], T]) -> T:
         async with self._lock:
             try:
-                await asyncio.to_thread(self.database.prune, oldest)
+                return await asyncio.to_thread(work, self.database)
             except DamagedError as error:
                 await self._renew(error, [])
-            except StoreError as error:
-                _log.warning("%s", error)
-                return
+                raise
+
+    async def after_all(self, work: Callable[[Database], None]) -> list[Change | Position]:
+        """Commit, and call `work` in a thread before the next commit. Returns what could not be committed."""
+        async with self._lock:
+            await self._write_noted()
+            await asyncio.to_thread(work, self.database)
+            return [*self._changes, *self._positions.values()] if self.failing else []
+
+    def drop_old_positions(self) -> None:
+        """Forget the oldest positions of each log beyond MOST_FILES."""
         kept: dict[Key, Position] = {}
         files: Counter[str] = Counter()
         for key, position in reversed(self._known.items()):
@@ -225,19 +238,16 @@ class CommitQueue:
                 kept[key] = position
         self._known = dict(reversed(kept.items()))
 
+    def drop_logs(self, paths: Collection[str]) -> None:
+        """Forget the positions and the time zones of these logs, and delete them."""
+        for positions in (self._positions, self._known):
+            for key in [key for key in positions if key[0] in paths]:
+                del positions[key]
+        self.add(LogGone(path) for path in paths)
+
     async def commit_again(self) -> Seconds:
         """Commit; returns the pause until the next commit, which grows while commits fail."""
         failed = await self.commit()
         first, longest = _EVERY_SECONDS
         self._pause = min(self._pause * 2, longest) if failed else first
         return self._pause
-
-
-async def _whole(work: Coroutine[Any, Any, T]) -> T:
-    """Await a coroutine. A cancellation waits for its end, so that it is known what was written."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

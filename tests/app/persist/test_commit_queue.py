@@ -303,11 +303,3 @@ async def test_evidence_that_is_noted_behind_its_ban_is_written_with_it(
     queue.add([ban(), EvidenceLines(ONE, "smtp", ("line",))])
     await queue.commit()
     assert database.bans() == [ban(evidence=("line",))]
-
-
-async def test_prune_drops_failures_that_no_longer_count(queue: CommitQueue, database: Telling) -> None:
-    failures = [Failure("smtp", ONE, 1.0, "old"), Failure("smtp", ONE, 9.0, "new")]
-    queue.add(failures)
-    await queue.commit()
-    await queue.prune({"smtp": 5.0})
-    assert list(database.failures()) == failures[1:]

@@ -1,0 +1,1 @@
+"""Keeps the database small, and copies it, while it is in use."""
