@@ -54,6 +54,9 @@ class Network(bytes):
             return quick
         address, slash, length = text.strip().strip("[]").partition("/")
         parsed = _parse(address)
+        if slash and ":" in address and parsed[0] == 4:
+            # A mapped IPv4 network: its length counts from the 96 bits before the address.
+            return _parse(f"{address}/{length}")
         return parsed.supernet(_length(length, parsed)) if slash else parsed
 
     def unit(self, ipv4_prefix: int = 32, ipv6_prefix: int = 64) -> Network:

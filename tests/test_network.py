@@ -75,3 +75,11 @@ def test_ranges_touch_a_network_that_covers_or_is_inside_a_member(
 ) -> None:
     meet = any(member.covers(asked) or asked.covers(member) for member in members)
     assert Ranges(members).touch(asked) == meet
+
+
+def test_a_mapped_ipv4_network_is_read_by_both_alike() -> None:
+    for text, expected in (("::ffff:10.0.0.0/120", "10.0.0.0/24"), ("::ffff:10.0.0.1/128", "10.0.0.1/32")):
+        assert str(Network.parse(text)) == str(Network.around(text)) == expected
+    for read in (Network.parse, Network.around):
+        with pytest.raises(ValueError):
+            read("::ffff:10.0.0.0/24")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from bench import page
 from bench.circumstances import circumstances
-from bench.kernel import arrival, clients, fail2ban, figures, lives, packets, report, writes
+from bench.kernel import arrival, fail2ban, figures, lives, packets, report, writes
 from bench.kernel.figures import SIZES, Figures
 from bench.scan.places import ROOT
 
-_SECTIONS = ("writes", "lives", "arrival", "clients", "packets", "fail2ban")
+_SECTIONS = ("writes", "lives", "arrival", "packets", "fail2ban")
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,6 @@ def _measure(plan: Plan, section: str, found: Figures) -> None:
             lives.measure(found, (fail2ban.RESTORED, *plan.sizes), plan.rounds, say)
         case "arrival":
             arrival.measure(found, 100 if plan.quick else 500, plan.rounds, say)
-        case "clients":
-            clients.measure(found, 50 if plan.quick else 300, plan.rounds, say)
         case "packets":
             packets.measure(found, plan.sizes, plan.rounds, 1.0 if plan.quick else 3.0, say)
         case "fail2ban":

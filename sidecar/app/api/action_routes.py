@@ -15,6 +15,9 @@ from sidecar.offline.arguments import Actor, Evidence, Name, Reason, Time
 from sidecar.serve.control import RefusedError
 from sidecar.serve.web.routing import Access, Call, WebError, WebRoute
 
+# The evidence of a ban fits, with any JSON escapes.
+_MOST_BODY = 4 << 20
+
 Text = Annotated[str, StringConstraints(max_length=100)]
 Networks = Annotated[list[str], Field(min_length=1, max_length=10_000)]
 
@@ -36,7 +39,10 @@ class ActionRoutes:
         return [
             WebRoute("GET", "/api/preview", self.preview, answer=PreviewAnswer),
             WebRoute("POST", "/api/jails/{jail}/dry_run", self.dry_run, Access.ACT, SwitchAnswer),
-            *(WebRoute("POST", path, call, Access.ACT, ActedAnswer) for path, call in acting.items()),
+            *(
+                WebRoute("POST", path, call, Access.ACT, ActedAnswer, most=_MOST_BODY)
+                for path, call in acting.items()
+            ),
         ]
 
     async def preview(self, network: Text) -> dict[str, Any]:

@@ -43,24 +43,31 @@ class BanViews:
     def __init__(self, table: BanTable, commit_queue: CommitQueue) -> None:
         self._table, self._commit_queue = table, commit_queue
         self._views: dict[str, View] = {}
-        self._turn = asyncio.Lock()
+        self._turn, self._slow = asyncio.Lock(), asyncio.Lock()
 
     async def view(self, name: str, query: str, jail: str) -> View:
         """The view of this name, or a new one of this search if it is not kept any more."""
         now, asked = time.monotonic(), (query, jail)
-        async with self._turn:
-            kept = self._views.get(name)
+        if (known := self._known(name, asked, now)) is not None:
+            return known
+        # The search of accounts reads the database: lists must not wait for it.
+        async with self._slow if _is_account(query) else self._turn:
+            kept = self._known(name, asked, time.monotonic())
             if kept is None:
-                kept = next(
-                    (v for v in self._views.values() if v.query == asked and now < v.made + _FRESH), None
-                )
-            if kept is None or kept.query != asked:
                 kept = await self._made(query, jail)
                 while len(self._views) >= _MOST_VIEWS:
                     del self._views[min(self._views, key=lambda key: self._views[key].used)]
                 self._views[kept.name] = kept
-            kept.used = now
             return kept
+
+    def _known(self, name: str, asked: tuple[str, str], now: Seconds) -> View | None:
+        """The view of this name, or a fresh one of the same search."""
+        named = self._views.get(name)
+        fresh = (v for v in self._views.values() if v.query == asked and now < v.made + _FRESH)
+        found = named if named is not None and named.query == asked else next(fresh, None)
+        if found is not None:
+            found.used = now
+        return found
 
     async def _made(self, query: str, jail: str) -> View:
         # Copied at once: the table changes while a thread reads the copy.
@@ -89,8 +96,9 @@ class BanViews:
         if (inside := _meant(query)) is not None:
             around = [ban.network for ban in self._table.over(inside)] if inside.length else []
             return [*dict.fromkeys([*await run_uncancellable(inside.those_inside, networks), *around])]
-        if query.startswith(_ACCOUNT) or "@" in query:
-            return await self._of_account(query.removeprefix(_ACCOUNT).strip())
+        if _is_account(query):
+            account = query.removeprefix(_ACCOUNT).strip()
+            return await self._of_account(account) if account else []
         words = query.casefold().split()
 
         def wanted(jail: str, reason: str) -> bool:
@@ -111,6 +119,10 @@ class BanViews:
             if more is None:
                 return list(found)
             rest = more
+
+
+def _is_account(query: str) -> bool:
+    return query.strip().startswith(_ACCOUNT) or "@" in query
 
 
 def _meant(query: str) -> Network | None:

@@ -22,6 +22,7 @@ from sidecar.app.api.answers import (
 )
 from sidecar.app.ingest.log_manager import LogManager
 from sidecar.decide.engine import DecisionEngine
+from sidecar.decide.jail_state import JailState
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.syntax.interpolation import Values
 from sidecar.model import ConfigError
@@ -61,7 +62,7 @@ class JailRoutes:
         stopped = sorted(found.stopped)
         why = {f.jail: str(f) for f in reversed(found.faults) if f.stops}
         return {
-            "jails": [await self._of(name, counts) for name in self._active.jails],
+            "jails": [await self._of(state, counts) for state in list(self._engine.jails.values())],
             "stopped": [
                 {"jail": name, "why": why.get(name, "it cannot run; see zmban check")} for name in stopped
             ],
@@ -69,14 +70,17 @@ class JailRoutes:
 
     async def jail(self, jail: JailName) -> OneJailAnswer:
         """One jail: its settings with file and line, its regexes with hits, and near misses."""
-        if jail not in self._active.jails:
+        state = self._engine.jails.get(jail)
+        if state is None:
             raise WebError(HTTPStatus.NOT_FOUND, "no such jail runs")
-        missed = await self._missed(jail)
+        # All of one configuration: a reload may come while near misses are searched.
+        settings, regexes = list(self._settings(state.spec)), self._regexes(state.spec)
+        missed = await self._missed(state)
         return {
-            **await self._of(jail, self._counts()),
+            **await self._of(state, self._counts()),
             "missed": missed[:_MOST_MISSED],
-            "settings": list(self._settings(jail)),
-            "regexes": self._regexes(self._active.jails[jail]),
+            "settings": settings,
+            "regexes": regexes,
         }  # fmt: skip
 
     def _counts(self) -> dict[str, dict[tuple[str, ...], float]]:
@@ -85,8 +89,9 @@ class JailRoutes:
                     "refused": metrics.refused, "dry": metrics.dry_bans}  # fmt: skip
         return {name: metrics.by_label(counter) for name, counter in counters.items()}
 
-    async def _of(self, name: str, counts: dict[str, dict[tuple[str, ...], float]]) -> JailAnswer:
-        state, spec = self._engine.jails[name], self._active.jails[name]
+    async def _of(self, state: JailState, counts: dict[str, dict[tuple[str, ...], float]]) -> JailAnswer:
+        spec, missed = state.spec, await self._missed(state)
+        name = spec.name
         table, found = self._engine.register.table, self._active.loaded.jails
         faults = [str(fault) for fault in found.faults if fault.jail == name]
         logs = [path for path, log in self._logs.logs.items() if name in log.scanner.jails]
@@ -98,7 +103,7 @@ class JailRoutes:
             "banned": table.active[name],
             "dry_bans": table.dry[name],
             "failing": len(state.window),
-            "near_misses": len(await self._missed(name)),
+            "near_misses": len(missed),
             "maxretry": spec.maxretry,
             "findtime": spec.findtime,
             "bantime": spec.bantime,
@@ -111,9 +116,9 @@ class JailRoutes:
             "refused": {why: int(n) for (jail, why), n in counts["refused"].items() if jail == name},
         }
 
-    async def _missed(self, name: str) -> list[Failing]:
+    async def _missed(self, state: JailState) -> list[Failing]:
         """The networks with one failure less than maxretry, by the number of their failures."""
-        window, most = self._engine.jails[name].window, self._active.jails[name].maxretry
+        window, name, most = state.window, state.spec.name, state.spec.maxretry
         if most < 2:
             return []
         networks = list(window)
@@ -127,10 +132,10 @@ class JailRoutes:
             for count, network in await run_uncancellable(near)
         ]
 
-    def _settings(self, name: str) -> Iterator[Setting]:
+    def _settings(self, spec: JailSpec) -> Iterator[Setting]:
         """Every option of a jail as written, with its file and line; then what applies where nothing is
         written."""
-        values, spec = Values(self._active.loaded.jails.ini, name), self._active.jails[name]
+        values = Values(self._active.loaded.jails.ini, spec.name)
         keys = [key for key in sorted(values.keys()) if not key.startswith(_IGNORED)]
         for key in keys:
             option = values.option(key)

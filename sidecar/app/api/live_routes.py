@@ -109,9 +109,9 @@ class LiveRoutes:
             now = time.monotonic()
             made, known = self._last
             if now > made + 1.0:
-                known = _event("status", await self._facts(), position)
+                known = json.dumps(await self._facts()).encode()
                 self._last = (now, known)
-            return known
+            return _framed("status", known, position)
 
     async def _facts(self) -> dict[str, Any]:
         refused = await run_uncancellable(self._table.refused_among, list(self._table.networks()))
@@ -128,4 +128,8 @@ class LiveRoutes:
 
 def _event(kind: str, record: dict[str, Any], position: str) -> bytes:
     """One server-sent event. JSON has no line breaks, so nothing in a record can end it."""
-    return f"id: {position}\nevent: {kind}\ndata: {json.dumps(record)}\n\n".encode()
+    return _framed(kind, json.dumps(record).encode(), position)
+
+
+def _framed(kind: str, data: bytes, position: str) -> bytes:
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (position.encode(), kind.encode(), data)

@@ -10,6 +10,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
@@ -28,6 +29,9 @@ from sidecar.serve.web.routing import WebError, WebRoute
 # Longer than the process gives itself.
 _PATIENCE: Seconds = 30.0
 _MOST_HOSTS = 100
+# Requests that wait for the one that is answered. Clients that are gone are not noticed.
+_MOST_WAITING = 4
+_AGAIN: Seconds = 5.0
 _WORKBENCH = "sidecar.offline.lines.workbench"
 
 Text = Annotated[str, StringConstraints(max_length=500)]
@@ -37,7 +41,7 @@ Lines = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class WorkbenchRoutes:
-    """One process at a time; a further request waits."""
+    """One process at a time; a few further requests wait."""
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class WorkbenchRoutes:
         self._active, self._logs, self._known_good = active, logs, known_good
         self._protection, self._explainer = protection, explainer
         self._turn = asyncio.Lock()
+        self._waiting = 0
 
     def routes(self) -> list[WebRoute]:
         """All routes of this class."""
@@ -93,10 +98,21 @@ class WorkbenchRoutes:
 
     async def _asked(self, work: str, **arguments: Any) -> dict[str, Any]:
         """The answer of a process. WebError if it refuses, or takes too long."""
-        request = {"do": work, **arguments, "config": list(self._active.loaded.given)}
+        config = [str(Path(one).absolute()) for one in self._active.loaded.given]
+        request = {"do": work, **arguments, "config": config}
+        if self._waiting >= _MOST_WAITING:
+            text = "others try or explain something just now; try again in some seconds"
+            raise WebError(HTTPStatus.SERVICE_UNAVAILABLE, text, _AGAIN)
+        self._waiting += 1
+        try:
+            return await self._run(request)
+        finally:
+            self._waiting -= 1
+
+    async def _run(self, request: dict[str, Any]) -> dict[str, Any]:
         async with self._turn:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", _WORKBENCH,
+                sys.executable, "-P", "-m", _WORKBENCH, cwd="/",
                 stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
             )  # fmt: skip
             try:

@@ -24,7 +24,8 @@ async def adopt(
     enforcer: Enforcer,
     bus: Bus,
 ) -> None:
-    """Restore the bans of kernel routes that no known ban explains, for the longest ban time of the jails.
+    """Restore the bans of kernel routes that no known ban explains, for the longest ban time of the jails
+    (for ever without a jail).
 
     Such a ban is replaced as soon as a log that is read again, or the damaged database, contains a ban of
     exactly its network. A ban of a wider or narrower network does not replace it: one may be manual, the
@@ -34,7 +35,7 @@ async def adopt(
     present = await enforcer.banned_in_kernel()
     times = [jail.bantime for jail in active.jails.values()]
     now = time.time()
-    until = None if None in times else now + max(time for time in times if time is not None)
+    until = None if None in times or not times else now + max(time for time in times if time is not None)
     # `times` is 0: these bans do not count for growing ban times.
     bans = [
         Ban(network, _IMPORT, now, until, "import", f"{ADOPTED}{why}", times=0)

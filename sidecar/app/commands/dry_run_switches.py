@@ -45,12 +45,14 @@ class DryRunSwitches:
         self._apply()
         word = {True: "on", False: "off", None: "to what is configured"}[dry_run]
         _log.warning("[%s] dry run switched %s (by %s)", jail, word, by)
-        await self._confirmation.written()
-        return {
+        # As it is now: a reload may remove the jail until the commit.
+        answer = {
             "jail": jail,
             "dry_run": self._active.jails[jail].dry_run if known else None,
             "switched": self._active.switched.get(jail),
         }
+        await self._confirmation.written()
+        return answer
 
     def _refuse_off(self, jail: str) -> None:
         if self._active.dry_run:

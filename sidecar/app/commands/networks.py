@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sidecar.app.bans.widening_task import WideningTask
@@ -18,7 +18,7 @@ from sidecar.app.protect.protection import Protection
 from sidecar.app.report.ban_preview import BanPreview, Preview
 from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.decide.engine import DecisionEngine
-from sidecar.model import Ban, Event, Unban
+from sidecar.model import Ban, Event, Instant, Unban
 from sidecar.network import Network
 from sidecar.offline.arguments import Actor, Evidence, Reason, Time, kept_with_each
 from sidecar.store.database import Allowed, Forgotten
@@ -74,6 +74,7 @@ class NetworkCommands:
         `force` also bans networks wider than the limit. `by` is kept with each ban, as in all of these
         commands."""
         now, lines = time.time(), tuple(evidence or ())
+        _check_end(until, now)
         kept_with_each(lines, networks)
         judged = await self._preview.judge(filter(None, map(_parsed, networks)))
         previews = {preview.network: preview for preview in judged}
@@ -120,10 +121,10 @@ class NetworkCommands:
             self._bus.publish(unban._replace(by=by) for unban in lifted)
             # Of bans of wider prefixes, those that this one was a reason for may end too.
             self._bus.publish(self._engine.widening.look(time.time()))
-            wider = [str(ban.network) for ban in self._register.table.over(network)]
+            wider = list(dict.fromkeys(str(ban.network) for ban in self._register.table.over(network)))
             return {"result": "unbanned" if lifted else "not-banned", "still_covered_by": wider}
 
-        answers = _each(networks, one)
+        answers = await _in_turns(networks, one)
         await self._confirmation.written()
         return answers
 
@@ -149,6 +150,7 @@ class NetworkCommands:
         """Do not ban these networks until then, with `force` also those wider than the limit. Bans inside are
         not enforced during that time."""
         now, widest = time.time(), self._protection.guard.widest
+        _check_end(until, now)
 
         def one(network: Network) -> dict[str, Any]:
             inside = self._bans_inside(network)
@@ -160,7 +162,7 @@ class NetworkCommands:
             _log.info("Allow %s (%s, by %s)", network, reason, by)
             return {"result": "allowed", "suspended": inside, **covered}
 
-        answers = _each(networks, one)
+        answers = await _in_turns(networks, one)
         await self._protect_anew()
         return answers
 
@@ -174,12 +176,16 @@ class NetworkCommands:
             wider = [str(allowed.network) for allowed in self._allow_list.around(network)]
             return {"result": "disallowed" if known else "not-allowed", "still_covered_by": wider}
 
-        answers, table = _each(networks, one), self._register.table
+        def enforced(network: Network) -> dict[str, Any]:
+            inside = table.inside(network)
+            return {"enforced": sum(table.reasons(one) for one in inside)}
+
+        answers, table = await _in_turns(networks, one), self._register.table
         await self._protect_anew()
-        for answer in answers:
-            if answer["result"] == "disallowed":
-                inside = table.inside(Network.parse(answer["network"]))
-                answer["enforced"] = sum(table.reasons(one) for one in inside)
+        ended = [answer for answer in answers if answer["result"] == "disallowed"]
+        found = await _in_turns([answer["network"] for answer in ended], enforced)
+        for answer, more in zip(ended, found, strict=True):
+            answer.update(more)
         return answers
 
     def _bans_inside(self, network: Network) -> int:
@@ -209,3 +215,19 @@ def _each(texts: Iterable[str], act: Callable[[Network], dict[str, Any]]) -> lis
         else:
             answers.append({"network": str(network), **act(network)})
     return answers
+
+
+async def _in_turns(texts: Sequence[str], act: Callable[[Network], dict[str, Any]]) -> list[dict[str, Any]]:
+    """As `_each`, some at a time: for a prefix all bans may be looked at."""
+    answers: list[dict[str, Any]] = []
+    for number, text in enumerate(texts):
+        answers += _each([text], act)
+        if "/" in text or number % _SLICE == 0:
+            await asyncio.sleep(0)
+    return answers
+
+
+def _check_end(until: Instant | None, now: Instant) -> None:
+    """ValueError for an end in the past."""
+    if until is not None and until <= now:
+        raise ValueError(f"until: {until:.0f} is in the past; give epoch seconds, or null for ever")

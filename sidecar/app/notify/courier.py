@@ -155,6 +155,9 @@ class Courier:
             warning = await target.endpoint.send(wording.trial(now), f"test-{now:.0f}")
         except DeliveryError as error:
             return {"target": name, "result": "failed", "reason": str(error)}
+        except Exception:
+            _log.exception("%s", name)
+            return {"target": name, "result": "failed", "reason": "internal error, see the log"}
         self._sent(target, "")
         return {"target": name, "result": "sent", "reason": warning or None}
 

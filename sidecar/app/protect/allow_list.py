@@ -17,6 +17,8 @@ class AllowList:
 
     def __init__(self, allowed: Iterable[Allowed], commit_queue: CommitQueue) -> None:
         self._allowed = {one.network: one for one in allowed}
+        # Version and prefix length of all networks that were ever allowed; there are few.
+        self._lengths = {(network[0], network[-1]) for network in self._allowed}
         self._commit_queue = commit_queue
 
     def __iter__(self) -> Iterator[Allowed]:
@@ -25,6 +27,7 @@ class AllowList:
     def allow(self, *entries: Allowed) -> None:
         """Allow networks, and save them."""
         self._allowed |= {one.network: one for one in entries}
+        self._lengths |= {(one.network[0], one.network[-1]) for one in entries}
         self._commit_queue.add(entries)
 
     def end(self, network: Network) -> bool:
@@ -49,7 +52,9 @@ class AllowList:
 
     def around(self, network: Network) -> list[Allowed]:
         """The allowed networks that contain this one or equal it."""
-        return [one for one in self if one.network.covers(network)]
+        lengths = (n for version, n in self._lengths if version == network[0] and n <= network[-1])
+        found = (self._allowed.get(network.supernet(length)) for length in sorted(lengths))
+        return [one for one in found if one is not None]
 
 
 def allowed_because(allowed: Iterable[Allowed], network: Network) -> str | None:

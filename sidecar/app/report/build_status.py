@@ -32,7 +32,7 @@ _LATELY = 1000
 @dataclass(frozen=True)
 class StatusBuilder:
     """Collects the state of all components; changes nothing. `not_ready` returns why the service is not
-    ready, `faults` problems besides the configuration."""
+    ready, `faults` problems besides the configuration, `doubts` those to show first."""
 
     options: RuntimeOptions
     active: ActiveConfiguration
@@ -48,6 +48,7 @@ class StatusBuilder:
     started: Instant
     not_ready: Callable[[], list[str]]
     faults: Callable[[], Iterable[str]]
+    doubts: Callable[[], Iterable[str]]
 
     async def build(self, *, verify: bool = True) -> dict[str, Any]:
         """The current state of jails, sources and kernel; without `verify`, as of the last check."""
@@ -59,7 +60,7 @@ class StatusBuilder:
             "dry_run": self.options.dry_run,
             "enforced": status.enforced,
             "not_enforced_because": list(status.missing),
-            "doubts": list(status.doubts),
+            "doubts": [*status.doubts, *self.doubts()],
             "ingress": [asdict(way) for way in self.enforcer.ways()],
             "ready": not reasons,
             "not_ready_because": reasons,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.protect.protection import Protection
 from sidecar.decide.engine import DecisionEngine
 from sidecar.decide.suspected_proxies import SuspectedProxies
+from sidecar.detect.count.window import Window
 from sidecar.model import Ban
 from sidecar.network import Network
 from sidecar.records import ban_record
@@ -20,7 +22,9 @@ from sidecar.threads import run_uncancellable
 # Maximum number of bans shown for an account.
 _MOST = 50
 _ROWS = 2000
-_SHOWN = ("network", "jail", "since", "until", "reason", "evidence")
+# Networks whose failures are searched in one turn of the event loop.
+_AT_ONCE = 200
+_SHOWN = ("network", "jail", "since", "until", "reason", "by", "dry", "evidence")
 
 
 class AddressExplainer:
@@ -47,11 +51,22 @@ class AddressExplainer:
         keys = [(ban.network, ban.jail) for ban in table.over(network)]
         await queue.commit()
         bans = await run_uncancellable(lambda: list(queue.database.bans(keys))) if keys else []
+        # While the database cannot be written, only memory has the newest bans.
+        saved = {(ban.network, ban.jail) for ban in bans}
+        bans += [ban for ban in table.over(network) if (ban.network, ban.jail) not in saved]
         protected, known = list(self._protecting(network)), list(self._known_good(network))
         failures = list(self._failures(network))
-        enforced = any(not table.rests(ban.network, ban.jail) for ban in bans)
+        enforced = any(not (ban.dry or table.rests(ban.network, ban.jail)) for ban in bans)
         verdict = (
-            "banned" if enforced else "protected" if protected else "failing" if failures else "not banned"
+            "banned"
+            if enforced
+            else "protected"
+            if protected
+            else "not banned (dry run)"
+            if any(ban.dry for ban in bans)
+            else "failing"
+            if failures
+            else "not banned"
         )
         return _answer(subject, verdict, bans, failures, protected + known)
 
@@ -95,10 +110,21 @@ class AddressExplainer:
         failures = [
             _failing(network, name, jail.window.count(network), jail.spec.maxretry)
             for name, jail in self._engine.jails.items()
-            for network in dict.fromkeys(n for n, _, line in jail.window.failures() if named.search(line))
+            for network in await _naming(jail.window, named)
         ]
         verdict = "concerned by bans" if bans else "failing" if failures else "not concerned"
         return _answer(account, verdict, bans, failures, [])
+
+
+async def _naming(window: Window, named: re.Pattern[str]) -> list[Network]:
+    """The networks with a failure whose line names an account, some at a time."""
+    networks, found = list(window), list[Network]()
+    for start in range(0, len(networks), _AT_ONCE):
+        for network in networks[start : start + _AT_ONCE]:
+            if any(map(named.search, window.lines(network))):
+                found.append(network)
+        await asyncio.sleep(0)
+    return found
 
 
 def _failing(network: Network, jail: str, failures: int, maxretry: int) -> dict[str, Any]:

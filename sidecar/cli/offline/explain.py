@@ -87,8 +87,9 @@ def _show_subject(record: Mapping[str, Any]) -> None:
     """The verdict, the bans with their evidence, the current failures, and the protection of a subject."""
     _say(f"{record['subject']}: {record['verdict']}")
     for ban in record["bans"]:
-        until = moment(ban["until"]) if ban["until"] else "for ever"
-        _say(f"banned    {ban['network']} by {ban['jail']} since {moment(ban['since'])} until {until}")
+        until = f"until {moment(ban['until'])}" if ban["until"] else "for ever"
+        word = "dry run: " if ban["dry"] else ""
+        _say(f"banned    {word}{ban['network']} by {ban['jail']} since {moment(ban['since'])} {until}")
         _say(f"          {ban['reason']}")
         for line in ban["evidence"]:
             _say(f"          | {line}")

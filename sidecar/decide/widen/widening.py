@@ -216,7 +216,9 @@ class Widening:
         """Until when a prefix is to be banned; None if it is not."""
         for dry in (False, True):
             begun = min((one.at for one in standing if one.dry == dry), default=now)
-            rules = [rule for rule in self.rules.for_prefix(prefix) if rule.of(dry=dry)]
+            # A ban that is enforced stays so if its jail is switched to a dry run.
+            kept = not dry and any(not one.dry for one in standing)
+            rules = [rule for rule in self.rules.for_prefix(prefix) if kept or rule.of(dry=dry)]
             if dry and not len(self._dry_units):
                 # Without dry bans the other rules have decided.
                 rules = [rule for rule in rules if rule.jails != rule.enforcing]

@@ -126,6 +126,10 @@ class Window:
             for at, word in _unpacked(seen):
                 yield network, at, self._evidence.line(word >> _WEIGHT)
 
+    def lines(self, network: Network) -> Iterator[str]:
+        """The lines of the failures of a network that are still stored."""
+        yield from self._lines(_unpacked(self._seen.get(network, b"")), _MOST_WEIGHT)
+
     def count(self, network: Network) -> int:
         """The number of failures of a network."""
         return len(self._seen.get(network, b"")) // _SIZE

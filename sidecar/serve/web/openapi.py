@@ -83,9 +83,9 @@ def _parameters(route: WebRoute, schemas: dict[str, Any]) -> tuple[list[dict[str
 
 def _responses(route: WebRoute, schemas: dict[str, Any]) -> dict[str, Any]:
     error = {"application/json": {"schema": {"$ref": _REFERENCE.format(model="Error")}}}
+    refusals = (*_REFUSALS[route.access], *(["404"] if route.in_path else []))
     found: dict[str, Any] = {
-        status: {"description": "Refused", "content": error}
-        for status in ("400", *_REFUSALS[route.access], "503")
+        status: {"description": "Refused", "content": error} for status in ("400", *refusals, "503")
     }
     if route.stream:
         found["200"] = {

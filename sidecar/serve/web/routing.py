@@ -62,7 +62,7 @@ Call: TypeAlias = Callable[..., Awaitable[Any]]
 @dataclass(frozen=True)
 class WebRoute:
     """One route. `path` may contain one `{name}`, which takes what is between two slashes, or with `rest`
-    everything.
+    everything. `most`: bytes of a request body.
 
     `call` gets the parameters of path, query and JSON body by name, validated by its annotations, and returns
     JSON, a `PlainText` or a `Stream`. `answer` is the type of the JSON, for the OpenAPI document.
@@ -74,6 +74,7 @@ class WebRoute:
     access: Access = Access.READ
     answer: Any = None
     rest: bool = False
+    most: int = 64 << 10
     stream: bool = False
 
     @cached_property
@@ -102,7 +103,7 @@ class WebRoute:
         unknown = given.keys() - self.parameters.keys()
         if unknown:
             known = ", ".join(self.parameters) or "none"
-            text = f"unknown parameter {sorted(unknown)[0][:80]!r}; known are: {known}"
+            text = f"unknown parameter {next(iter(unknown))[:80]!r}; known are: {known}"
             raise WebError(HTTPStatus.BAD_REQUEST, printable(text))
         filled = {name: one for name, one in ((ACTOR, actor), (CLIENT, client)) if name in self._filled}
         try:

@@ -23,8 +23,6 @@ from sidecar.serve.web.stream import sent
 
 # Maximum number of connections. A further one closes the one that has been idle for longest.
 _MOST = 256
-# Maximum size of a request body: the evidence of a ban fits, with any JSON escapes.
-_LONGEST_BODY = 4 << 20
 _BODY_SECONDS = 20.0
 # Connections accepted in a turn of the event loop: each takes some tenths of a millisecond, and bans wait.
 _AT_ONCE = 2
@@ -88,6 +86,9 @@ class Site:
                 body=found.body, status=found.status, content_type="text/plain", charset="utf-8"
             )
         if hasattr(found, "__anext__"):
+            if request.method == "HEAD":
+                await found.aclose()
+                return web.Response(headers={"Content-Type": "text/event-stream"})
             return await sent(request, found, _HEADERS)
         return _signed(found) if isinstance(found, Signed) else _json_response(found)
 
@@ -189,7 +190,9 @@ async def _given(request: web.BaseRequest, route: WebRoute) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise WebError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, with Content-Type: application/json")
     try:
-        found = json.loads(await _body(request))
+        found = json.loads(await _body(request, route.most))
+        # A lone surrogate is valid JSON, but no text: nothing could be saved with it.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise WebError(HTTPStatus.BAD_REQUEST, "the request body is no JSON") from error
     if not isinstance(found, dict):
@@ -197,18 +200,18 @@ async def _given(request: web.BaseRequest, route: WebRoute) -> dict[str, Any]:
     return found
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def _body(request: web.BaseRequest, most: int) -> bytes:
     too_long = WebError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request body is longer than {_LONGEST_BODY >> 20} MiB"
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request body is longer than {most >> 10} KiB"
     )
-    if (request.content_length or 0) > _LONGEST_BODY:
+    if (request.content_length or 0) > most:
         raise too_long
     data = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.content.iter_any():
                 data += chunk
-                if len(data) > _LONGEST_BODY:
+                if len(data) > most:
                     raise too_long
     except TimeoutError:
         raise WebError(HTTPStatus.REQUEST_TIMEOUT, "the request body did not arrive in time") from None

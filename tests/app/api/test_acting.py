@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,33 @@ async def test_a_body_that_is_no_request_is_one_sentence(client: Client, body: b
         headers["Content-Type"] = kind
         async with client.http.post(client.url + "/api/ban", data=b"x", headers=headers) as answer:
             assert answer.status == 415
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "a\\udfffb"])
+async def test_what_is_no_text_is_refused_and_saving_goes_on(client: Client, text: str) -> None:
+    await client.sign_in()
+    headers = {"X-Zmban-CSRF": client.csrf, "Content-Type": "application/json"}
+    for given in (
+        {"networks": [WHO], "reason": "x", "evidence": ["TEXT"]},
+        {"networks": ["TEXT"], "reason": "x"},
+    ):
+        body = json.dumps(given).replace("TEXT", text)
+        async with client.http.post(client.url + "/api/ban", data=body, headers=headers) as answer:
+            assert answer.status == 400
+    with pytest.raises(ValueError, match="lone surrogate"):
+        await client.one.tell("ban", networks=[WHO], reason="x", evidence=["\ud800"])
+    assert (await client.ask("POST", "/api/ban", BAN))[0] == 200
+    assert await client.one.commit_queue.commit() is None
+
+
+async def test_many_networks_are_allowed_and_disallowed_in_turns(client: Client) -> None:
+    await client.sign_in()
+    many = [f"198.51.{n // 250}.{n % 250}" for n in range(2000)] + ["203.0.113.0/24"]
+    status, found = await client.ask("POST", "/api/allow", {"networks": many, "reason": "x"})
+    assert (status, len(found["answers"])) == (200, len(many))
+    status, found = await client.ask("POST", "/api/disallow", {"networks": many})
+    assert {answer["result"] for answer in found["answers"]} == {"disallowed"}
+    assert list(client.one.parts.allow_list) == []
 
 
 async def test_a_body_that_is_too_long_is_refused_before_it_is_read(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,23 @@ async def test_a_jail_shows_its_settings_with_file_and_line_and_near_misses(clie
     assert all(one["file"].endswith("zimbra-smtp.conf") and one["line"] > 0 for one in found["regexes"])
     (listed,) = (await client.get("/api/jails"))["jails"]
     assert (listed["failures"], listed["bans"], listed["dry_bans"]) == (1, 3, 3)
+
+
+async def test_a_jail_that_a_reload_removes_meanwhile_is_no_error(client: Client) -> None:
+    engine, state = client.one.engine, client.one.engine.jails["smtp"]
+
+    async def toggled() -> None:
+        for _ in range(50):
+            engine.jails.pop("smtp", None)
+            await asyncio.sleep(0)
+            engine.jails["smtp"] = state
+            await asyncio.sleep(0)
+
+    toggling = asyncio.create_task(toggled())
+    for _ in range(20):
+        assert (await client.ask("GET", "/api/jails"))[0] == 200
+        assert (await client.ask("GET", "/api/jails/smtp"))[0] in (200, 404)
+    await toggling
 
 
 async def test_hostile_text_arrives_as_it_is_and_ends_nothing(client: Client) -> None:

@@ -123,6 +123,11 @@ async def test_who_does_not_read_at_all_is_disconnected(
     writer.close()
 
 
+async def test_a_question_for_the_head_of_the_stream_ends(client: Client) -> None:
+    async with client.http.head(client.url + "/api/events") as answer:
+        assert (answer.status, await answer.read()) == (200, b"")
+
+
 async def test_only_so_many_clients_follow_and_the_next_is_told(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

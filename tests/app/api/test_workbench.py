@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -70,6 +71,18 @@ async def test_a_regex_that_cannot_be_used_is_one_sentence(client: Client, failr
     status, found = await client.ask("POST", "/api/try", {"log": path, "failregex": failregex})
     text = found["error"] if status == 400 else found["aborted"]
     assert said in text, found
+
+
+async def test_only_a_few_requests_wait_and_no_file_of_the_directory_is_run(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("open('run', 'w')")
+    monkeypatch.chdir(tmp_path)
+    path = followed(client, [LINE.format("203.0.113.7")])
+    body = {"log": path, "failregex": r"\[<HOST>\]"}
+    answers = await asyncio.gather(*(client.ask("POST", "/api/try", body) for _ in range(8)))
+    assert sorted(status for status, _ in answers) == [200] * 4 + [503] * 4
+    assert not (tmp_path / "run").exists()
 
 
 async def test_only_followed_logs_are_read(client: Client) -> None:

@@ -129,7 +129,7 @@ async def test_explain_answers_for_an_address_and_for_an_account(one: InProcess)
         for subject in (str(WHO), "198.51.100.7", "203.0.113.8", "203.0.113.9", "bob@example.com", "bob")
     }
     assert verdicts == {
-        str(WHO): "banned",
+        str(WHO): "not banned (dry run)",
         "198.51.100.7": "protected",
         "203.0.113.8": "failing",
         "203.0.113.9": "not banned",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -78,7 +79,10 @@ def _write(page: str, parts: Iterable[str]) -> None:
                 sys.stdout.buffer.write(part.encode("utf-8", "replace"))
             sys.stdout.flush()
             return
-        with Path(page).open("w", encoding="utf-8", errors="replace") as file:
+        # Lines of logs and accounts are nobody else's.
+        with os.fdopen(
+            os.open(page, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", -1, "utf-8", "replace"
+        ) as file:
             file.writelines(parts)
     except BrokenPipeError:
         raise

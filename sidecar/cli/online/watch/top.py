@@ -26,11 +26,16 @@ _MOST_KEPT = 200
 _BARS = "▁▂▃▄▅▆▇█"
 # Widths below which the jails have no column of their own.
 _NARROW = 100
+# The columns of events, each with the width from which on it is shown; and the width without a terminal.
+_EVENT_COLUMNS = {"at": 40, "event": 30, "network": 0, "jail": 55, "because": 75}
+_PLAIN = 80
 _STYLES = {"ban": "bold red", "extend": "red", "unban": "green", "refused": "yellow"}
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Print one picture and end; so it is without a terminal.")
+@click.option(
+    "--once", is_flag=True, help="Print one snapshot and exit. Default if the output is not a terminal."
+)
 @socket_option
 def top(once: bool, socket: Path) -> None:
     """Show live bans, rates and health until Ctrl-C."""
@@ -63,12 +68,12 @@ class Screen:
             newest = reversed(answer["status"]["last_bans"])
             self._events.extend({"event": "ban", **ban} for ban in newest)
         elif answer["lost"]:
-            self._events.append({"event": "lost", "at": time.time()})
+            self._events.append({"event": "lost", "at": time.time(), "network": "some events"})
         self._events.extend(answer["events"])
 
     def plain(self) -> RenderableType:
         """Everything below each other, for a pipe."""
-        return Group(self._health(), self._rates(60), self._jails(), self._bans(20))
+        return Group(self._health(), self._rates(_PLAIN - 30), self._jails(), self._bans(20, _PLAIN))
 
     def layout(self, console: Console) -> RenderableType:
         """Everything in the size of the terminal."""
@@ -79,9 +84,11 @@ class Screen:
         upper = Layout(name="upper", size=min(top_lines, max(3, height // 2)))
         upper.update(Panel(health, title="zmban"))
         rates = Layout(Panel(self._rates(max(10, width - 34)), title="rates"), size=6)
-        bans = Layout(Panel(self._bans(max(1, height)), title="events, newest first"), ratio=3)
+        wide = width >= _NARROW
+        room = width * 3 // 5 if wide else width
+        bans = Layout(Panel(self._bans(max(1, height), room - 4), title="events, newest first"), ratio=3)
         lower = Layout()
-        if width >= _NARROW:
+        if wide:
             lower.split_row(bans, Layout(Panel(self._jails(), title="jails"), ratio=2))
         else:
             lower.update(bans)
@@ -122,23 +129,23 @@ class Screen:
             table.add_row(printable(name), str(jail["banned"] + jail["dry_bans"]), str(jail["failing"]))
         return table
 
-    def _bans(self, most: int) -> Table:
+    def _bans(self, most: int, room: int) -> Table:
+        """The newest events. In a narrow `room` columns are left out, but never the network."""
+        titles = [title for title, least in _EVENT_COLUMNS.items() if room >= least]
         table = Table(box=None, padding=(0, 1), header_style="bold")
-        for title in ("at", "event", "network", "jail"):
-            table.add_column(title, no_wrap=True, overflow="ellipsis")
-        table.add_column("because", no_wrap=True, overflow="ellipsis", ratio=1)
+        for title in titles:
+            narrow = {"network": 18, "at": 8, "event": 7}.get(title)
+            table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=narrow)
         for event in list(reversed(self._events))[:most]:
             kind = event["event"]
-            if kind == "lost":
-                table.add_row(_clock(event["at"]), Text("some events were lost", "yellow"), "", "", "")
-                continue
-            table.add_row(
-                _clock(event["at"]),
-                Text(kind, _STYLES.get(kind, "")),
-                printable(event["network"] or "-"),
-                printable(event["jail"]),
-                printable(event.get("reason") or ""),
-            )
+            cells: dict[str, str | Text] = {
+                "at": _clock(event["at"]),
+                "event": Text(kind, _STYLES.get(kind, "")),
+                "network": printable(event.get("network") or "-"),
+                "jail": printable(event.get("jail") or ""),
+                "because": printable(event.get("reason") or ""),
+            }
+            table.add_row(*(cells[title] for title in titles))
         return table
 
 

@@ -24,7 +24,8 @@ _HOW = "to sign in, give zmban run a file of tokens (ZMBAN_TOKEN_FILE)"
 class Client:
     """What a request says of its client. `peer` and `local` are the addresses of the connection; `forwarded`:
     a proxy passed the request on; `site` and `origin` are what the browser says of the page that asks;
-    `secure`: it speaks TLS to that proxy; `last_event`: the last event that it got."""
+    `secure`: it speaks TLS to that proxy; `last_event`: the last event that it got; `passed_on_for`: the
+    client that the last proxy saw."""
 
     peer: str
     local: str
@@ -38,6 +39,7 @@ class Client:
     csrf: str | None = None
     secure: bool = False
     last_event: str = ""
+    passed_on_for: str = ""
 
     @property
     def near(self) -> bool:
@@ -74,7 +76,7 @@ class Gate:
         if access is Access.OPEN and not changes:
             return None
         _check_origin(client, changes=changes)
-        name, session = self._who(client)
+        name, session = self.who(client)
         if access is Access.OPEN:
             return name
         if name is None and (access is Access.ACT or not client.near):
@@ -83,19 +85,22 @@ class Gate:
             # A page of another origin cannot set this header without being asked first.
             expected = session.csrf if session and access is Access.ACT else client.csrf
             if not client.csrf or not same(client.csrf, expected or ""):
-                raise WebError(HTTPStatus.FORBIDDEN, f"the header {CSRF} is missing or wrong; sign in again")
+                cure = "sign in again" if access is Access.ACT else "send it with any value"
+                raise WebError(HTTPStatus.FORBIDDEN, f"the header {CSRF} is missing or wrong; {cure}")
         return name
 
-    def _who(self, client: Client) -> tuple[str | None, Session | None]:
-        """Who is signed in, by a token in this request or by a session."""
+    def who(self, client: Client) -> tuple[str | None, Session | None]:
+        """Who is signed in, by a token in this request or by a session. WebError for a wrong token."""
         if client.bearer is not None:
             return self._by_token(client), None
         session = self.session(client.cookie)
         return (session.name if session else None), session
 
     def _by_token(self, client: Client) -> str:
+        if self.tokens is None:
+            raise WebError(HTTPStatus.UNAUTHORIZED, self._why_not(Access.ACT))
         self._check_attempts(client)
-        name = self.tokens.name_of(client.bearer or "") if self.tokens else None
+        name = self.tokens.name_of(client.bearer or "")
         if name is None:
             self._attempts.wrong(_peer(client))
             raise WebError(HTTPStatus.UNAUTHORIZED, "unknown token")
@@ -153,9 +158,11 @@ def _with_port(host: str, scheme: str) -> str:
 
 
 def _peer(client: Client) -> str:
-    """What wrong tokens are counted by: the address, or the /64 of an IPv6 one."""
+    """What wrong tokens are counted by: the address, or the /64 of an IPv6 one; behind a proxy of this host,
+    the address that the proxy itself saw."""
+    text = client.passed_on_for if client.passed_on_for and _loopback(client.peer) else client.peer
     try:
-        address = ipaddress.ip_address(client.peer.partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return client.peer
     if address.version == 6:

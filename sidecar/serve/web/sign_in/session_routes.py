@@ -34,14 +34,14 @@ class SessionRoutes:
         path = "/api/session"
         return [
             WebRoute("GET", path, self.ask, Access.OPEN, SessionAnswer),
-            WebRoute("POST", path, self.sign_in, Access.OPEN, SessionAnswer),
+            WebRoute("POST", path, self.sign_in, Access.OPEN, SessionAnswer, most=4096),
             WebRoute("DELETE", path, self.sign_out, Access.OPEN),
         ]
 
     async def ask(self, client: Any) -> SessionAnswer:
         """Who is signed in."""
-        session = self._gate.session(client.cookie)
-        return self._answer(session.name if session else None, session.csrf if session else None)
+        name, session = self._gate.who(client)
+        return self._answer(name, session.csrf if session else None)
 
     async def sign_in(self, token: Token, client: Any) -> Signed:
         """Sign in with a token of the token file."""

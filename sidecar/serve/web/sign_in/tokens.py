@@ -32,6 +32,7 @@ class TokenFile:
         self._seen: tuple[int, ...] | None = None
         self._looked: Seconds = float("-inf")
         self.faults: tuple[str, ...] = ()
+        self._look()
 
     def name_of(self, token: str) -> str | None:
         """The name of a token, None if it is unknown. Takes the same time for all tokens of the file."""
@@ -46,6 +47,11 @@ class TokenFile:
         """Whether the token of this digest is still in the file."""
         self._look()
         return token in self._digests
+
+    def current_faults(self) -> tuple[str, ...]:
+        """What is wrong with the file now."""
+        self._look()
+        return self.faults
 
     def _look(self) -> None:
         """Read the file again if it changed."""
@@ -69,7 +75,10 @@ class TokenFile:
         self._take(digests, faults, seen)
 
     def _text(self) -> str:
-        with self._path.open("rb") as file:
+        # A FIFO in its place must not stop the service.
+        with os.fdopen(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError("is no regular file")
             raw = file.read(_LONGEST_FILE + 1)
         if len(raw) > _LONGEST_FILE:
             raise ValueError("is larger than 64 KiB")

@@ -132,6 +132,26 @@ def test_wrong_tokens_of_one_network_do_not_lock_out_another(file: TokenFile) ->
     assert gate.sign_in(Client("2001:db8::99", "::1"), TOKEN)
 
 
+def test_behind_a_proxy_of_this_host_wrong_tokens_of_one_client_do_not_lock_out_another(
+    file: TokenFile,
+) -> None:
+    gate = Gate([], file, lambda: 0.0)
+    for _ in range(5):
+        with pytest.raises(WebError, match="unknown token"):
+            gate.sign_in(
+                Client("127.0.0.1", "127.0.0.1", forwarded=True, passed_on_for="198.51.100.1"), "wrong"
+            )
+    with pytest.raises(WebError, match="too many"):
+        gate.sign_in(Client("127.0.0.1", "127.0.0.1", forwarded=True, passed_on_for="198.51.100.1"), TOKEN)
+    assert gate.sign_in(Client("127.0.0.1", "127.0.0.1", forwarded=True, passed_on_for="198.51.100.2"), TOKEN)
+    # Who is not behind a proxy of this host cannot choose by what it is counted.
+    for number in range(5):
+        with pytest.raises(WebError, match="unknown token"):
+            gate.sign_in(Client("203.0.113.1", "192.0.2.1", passed_on_for=f"198.51.100.{number}"), "wrong")
+    with pytest.raises(WebError, match="too many"):
+        gate.sign_in(Client("203.0.113.1", "192.0.2.1", passed_on_for="198.51.100.9"), TOKEN)
+
+
 def test_all_together_may_try_only_so_often() -> None:
     attempts = Attempts(lambda: 0.0)
     for number in range(30):

@@ -69,11 +69,21 @@ def test_a_file_that_is_missing_lets_nobody_in_until_it_is_there(tmp_path: Path)
 
 
 def test_a_file_that_others_may_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    found = tokens(tmp_path / "t", TOKEN)
+    tokens(tmp_path / "t", TOKEN)
     (tmp_path / "t").chmod(0o644)
+    found = TokenFile(tmp_path / "t")
     assert found.name_of(TOKEN) == "admin"
     assert "readable by every user" in caplog.text
     assert TOKEN not in caplog.text
+
+
+def test_a_fifo_in_its_place_stops_nothing_and_lets_nobody_in(tmp_path: Path) -> None:
+    found = tokens(tmp_path / "t", TOKEN)
+    (tmp_path / "t").unlink()
+    os.mkfifo(tmp_path / "t")
+    found._looked = float("-inf")
+    assert found.name_of(TOKEN) is None
+    assert "no regular file" in found.faults[0]
 
 
 @given(st.text(max_size=60))

@@ -1,4 +1,4 @@
-"""Many clients of a service's HTTP server, good and bad ones, as a process of their own: `python -m bench.kernel.crowd PORT`.
+"""Many clients of a service's HTTP server, good and bad ones, as a process of their own: `python -m bench.clients.crowd PORT`.
 
 Bounded: every client waits between its requests. It ends with its standard input.
 """

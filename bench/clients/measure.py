@@ -1,5 +1,5 @@
-"""The section `clients`: from the line to the route while a crowd is at the page and nobody takes the notifications; the
-memory of those who follow it, and the time to the first view."""
+"""From the line to the route while a crowd is at the page and nobody takes the notifications; the memory of those who
+follow it, and the time to the first view."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def measure(figures: Figures, samples: int, rounds: int, say: Say) -> None:
 
 @contextlib.contextmanager
 def _crowd() -> Iterator[None]:
-    command = [sys.executable, "-m", "bench.kernel.crowd", LISTEN.rpartition(":")[2]]
+    command = [sys.executable, "-m", "bench.clients.crowd", LISTEN.rpartition(":")[2]]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT)
     try:
         yield
