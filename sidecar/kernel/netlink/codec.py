@@ -217,7 +217,8 @@ def decode_route(data: bytes, start: int, end: int) -> Route:
     fields = _ROUTE.unpack_from(data, start)
     family, prefix, low, protocol, type_ = fields[5], fields[6], fields[9], fields[10], fields[12]
     found = dict(attributes(data, start + 28, end))
-    table = WORD.unpack(found[RTA_TABLE])[0] if RTA_TABLE in found else low
+    number = found.get(RTA_TABLE, b"")
+    table = WORD.unpack(number)[0] if len(number) == WORD.size else low
     return Route(destination(family, found.get(RTA_DST), prefix), table, protocol, type_)
 
 

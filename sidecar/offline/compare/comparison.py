@@ -34,14 +34,21 @@ class Comparison:
     records, as often as wanted.
 
     `logs` are the paths given for a jail, for both configurations. `by_path` are the logs that each
-    configuration reads, with their jails. `slow` counts aborted searches by jail and regex.
+    configuration reads, with their jails. `slow` counts aborted searches by jail and regex. `free` is
+    called after each replay, which is large.
     """
 
     def __init__(
-        self, before: Loaded, after: Loaded, zone: tzinfo, now: Instant, logs: Mapping[str, Sequence[str]]
+        self,
+        before: Loaded,
+        after: Loaded,
+        zone: tzinfo,
+        now: Instant,
+        logs: Mapping[str, Sequence[str]],
+        free: Callable[[], object] = gc.collect,
     ) -> None:
         self.before, self.after = before, after
-        self._loaded, self._zone, self._now = (before, after), zone, now
+        self._loaded, self._zone, self._now, self._free = (before, after), zone, now, free
         self._diff = BanDiff()
         self._known = KnownGoodHits(self._diff)
         self.by_path: list[dict[str, list[JailSpec]]] = [self._replay(side).logs(logs) for side in SIDES]
@@ -72,7 +79,7 @@ class Comparison:
             self.slow += replay.slow
             # The windows and the ban table of a replay are large, and in a cycle of references.
             del replay
-            gc.collect()
+            self._free()
         if self._diff:
             self._search_logins(advance)
         self._count()

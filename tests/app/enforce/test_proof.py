@@ -49,8 +49,8 @@ def test_who_is_kept_reachable_under_a_wide_ban_is_no_fault(host: Namespace, tmp
     host.wire("mail0", "198.51.100.1/24")
     host.ip("route", "add", "default", "via", "198.51.100.254")
     with service(tmp_path) as running:
-        running.ask("ban", "198.51.0.0/16", "--reason", "x")
-        running.ask("ban", "203.0.112.0/22", "--reason", "x")
+        running.ask("ban", "198.51.0.0/16", "--reason", "x", "--yes")
+        running.ask("ban", "203.0.112.0/22", "--reason", "x", "--yes")
         running.ask("allow", "203.0.112.0", "--reason", "x")
         until(lambda: {"198.51.0.0/16", "203.0.112.0/22"} <= blackholes(host))
         assert reasons(running) == []

@@ -169,6 +169,13 @@ def test_of_a_truncated_answer_the_whole_routes_are_read(wanted: list[Network], 
     assert not reading.done and not reading.error
 
 
+def test_a_route_whose_table_is_no_number_has_the_table_of_its_header() -> None:
+    data = bytearray(packed([Network.parse("203.0.113.7")], BAN, 2520, 222))
+    place = data.index((2520).to_bytes(4, "little")) - 4
+    data[place : place + 2] = (4).to_bytes(2, "little")
+    assert codec.decode_route(bytes(data), 0, len(data)).table == data[20]
+
+
 @pytest.mark.parametrize("flags", [codec.NLM_F_DUMP_INTR, 0])
 def test_an_interrupted_dump_is_noticed(flags: int) -> None:
     data = bytearray(packed([Network.parse("203.0.113.7")], BAN, 2520, 222))
