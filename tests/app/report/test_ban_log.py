@@ -46,6 +46,12 @@ def found_by_debian(log: Path, filter_: str | Path = "recidive") -> list[str]:
     return done.stdout.split()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fetched() -> None:
+    """Debian's package is fetched before a test enters a namespace, from which no mirror is reached."""
+    package.fail2ban_package()
+
+
 @pytest.mark.kernel
 @pytest.mark.conformance
 def test_debian_s_recidive_finds_every_banned_address_and_no_unban(host: Namespace, tmp_path: Path) -> None:
