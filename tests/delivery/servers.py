@@ -180,8 +180,10 @@ class _Smtp(socketserver.StreamRequestHandler):
             elif word == "DATA":
                 if self.say(word, "354 go"):
                     data = b"".join(iter(self.rfile.readline, b".\r\n"))
-                    if self.say(".", "250 queued"):
-                        self.post.mails.append((to, message_from_bytes(data)))
+                    # Before the answer, which the client may act on at once.
+                    self.post.mails.append((to, message_from_bytes(data)))
+                    if not self.say(".", "250 queued"):
+                        self.post.mails.pop()
             elif word == "QUIT":
                 self.say(word, "221 bye")
                 return
