@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import Field, StringConstraints
 from sidecar.app.api.answers import ActedAnswer, PreviewAnswer, SwitchAnswer
 from sidecar.app.commands.dry_run_switches import DryRunSwitches
 from sidecar.app.commands.networks import NetworkCommands
+from sidecar.model import Instant
 from sidecar.network import Network
 from sidecar.offline.arguments import Actor, Evidence, Name, Reason, Time
 from sidecar.serve.control import RefusedError
@@ -67,6 +69,7 @@ class ActionRoutes:
         evidence: Evidence | None = None,
     ) -> dict[str, Any]:
         """Ban networks; `yes` confirms what a preview shows."""
+        _check_end(until)
         return {"answers": await self._networks.ban(networks, reason, until, evidence, yes, False, by)}
 
     async def unban(self, networks: Networks, by: Actor, jail: str | None = None) -> dict[str, Any]:
@@ -77,8 +80,16 @@ class ActionRoutes:
         self, networks: Networks, reason: Reason, by: Actor, until: Time | None = None, yes: bool = False
     ) -> dict[str, Any]:
         """Exempt networks from bans until then."""
+        _check_end(until)
         return {"answers": await self._networks.allow(networks, reason, until, yes, by)}
 
     async def disallow(self, networks: Networks, by: Actor) -> dict[str, Any]:
         """End such exemptions."""
         return {"answers": await self._networks.disallow(networks, by)}
+
+
+def _check_end(until: Instant | None) -> None:
+    """WebError for an end in the past."""
+    if until is not None and until <= time.time():
+        text = f"until: {until:.0f} is in the past; give epoch seconds, or null for ever"
+        raise WebError(HTTPStatus.BAD_REQUEST, text)

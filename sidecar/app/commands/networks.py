@@ -18,7 +18,7 @@ from sidecar.app.protect.protection import Protection
 from sidecar.app.report.ban_preview import BanPreview, Preview
 from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.decide.engine import DecisionEngine
-from sidecar.model import Ban, Event, Instant, Unban
+from sidecar.model import Ban, Event, Unban
 from sidecar.network import Network
 from sidecar.offline.arguments import Actor, Evidence, Reason, Time, kept_with_each
 from sidecar.store.database import Allowed, Forgotten
@@ -74,7 +74,6 @@ class NetworkCommands:
         `force` also bans networks wider than the limit. `by` is kept with each ban, as in all of these
         commands."""
         now, lines = time.time(), tuple(evidence or ())
-        _check_end(until, now)
         kept_with_each(lines, networks)
         judged = await self._preview.judge(filter(None, map(_parsed, networks)))
         previews = {preview.network: preview for preview in judged}
@@ -150,7 +149,6 @@ class NetworkCommands:
         """Do not ban these networks until then, with `force` also those wider than the limit. Bans inside are
         not enforced during that time."""
         now, widest = time.time(), self._protection.guard.widest
-        _check_end(until, now)
 
         def one(network: Network) -> dict[str, Any]:
             inside = self._bans_inside(network)
@@ -225,9 +223,3 @@ async def _in_turns(texts: Sequence[str], act: Callable[[Network], dict[str, Any
         if "/" in text or number % _SLICE == 0:
             await asyncio.sleep(0)
     return answers
-
-
-def _check_end(until: Instant | None, now: Instant) -> None:
-    """ValueError for an end in the past."""
-    if until is not None and until <= now:
-        raise ValueError(f"until: {until:.0f} is in the past; give epoch seconds, or null for ever")

@@ -77,6 +77,14 @@ async def test_a_dry_run_of_the_whole_service_cannot_be_switched_off(client: Cli
     assert (await client.ask("POST", "/api/jails/smtp/dry_run", {"dry_run": False}))[0] == 409
 
 
+async def test_an_end_in_the_past_is_refused_and_nothing_is_done(client: Client) -> None:
+    await client.sign_in()
+    for path in ("/api/ban", "/api/allow"):
+        status, found = await client.ask("POST", path, {**BAN, "until": 1.0})
+        assert (status, "is in the past" in found["error"]) == (400, True)
+    assert list(client.one.table) == []
+
+
 async def test_nobody_acts_without_signing_in(client: Client) -> None:
     for path in ("/api/ban", "/api/unban", "/api/allow", "/api/disallow"):
         status, found = await client.ask("POST", path, BAN)

@@ -60,13 +60,6 @@ async def test_a_ban_again_stands_already_and_a_longer_one_extends(one: InProces
     assert [ban.until for ban in stored(one)] == [None]
 
 
-async def test_an_end_in_the_past_is_refused_and_nothing_is_done(one: InProcess) -> None:
-    for command in ("ban", "allow"):
-        with pytest.raises(ValueError, match="is in the past"):
-            await told(one, command, WHO, reason="x", until=1.0)
-    assert list(one.table) == []
-
-
 async def test_what_is_no_network_is_refused_and_the_rest_goes_on(one: InProcess) -> None:
     answers = await told(one, "ban", "nobody", WHO, "203.0.113.1/24", reason="x")
     assert answers[0] == {"network": "nobody", "result": "refused", "reason": "not-a-network"}
