@@ -57,12 +57,9 @@ class Answering:
 @contextmanager
 def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None]:
     """Serve commands and pages inside this context."""
-    faults: list[Callable[[], Iterable[str]]] = []
     tokens = TokenFile(parts.options.tokens) if parts.options.tokens else None
-    doubts = tokens.current_faults if tokens else tuple
-    answering = answered_by(parts, lambda: [fault for ask in faults for fault in ask()], doubts)
+    answering = answered_by(parts, lambda: pages.faults, lambda: tokens.faults if tokens else ())
     pages = HttpPages(sites(parts, answering, listen, tokens))
-    faults.append(lambda: pages.faults)
     courier = Courier(parts.active, parts.messages, parts.metrics)
     control = Control(socket, ControlCommands(commands(parts, answering, courier)).handle)
     parts.periodic.every(10.0, "listen", pages.look, at_once=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from sidecar.configuration.loading import Loaded
 
 _log = logging.getLogger("zmban")
-# A thread that computes, such as a search for the page, gives the interpreter to the event loop after so many
-# seconds. Python's default is 0.005, and a ban needs the interpreter several times.
-_SWITCH_SECONDS = 0.0005
 # Limit for a stop, by `on_stop`. Docker kills after 10 s; removing all routes takes longer than keeping them.
 _STOP_SECONDS = {"keep": 2.5, "flush": 8.0}
 
@@ -66,7 +62,6 @@ def run(
     """Run the service: follow the logs and ban attackers with blackhole routes."""
     log_format.begin(verbose=verbose, form=form)
     signals = Signals()
-    sys.setswitchinterval(_SWITCH_SECONDS)
     # Imported after the signal thread started, because the imports are slow.
     import uvloop
 

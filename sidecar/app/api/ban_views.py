@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.app.report.explain_address import bans_naming, naming
 from sidecar.bans.folding import Folding
 from sidecar.bans.table import BanTable
 from sidecar.model import Seconds
@@ -19,7 +20,6 @@ from sidecar.threads import run_uncancellable
 _MOST_VIEWS = 4
 # The same search shares a view for so long.
 _FRESH: Seconds = 5.0
-_ROWS = 2000
 _ACCOUNT = "account:"
 _PART_OF_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,2}\.", re.ASCII)
 _PART_OF_IPV6 = re.compile(r"[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6}:{1,2}", re.ASCII | re.IGNORECASE)
@@ -109,16 +109,10 @@ class BanViews:
 
     async def _of_account(self, account: str) -> list[Network]:
         """The networks with a ban whose evidence names this account."""
-        named = re.compile(rf"(?<![\w.+-]){re.escape(account)}(?![\w.+-])", re.IGNORECASE)
-        await self._commit_queue.commit()
-        database, found, rest = self._commit_queue.database, dict[Network, None](), 0
-        while True:
-            # One page at a time, so that a commit waits for one page at most.
-            bans, more = await run_uncancellable(database.page, rest, _ROWS)
-            found.update((ban.network, None) for ban in bans if any(map(named.search, ban.evidence)))
-            if more is None:
-                return list(found)
-            rest = more
+        found: dict[Network, None] = {}
+        async for bans in bans_naming(self._commit_queue, naming(account)):
+            found.update((ban.network, None) for ban in bans)
+        return list(found)
 
 
 def _is_account(query: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import StringConstraints
 
@@ -20,6 +20,7 @@ from sidecar.app.api.answers import (
     RegexHits,
     Setting,
 )
+from sidecar.app.ingest.followed_log import log_record
 from sidecar.app.ingest.log_manager import LogManager
 from sidecar.decide.engine import DecisionEngine
 from sidecar.decide.jail_state import JailState
@@ -168,19 +169,10 @@ class JailRoutes:
 
     def _log(self, path: str, why: str | None, lags: dict[str, float]) -> LogAnswer:
         log = self._logs.logs.get(path)
-        tally = log.scanner.tally if log else None
-        return {
-            "source": path,
-            "up": why is None,
-            "followed": log is not None,
-            "lines": tally.lines if tally else 0,
-            "candidates": tally.candidates if tally else 0,
-            "bytes": tally.bytes if tally else 0,
-            "last_line": log.last_line if log else None,
+        record: Any = log_record(path, log, why) | {
+            "bytes": log.scanner.tally.bytes if log else 0,
             "lag": lags.get(path),
-            "zone": str(log.clock.zone) if log and log.clock else None,
-            "zone_learnt": bool(log and log.clock and log.clock.learnt is not None),
-            "caught_up": bool(log and log.caught_up),
-            "error": why,
             "jails": list(log.scanner.jails) if log else [],
         }
+        found: LogAnswer = record
+        return found

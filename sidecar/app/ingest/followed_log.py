@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from sidecar.detect.log_clock import LogClock
 from sidecar.detect.prefilter.prefilter import Prefilter
@@ -58,6 +59,22 @@ class FollowedLog:
         written to."""
         quiet = self.source is None or self.source.renamed is None or now > self.heard + LATE_SECONDS
         return self.idle and quiet and self.gone is not None and now > self.gone + _GONE_SECONDS
+
+
+def log_record(path: str, log: FollowedLog | None, why: str | None) -> dict[str, Any]:
+    """The state of a log, read (`log`) or only named by a jail; `why` it is not read."""
+    return {
+        "source": path,
+        "up": why is None,
+        "followed": log is not None,
+        "lines": log.scanner.tally.lines if log else 0,
+        "candidates": log.scanner.tally.candidates if log else 0,
+        "last_line": log and log.last_line,
+        "zone": log and log.clock and str(log.clock.zone),
+        "zone_learnt": bool(log and log.clock and log.clock.learnt is not None),
+        "caught_up": bool(log and log.caught_up),
+        "error": why,
+    }
 
 
 # Prefilters by the names of the jails that share them.

@@ -11,6 +11,7 @@ from typing import Any
 from sidecar.app.active import ActiveConfiguration
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.enforce.verifier import Verifier
+from sidecar.app.ingest.followed_log import log_record
 from sidecar.app.ingest.log_manager import LogManager
 from sidecar.app.persist.store_health import StoreHealth
 from sidecar.app.protect.allow_list import AllowList
@@ -78,7 +79,9 @@ class StatusBuilder:
             "store": self.store.sentence(),
             "salvage": self.store.progress(),
             "jails": [self._jail(name) for name in self.active.jails],
-            "sources": [self._source(name, why) for name, why in self.logs.sources().items()],
+            "sources": [
+                log_record(name, self.logs.logs.get(name), why) for name, why in self.logs.sources().items()
+            ],
             "faults": [*self.active.loaded.told, *self.active.without_effect(), *self.faults()],
             "jails_degraded": sorted(self.active.loaded.jails.degraded),
             "jails_stopped": sorted(self.active.loaded.jails.stopped),
@@ -131,22 +134,6 @@ class StatusBuilder:
             "dry_run": jail.spec.dry_run,
             "switched": self.active.switched.get(name),
             "logs": [path for path, log in self.logs.logs.items() if name in log.scanner.jails],
-        }
-
-    def _source(self, name: str, why: str | None) -> dict[str, Any]:
-        """The state of a log, read or named by a jail; `error` says why it is not read."""
-        log = self.logs.logs.get(name)
-        return {
-            "source": name,
-            "up": why is None,
-            "followed": log is not None,
-            "lines": log.scanner.tally.lines if log else 0,
-            "candidates": log.scanner.tally.candidates if log else 0,
-            "last_line": log and log.last_line,
-            "zone": log and log.clock and str(log.clock.zone),
-            "zone_learnt": bool(log and log.clock and log.clock.learnt is not None),
-            "caught_up": bool(log and log.caught_up),
-            "error": why,
         }
 
     def _last_bans(self, most: int = 12) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from sidecar.app.persist.commit_queue import CommitQueue
@@ -97,15 +97,12 @@ class AddressExplainer:
 
     async def _of_account(self, account: str) -> dict[str, Any]:
         """The bans and failures whose log lines name this account."""
-        named = re.compile(rf"(?<![\w.+-]){re.escape(account)}(?![\w.+-])", re.IGNORECASE)
-        await self._commit_queue.commit()
-        database = self._commit_queue.database
+        named = naming(account)
         bans: list[Ban] = []
-        rest: int | None = 0
-        # One page at a time, so that a commit waits for one page at most.
-        while rest is not None and len(bans) < _MOST:
-            found, rest = await run_uncancellable(database.page, rest, _ROWS)
-            bans += [ban for ban in found if any(map(named.search, ban.evidence))]
+        async for some in bans_naming(self._commit_queue, named):
+            bans += some
+            if len(bans) >= _MOST:
+                break
         del bans[_MOST:]
         failures = [
             _failing(network, name, jail.window.count(network), jail.spec.maxretry)
@@ -114,6 +111,26 @@ class AddressExplainer:
         ]
         verdict = "concerned by bans" if bans else "failing" if failures else "not concerned"
         return _answer(account, verdict, bans, failures, [])
+
+
+def naming(account: str) -> re.Pattern[str]:
+    """Finds lines that name this account."""
+    return re.compile(rf"(?<![\w.+-]){re.escape(account)}(?![\w.+-])", re.IGNORECASE)
+
+
+async def bans_naming(queue: CommitQueue, named: re.Pattern[str]) -> AsyncIterator[list[Ban]]:
+    """The bans whose evidence names an account, page by page.
+
+    A commit waits for one page of the database at most.
+    """
+    await queue.commit()
+    database, rest = queue.database, 0
+    while True:
+        found, more = await run_uncancellable(database.page, rest, _ROWS)
+        yield [ban for ban in found if any(map(named.search, ban.evidence))]
+        if more is None:
+            return
+        rest = more
 
 
 async def _naming(window: Window, named: re.Pattern[str]) -> list[Network]:

@@ -38,15 +38,14 @@ const networkInput = (network) =>
     autofocus: !network,
   });
 
+// With a network given, the reason is what is left to write.
+const reasonInput = (network) =>
+  el("input", { type: "text", required: true, maxlength: "1000", autofocus: Boolean(network) });
+
 /** Ban a network by hand. Gives the answer of the service, undefined if cancelled. */
 export async function ban(network = "") {
   const target = networkInput(network);
-  const reason = el("input", {
-    type: "text",
-    required: true,
-    maxlength: "1000",
-    autofocus: Boolean(network),
-  });
+  const reason = reasonInput(network);
   const length = select(LENGTHS, "");
   const evidence = el("textarea", { rows: "3", spellcheck: "false", class: "mono" });
   const preview = previewing(target, "ban");
@@ -125,12 +124,7 @@ export async function unban(network, jails) {
 /** Exempt a network from bans for a time. */
 export async function allow(network = "") {
   const target = networkInput(network);
-  const reason = el("input", {
-    type: "text",
-    required: true,
-    maxlength: "1000",
-    autofocus: Boolean(network),
-  });
+  const reason = reasonInput(network);
   const length = select(LENGTHS, String(DAY));
   const preview = previewing(target, "allow");
   const answer = await dialog({

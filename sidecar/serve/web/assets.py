@@ -1,10 +1,11 @@
-"""The files of the page, read and compressed once."""
+"""The files of the page, read once."""
 
 from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -21,12 +22,16 @@ _INDEX = "index.html"
 
 @dataclass(frozen=True)
 class Asset:
-    """One file: its bytes, the same compressed by gzip, and a tag that changes with it."""
+    """One file: its bytes, its content type, and a tag that changes with it."""
 
     body: bytes
-    packed: bytes
     kind: str
     tag: str
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The bytes compressed by gzip, once somebody asks for them."""
+        return gzip.compress(self.body, 9, mtime=0)
 
 
 def assets() -> dict[str, Asset]:
@@ -40,5 +45,5 @@ def _found(directory: Traversable, path: str) -> Iterator[tuple[str, Asset]]:
             yield from _found(file, f"{path}{file.name}/")
         elif kind := _TYPES.get(file.name.rpartition(".")[2]):
             body = file.read_bytes()
-            asset = Asset(body, gzip.compress(body, 9, mtime=0), kind, f'"{sha256(body).hexdigest()[:20]}"')
+            asset = Asset(body, kind, f'"{sha256(body).hexdigest()[:20]}"')
             yield "/" if path + file.name == f"/page/{_INDEX}" else path + file.name, asset

@@ -31,7 +31,7 @@ class TokenFile:
         self._digests: dict[bytes, str] = {}
         self._seen: tuple[int, ...] | None = None
         self._looked: Seconds = float("-inf")
-        self.faults: tuple[str, ...] = ()
+        self._faults: tuple[str, ...] = ()
         self._look()
 
     def name_of(self, token: str) -> str | None:
@@ -48,10 +48,11 @@ class TokenFile:
         self._look()
         return token in self._digests
 
-    def current_faults(self) -> tuple[str, ...]:
+    @property
+    def faults(self) -> tuple[str, ...]:
         """What is wrong with the file now."""
         self._look()
-        return self.faults
+        return self._faults
 
     def _look(self) -> None:
         """Read the file again if it changed."""
@@ -86,8 +87,8 @@ class TokenFile:
 
     def _take(self, digests: dict[bytes, str], faults: list[str], seen: tuple[int, ...] | None) -> None:
         self._digests, self._seen = digests, seen
-        if tuple(faults) != self.faults:
-            self.faults = tuple(faults)
+        if tuple(faults) != self._faults:
+            self._faults = tuple(faults)
             for fault in faults:
                 _log.error("%s", fault)
 
