@@ -185,8 +185,8 @@ def test_explain_and_import_show_addresses_whole(screen: Any, columns: int | Non
     @given(NETWORKS, HOSTILE)
     def holds(network: str, text: str) -> None:
         terminal = screen(columns)
-        one = {"network": network, "jail": text, "since": 1.7e9, "until": 1.8e9, "reason": text}
-        one["evidence"] = [f"{text} {network} {text}"]
+        one = {"network": network, "jail": text, "since": 1.7e9, "until": 1.8e9, "reason": text, "dry": False,
+               "evidence": [f"{text} {network} {text}"]}  # fmt: skip
         failing = {"network": network, "jail": text, "failures": 1, "maxretry": 2}
         explain._show_subject({"subject": network, "verdict": "x", "bans": [one], "failures": [failing],
                        "protected": [f"{text} {network}"]})  # fmt: skip

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.app.running import LISTEN, service, until
 from tests.netns import Namespace
@@ -22,6 +22,10 @@ _CHROMIUM = "/usr/bin/chromium"
 
 _TOKEN = "0123456789abcdef-of-a-test"
 _ATTACKERS = 12
+# How long to wait for what the page does (milliseconds). A page that hangs fails a test, a machine that is busy does
+# not: another test may hold the kernel's routing lock for seconds.
+_PATIENCE = 30_000
+expect.set_options(timeout=_PATIENCE)
 
 
 @pytest.fixture(scope="package")
@@ -76,7 +80,7 @@ def page(browser: Browser, page_url: str) -> Iterator[Page]:
     context = browser.new_context(
         base_url=page_url, viewport={"width": 1280, "height": 800}, timezone_id="Europe/Berlin"
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(_PATIENCE)
     opened = context.new_page()
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(str(error)))

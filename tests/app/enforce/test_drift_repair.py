@@ -108,7 +108,8 @@ async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 async def test_an_entry_that_is_removed_is_restored_and_counted(watched: Watched) -> None:
     watched.host.erase(Entry.BAN, [WHO])
     watched.changes.announce(Heard({WHO: None}))
-    await until(lambda: watched.host.banned() == {WHO, OTHER})
+    await until(watched.counted)
+    assert watched.host.banned() == {WHO, OTHER}
     assert watched.counted() == 1
 
 
@@ -116,14 +117,16 @@ async def test_an_entry_that_nobody_wants_is_removed(watched: Watched) -> None:
     stranger = Network.parse("203.0.113.99")
     watched.host.write(Entry.BAN, [stranger])
     watched.changes.announce(Heard({stranger: Entry.BAN}))
-    await until(lambda: watched.host.banned() == {WHO, OTHER})
+    await until(watched.counted)
+    assert watched.host.banned() == {WHO, OTHER}
     assert watched.counted() == 1
 
 
 async def test_where_announcements_were_lost_everything_is_compared(watched: Watched) -> None:
     watched.host.erase(Entry.BAN, [WHO, OTHER])
     watched.changes.announce(Heard(lost=True))
-    await until(lambda: watched.host.banned() == {WHO, OTHER})
+    await until(watched.counted)
+    assert watched.host.banned() == {WHO, OTHER}
     assert watched.counted() == 2
 
 
