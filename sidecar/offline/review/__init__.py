@@ -1,0 +1,1 @@
+"""Tries proposed filters on logs, and writes those that are adopted."""

@@ -1,0 +1,47 @@
+"""A new pattern as people see it: its lines, its clients, and the failregex proposed for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.model import Instant
+from sidecar.review.patterns.template import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class MinedPattern:
+    """A pattern of hostile lines in the log with the file name `log`, of the grammar `kind`.
+
+    `id` is the same for the same template, in every process. `template` is its text with `*` for what
+    varies. `count` are lines; an estimate if the log was full of hostile lines. `clients` is exact up to
+    1,000. If no `failregex` is proposed, it is empty, and `why_not` tells why. `first` and `last` are the
+    times in its lines.
+    """
+
+    id: str
+    log: str
+    kind: str
+    template: str
+    count: int
+    clients: int
+    first: Instant | None
+    last: Instant | None
+    samples: tuple[Sample, ...]
+    failregex: str
+    why_not: str
+
+    def record(self) -> dict[str, Any]:
+        """The pattern as JSON."""
+        return {
+            "id": self.id,
+            "log": self.log,
+            "template": self.template,
+            "count": self.count,
+            "clients": self.clients,
+            "first": self.first,
+            "last": self.last,
+            "samples": [{"line": one.line, "client": one.client} for one in self.samples],
+            "failregex": self.failregex or None,
+            "why_not": self.why_not or None,
+        }
