@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from sidecar.model import printable
 from sidecar.review.patterns import innocent, soundness
 from sidecar.review.patterns.mined_pattern import MinedPattern
 from sidecar.review.patterns.reading.dissection import Parts
@@ -37,7 +38,7 @@ def pattern(log: str, template: LineTemplate) -> MinedPattern:
         id=_id(log, parts),
         log=log,
         kind=parts.kind,
-        template=_shown(parts),
+        template=printable(_shown(parts)),
         count=template.count,
         clients=len(template.clients),
         first=template.first,

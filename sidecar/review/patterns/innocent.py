@@ -27,6 +27,7 @@ _SAID: dict[str, tuple[tuple[str, str], ...]] = {
     "mailbox": (
         (r"must change|lockout|locked|maintenance|closed|pending|expired|inactive|suspended",
          "the account is at fault, not the client"),
+        (r"reason: \.", "no reason is given, and it may be an outage"),
         (r"two-factor auth required|no two-factor code", "it is the first step of a login"),
         (r"no such (?!account)|not found(?<!account not found)|permission denied|invalid request"
          r"|already exists", "programs of users cause it"),

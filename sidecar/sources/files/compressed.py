@@ -35,12 +35,20 @@ def is_packed(path: str) -> bool:
 
 def unpacking(file: FileIO) -> IO[bytes]:
     """The decompressed content of an open file. OSError for an unsupported format."""
+    if (content := opened(file)) is None:
+        raise OSError("not compressed by gzip, bzip2 or xz")
+    return content
+
+
+def opened(file: FileIO) -> IO[bytes] | None:
+    """The decompressed content of an open file, whatever its name; None if it is not compressed by gzip,
+    bzip2 or xz."""
     begin = os.pread(file.fileno(), 6, 0)
     file.seek(0)
     for magic, opener in _OPENERS.items():
         if begin.startswith(magic):
             return cast("IO[bytes]", opener(file))
-    raise OSError("not compressed by gzip, bzip2 or xz")
+    return None
 
 
 def holds(file: FileIO, length: int) -> bool:
