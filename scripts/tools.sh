@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the programs that the tests run: ip, setpriv, curl, nft, logrotate, Prometheus, Chromium, and those given as arguments,
+# Installs the programs that the tests run: ip, setpriv, curl, nft, logrotate, Prometheus, Chromium, pflogsumm, and those given as arguments,
 # each from the distribution's package of that name.
 set -eu
 
@@ -19,6 +19,7 @@ need promtool prometheus
 need nft nftables
 need logrotate logrotate
 need chromium chromium
+need pflogsumm pflogsumm
 for name; do need "$name" "$name"; done
 [ -n "$wanted" ] || exit 0
 [ "$(id -u)" = 0 ] || { say "missing:$wanted; sudo apt-get install --no-install-recommends$wanted"; exit 69; }

@@ -39,6 +39,7 @@ from sidecar.app.protect.ssh_sessions import SshSessions
 from sidecar.app.protect.zimbra_trust import ZimbraTrust
 from sidecar.app.report.ban_log import BanLog
 from sidecar.app.report.refusal_log import RefusalLog
+from sidecar.app.review.decision_recorder import DecisionRecorder
 from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.configuration.loading import Loaded
 from sidecar.host.resolver import Resolver
@@ -79,6 +80,7 @@ class Components:
     rates: Rates
     messages: MessageQueue
     announcer: Announcer
+    recorder: DecisionRecorder
     expiry: ExpiryTask
     widening: WideningTask
     salvage: SalvageMerger
@@ -173,6 +175,7 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
         refusals=refusals, feed=EventFeed(started), rates=Rates(memos), messages=messages,
         drift=DriftRepair(enforcer, background, protection.look_around),
         announcer=_announcer(active, memory, memos, messages, verifier, enforcer, refusals),
+        recorder=DecisionRecorder(active, memory.known_good.clients, memos),
         expiry=ExpiryTask(active, engine, bus, allow_list, protection, enforcer, upkeep, widening),
         widening=widening,
         salvage=SalvageMerger(active, engine, suspects, allow_list, memos, protection, enforcer, queue, bus),
@@ -206,6 +209,7 @@ def _subscribe(all_of: Components) -> None:
         all_of.feed,
         all_of.rates,
         all_of.announcer,
+        all_of.recorder,
     )
 
 
@@ -222,6 +226,7 @@ def _schedule(all_of: Components) -> None:
     every(30.0, "ssh sessions", all_of.sessions.look, at_once=True)
     every(120.0, "zimbra trust", all_of.zimbra_trust.look, at_once=True)
     every(10.0, "rates", all_of.rates.save)
+    every(60.0, "decision notes", all_of.recorder.save)
     every(1.0, "notifications", all_of.announcer.collect)
     every(0.5, "salvage", all_of.salvage.look, at_once=True)
 

@@ -160,6 +160,7 @@ async def shutdown(parts: Components) -> None:
     """Finish running work, commit everything, and keep or remove the routes."""
     parts.salvage.stop()
     await parts.announcer.finish()
+    parts.recorder.finish()
     await parts.background.settled()
     await parts.commit_queue.commit()
     parts.commit_queue.database.close()

@@ -20,6 +20,7 @@ from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.commands.dispatcher import Command, ControlCommands
 from sidecar.app.commands.dry_run_switches import DryRunSwitches
 from sidecar.app.commands.networks import NetworkCommands
+from sidecar.app.commands.review_commands import ReviewCommands
 from sidecar.app.commands.service_commands import ServiceCommands
 from sidecar.app.commands.store_commands import StoreCommands
 from sidecar.app.evidence.evidence_finder import EvidenceFinder
@@ -31,6 +32,9 @@ from sidecar.app.report.explain_address import AddressExplainer
 from sidecar.app.report.http_pages import HttpPages
 from sidecar.app.report.proposals import Proposals
 from sidecar.app.report.suspension_reasons import SuspensionReasons
+from sidecar.app.review.daily_report import DailyReport
+from sidecar.app.review.review_work import ReviewWork
+from sidecar.app.review.service_facts import ServiceFacts
 from sidecar.serve.control import Control
 from sidecar.serve.web.assets import assets
 from sidecar.serve.web.health_routes import HealthRoutes
@@ -52,6 +56,8 @@ class Answering:
     explainer: AddressExplainer
     preview: BanPreview
     suspensions: SuspensionReasons
+    work: ReviewWork
+    daily: DailyReport
 
 
 @contextmanager
@@ -64,6 +70,8 @@ def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None
     control = Control(socket, ControlCommands(commands(parts, answering, courier)).handle)
     parts.periodic.every(10.0, "listen", pages.look, at_once=True)
     parts.periodic.every(1.0, "delivery", courier.look, at_once=True)
+    parts.periodic.every(300.0, "review counts", answering.work.count)
+    parts.periodic.every(60.0, "daily report", answering.daily.look, at_once=True)
     try:
         yield
     finally:
@@ -81,6 +89,8 @@ def answered_by(
     engine, suspects = parts.memory.engine, parts.memory.suspects
     confirmation = Confirmation(parts.commit_queue, parts.background)
     preview = BanPreview(engine, parts.enforcer, parts.protection)
+    # The daily report asks for the status, which tells its doubts.
+    found: list[DailyReport] = []
     networks = NetworkCommands(
         parts.options, engine, parts.bus, parts.allow_list, parts.protection, parts.enforcer,
         parts.commit_queue, preview, confirmation, parts.widening,
@@ -88,7 +98,7 @@ def answered_by(
     status = StatusBuilder(
         parts.options, parts.active, engine, parts.enforcer, parts.verifier, parts.logs, parts.allow_list,
         suspects, parts.refusals, parts.store_health, Proposals(preview), parts.started, parts.not_ready,
-        faults, doubts,
+        faults, lambda: [*doubts(), *(why for one in found for why in one.doubts())],
     )  # fmt: skip
     suspensions = SuspensionReasons(engine.register, parts.allow_list, parts.protection, suspects)
     explainer = AddressExplainer(engine, parts.commit_queue, parts.protection, parts.allow_list, suspects)
@@ -101,7 +111,12 @@ def answered_by(
     )  # fmt: skip
     switches = DryRunSwitches(parts.active, engine, parts.memos, confirmation)
     store = StoreCommands(parts.upkeep)
-    return Answering(networks, service, switches, store, status, explainer, preview, suspensions)
+    work = ReviewWork(
+        parts.options, parts.active, parts.logs, parts.protection, parts.recorder, ServiceFacts(status).found
+    )
+    daily = DailyReport(parts.active, parts.options.state, work, parts.memos, parts.messages)
+    found.append(daily)
+    return Answering(networks, service, switches, store, status, explainer, preview, suspensions, work, daily)
 
 
 def sites(
@@ -169,6 +184,7 @@ def commands(
         "reload": service.reload,
         "notify": (courier or Courier(parts.active, parts.messages, parts.metrics)).test,
         "dry-run": answering.switches.dry_run,
+        "report": ReviewCommands(answering.daily).report,
         "backup": answering.store.backup,
         "compact": answering.store.compact,
     }

@@ -23,7 +23,8 @@ from sidecar.detect.login_notes import NoteReader
 from sidecar.detect.prefilter.prefilter import Prefilter, Sifted
 from sidecar.detect.scanner import Scanner, Tally
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Batch, Failure, FailuresCleared, Instant, Match, Refused, Slow
+from sidecar.model import Ban, Batch, Event, Failure, FailuresCleared, Instant, Match, Refused, Slow
+from sidecar.network import Network
 from sidecar.offline import parallel_scan
 from sidecar.records import Decision
 from sidecar.settings import GoodSettings
@@ -56,6 +57,7 @@ class Replay:
         self._jails, self._zone, self._now = jails, zone, now
         self.suspects, self._trust = suspects, suspects.trust
         self._progress: Callable[[int], None] = lambda _: None
+        self._watch: Callable[[Sequence[Event | Match]], None] | None = None
         self._guard, self._register = guard, BanRegister()
         evidence = Evidence.on_disk()
         self._engine = DecisionEngine(
@@ -82,6 +84,14 @@ class Replay:
         """Set the function to call with the size of each block that was read."""
         self._progress = advance
 
+    def on_events(self, watch: Callable[[Sequence[Event | Match]], None]) -> None:
+        """Set the function to call with each match and the events that follow from it."""
+        self._watch = watch
+
+    def accounts(self, network: Network) -> int:
+        """How many accounts logged in from a network lately."""
+        return self._engine.known_good.clients.accounts(network.unit(), self._now)
+
     def logs(self, given: Mapping[str, Sequence[str]]) -> dict[str, list[JailSpec]]:
         """The files to read and their jails: the paths given for a jail, otherwise its logpath."""
         jails = self._jails.values()
@@ -97,14 +107,17 @@ class Replay:
         return by_file([*((path, jail) for path, readers in own.items() for jail in readers), *asked])
 
     def events(
-        self, by_path: Mapping[str, Sequence[JailSpec]], read: Read = parallel_scan.prefiltered
+        self,
+        by_path: Mapping[str, Sequence[JailSpec]],
+        read: Read = parallel_scan.prefiltered,
+        name: Callable[[str], str | None] = log_name,
     ) -> Iterator[Decision]:
         """All decisions in order of time. Failures are only counted. `read` returns the candidate lines of a
-        log."""
+        log, `name` the log whose grammar it has."""
         begun = time.perf_counter()
-        self._learn(by_path)
+        self._learn(by_path, name)
         scanners = {
-            path: Scanner(path, jails, self._zone, self._trust, log=log_name(path))
+            path: Scanner(path, jails, self._zone, self._trust, log=name(path) or "")
             for path, jails in by_path.items()
         }
         self._tallies = [scanner.tally for scanner in scanners.values()]
@@ -117,12 +130,12 @@ class Replay:
             yield from self._decide(told)
         self._seconds = time.perf_counter() - begun
 
-    def _learn(self, by_path: Mapping[str, Sequence[JailSpec]]) -> None:
+    def _learn(self, by_path: Mapping[str, Sequence[JailSpec]], named: Callable[[str], str | None]) -> None:
         """Read known-good clients and mail servers before anything is decided, like a service without a
         database."""
         reader = NoteReader(self._zone, self._trust)
         for path, jails in by_path.items():
-            name = next((jail.log for jail in jails if jail.log), log_name(path))
+            name = next((jail.log for jail in jails if jail.log), named(path) or "")
             if grammar.may_relay(name):
                 for data in samples(path):
                     for note in reader.of(path, data, self._now, name, everything=True):
@@ -154,11 +167,15 @@ class Replay:
             if isinstance(one, Refused):
                 decided.append(one._replace(at=one.at or clock))
                 self.suspects.handle(Batch((one,)))
+                if self._watch is not None:
+                    self._watch(decided[-1:])
                 continue
             matches += 1
             at = one.at or clock
             events = decide(one, at, at)
             self.suspects.handle(Batch(events))
+            if self._watch is not None:
+                self._watch((one, *events))
             for event in events:
                 if isinstance(event, Failure):
                     failures += 1

@@ -58,10 +58,18 @@ def _mailbox_or_empty(value: object) -> str:
     return "" if value == "" else _mailbox(value)
 
 
+def _time_of_day(value: object) -> object:
+    """Check `HH:MM`; an empty text means never."""
+    if value == "" or (isinstance(value, str) and _TIME.fullmatch(value)):
+        return value
+    raise ValueError(f'{str(value)[:20]!r} is not a time of day; write "06:00"')
+
+
 def _smtp(value: object) -> SmtpServer:
     return SmtpServer.parse(value or "smtp://127.0.0.1:25")
 
 
+_TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
 _MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 # The names of sidecar.kernel.registry.BACKENDS, which this room cannot import.
 Backend = Literal["route", "dry-run"]
@@ -139,7 +147,7 @@ class ServeSettings(_Section):
 
 
 # What a message can be about.
-NotifyEvent = Literal["wide-ban", "known-good-ban", "brake", "not-enforced", "masked", "digest"]
+NotifyEvent = Literal["wide-ban", "known-good-ban", "brake", "not-enforced", "masked", "digest", "report"]
 
 
 class NotifySettings(_Section):
@@ -152,6 +160,7 @@ class NotifySettings(_Section):
         "brake",
         "not-enforced",
         "masked",
+        "report",
     )
     webhooks: Webhooks = ()
     webhooks_file: str = ""
@@ -161,6 +170,14 @@ class NotifySettings(_Section):
     smtp_user: str = ""
     smtp_password_file: str = ""
     ca_file: str = ""
+
+
+class ReportSettings(_Section):
+    """[report]: when the report of the day before is built and told ("HH:MM" in the zone of the host, "":
+    never), and the directory that keeps reports ("": `reports` in the state directory)."""
+
+    at: Annotated[str, BeforeValidator(_time_of_day)] = "06:00"
+    directory: str = ""
 
 
 # Keys whose values no message may show.
@@ -176,6 +193,7 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     serve: ServeSettings = ServeSettings()
     notify: NotifySettings = NotifySettings()
+    report: ReportSettings = ReportSettings()
 
 
 def keys_of(section: str) -> list[str]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sidecar.model import SourceError
+from sidecar.sources.files import compressed
+from sidecar.sources.files.disk import open_regular
+
 # A log up to this size is read whole; of a longer one a sample is read at every step.
 _WHOLE = 16 << 20
 _SAMPLE, _STEP = 64 << 10, 4 << 20
@@ -13,6 +17,9 @@ _SAMPLE, _STEP = 64 << 10, 4 << 20
 def samples(path: str) -> Iterator[bytes]:
     """A log in blocks of whole lines: all of a short one, of a longer one a part here and there. The same of
     the same file."""
+    if compressed.is_packed(path):
+        yield from _of_packed(path)
+        return
     try:
         with Path(path).open("rb") as file:
             size = file.seek(0, 2)
@@ -25,4 +32,14 @@ def samples(path: str) -> Iterator[bytes]:
                 end = len(data) if start + len(data) == size else data.rfind(b"\n") + 1
                 yield data[begin:end]
     except OSError:
+        return
+
+
+def _of_packed(path: str) -> Iterator[bytes]:
+    """The same of a compressed file, of which only the beginning is read if it is long."""
+    try:
+        with open_regular(path) as file, compressed.unpacking(file) as unpacked:
+            data = unpacked.read(_WHOLE)
+            yield data if len(data) < _WHOLE else data[: data.rfind(b"\n") + 1]
+    except (SourceError, *compressed.BROKEN):
         return

@@ -31,7 +31,7 @@ async def test_what_must_survive_is_noted_before_the_kernel_is_told_and_a_leak_l
     order = [type(subscriber).__name__ for subscriber in one.bus._subscribers]
     assert order == [
         "Metrics", "CommitQueue", "BanLog", "RefusalLog", "SuspectedProxies", "Enforcer", "LeakDetector",
-        "EventFeed", "Rates", "Announcer",
+        "EventFeed", "Rates", "Announcer", "DecisionRecorder",
     ]  # fmt: skip
 
 
@@ -88,4 +88,4 @@ async def test_the_database_is_replaced_by_all_that_memory_knows(one: InProcess)
     one.parts.memory.known_good.learn(Network.parse("203.0.113.9"), "bob", 2e9)
     content = list(one.commit_queue._snapshot())
     assert ban in content
-    assert {type(change).__name__ for change in content} == {"Allowed", "Ban", "Failure", "Login"}
+    assert {type(change).__name__ for change in content} == {"Allowed", "Ban", "Failure", "Login", "Memo"}

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from sidecar.cli.log_format import JsonFormatter, PlainFormatter
-from sidecar.cli.output.printing import emit, moment
+from sidecar.cli.output.printing import emit
+from sidecar.local_time import moment
 from sidecar.model import LATEST
 from tests.cli.running import zmban
 

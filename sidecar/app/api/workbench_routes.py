@@ -4,11 +4,7 @@ ban."""
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
-from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +18,8 @@ from sidecar.app.protect.protection import Protection
 from sidecar.app.report.explain_address import AddressExplainer
 from sidecar.decide.known_good import KnownGood
 from sidecar.detect.grammar import LOGS
+from sidecar.host import side_process
+from sidecar.host.side_process import SideProcessError
 from sidecar.model import Seconds
 from sidecar.network import Network
 from sidecar.serve.web.routing import WebError, WebRoute
@@ -33,6 +31,11 @@ _MOST_HOSTS = 100
 _MOST_WAITING = 4
 _AGAIN: Seconds = 5.0
 _WORKBENCH = "sidecar.offline.lines.workbench"
+
+_CURES = {
+    "late": "it took too long and was ended; make the regex more specific, or read fewer lines",
+    "died": "it used too much time or memory and was ended; make the regex more specific",
+}
 
 Text = Annotated[str, StringConstraints(max_length=500)]
 Line = Annotated[str, StringConstraints(max_length=20_000)]
@@ -111,26 +114,8 @@ class WorkbenchRoutes:
 
     async def _run(self, request: dict[str, Any]) -> dict[str, Any]:
         async with self._turn:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", _WORKBENCH, cwd="/",
-                stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
-            )  # fmt: skip
             try:
-                async with asyncio.timeout(_PATIENCE):
-                    output, _ = await process.communicate(json.dumps(request).encode())
-            except TimeoutError:
-                text = "it took too long and was ended; make the regex more specific, or read fewer lines"
-                raise WebError(HTTPStatus.BAD_REQUEST, text) from None
-            finally:
-                if process.returncode is None:
-                    with suppress(ProcessLookupError):
-                        process.kill()
-                    await process.wait()
-        try:
-            answer: dict[str, Any] = json.loads(output)
-        except ValueError:
-            text = "it used too much time or memory and was ended; make the regex more specific"
-            raise WebError(HTTPStatus.BAD_REQUEST, text) from None
-        if "error" in answer:
-            raise WebError(HTTPStatus.BAD_REQUEST, str(answer["error"]))
-        return answer
+                return await side_process.asked(_WORKBENCH, request, _PATIENCE)
+            except SideProcessError as error:
+                told = _CURES.get(error.ended, str(error))
+                raise WebError(HTTPStatus.BAD_REQUEST, told) from None

@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from sidecar.app.notify import templates
 from sidecar.app.notify.message import Message
@@ -15,6 +16,7 @@ from sidecar.delivery.secret_file import read_secret
 from sidecar.delivery.smtp_client import SmtpAccess
 from sidecar.settings import NotifySettings
 from sidecar.settings.notify_urls import WebhookUrl
+from sidecar.threads import run_detached
 
 _MOST_WEBHOOKS = 20
 WEBHOOK, MAIL = "webhook", "mail"
@@ -35,14 +37,16 @@ class Endpoint:
         """`webhook` or `mail`."""
         return MAIL if self.webhook is None else WEBHOOK
 
-    async def send(self, message: Message, key: str) -> str:
-        """Send a message; returns a warning. DeliveryError if it was not accepted."""
+    async def send(self, message: Message, key: str, page: str = "") -> str:
+        """Send a message; returns a warning. DeliveryError if it was not accepted. Mail has `page` as HTML,
+        or the file that the message names."""
         host, settings = socket.gethostname(), self.settings
         if self.webhook is not None:
             body = templates.body(self.webhook.kind, message, host, key)
             await webhook_client.post(self.webhook, body, settings.ca_file)
             return ""
-        mail = templates.mail(message, host, key, self.sender, settings.mail_to)
+        page = page or (await run_detached(_page, message.page) if message.page else "")
+        mail = templates.mail(message, host, key, self.sender, settings.mail_to, page)
         access = SmtpAccess(settings.smtp, settings.smtp_user, settings.smtp_password_file, settings.ca_file)
         return await smtp_client.send(access, mail)
 
@@ -81,6 +85,14 @@ def _endpoints(webhooks: Iterable[WebhookUrl], settings: NotifySettings) -> Iter
         number = hosts[webhook.host]
         name = f"{WEBHOOK} {webhook.host}" + (f" {number}" if number > 1 else "")
         yield Endpoint(name, settings, webhook=webhook)
+
+
+def _page(path: str) -> str:
+    """An HTML file; "" if it is gone, since the text of the message says the most important."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _sender() -> str:

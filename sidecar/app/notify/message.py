@@ -22,7 +22,8 @@ def shown(text: str, most: int = _LONGEST_LINE) -> str:
 @dataclass(frozen=True, slots=True)
 class Message:
     """`number` events of one kind since `at`: a line and a record for each of the first 20. `title` is in our
-    own words, `lines` may quote others, made safe by `shown`. `to`: the targets that do not have it yet."""
+    own words, `lines` may quote others, made safe by `shown`. `to`: the targets that do not have it yet.
+    `page`: the path of an HTML file that mail shows instead."""
 
     event: str
     at: Instant
@@ -31,6 +32,7 @@ class Message:
     lines: tuple[str, ...] = ()
     items: tuple[dict[str, Any], ...] = ()
     to: tuple[str, ...] = ()
+    page: str = ""
 
     @classmethod
     def loaded(cls, text: str) -> Message:
@@ -48,6 +50,7 @@ class Message:
         return replace(
             self,
             title=later.title,
+            page=later.page,
             number=self.number + later.number,
             lines=(self.lines + later.lines)[:MOST_LINES],
             items=(self.items + later.items)[:MOST_LINES],

@@ -70,9 +70,11 @@ def _matrix(message: Message, host: str) -> dict[str, Any]:
     return {"text": _harmless(_text(message, host)), "html": _harmless(formatted)}
 
 
-def mail(message: Message, host: str, key: str, sender: str, to: tuple[str, ...]) -> EmailMessage:
-    """The message as mail. If it is sent twice, the Message-ID is the same, by which Zimbra drops the
-    second."""
+def mail(
+    message: Message, host: str, key: str, sender: str, to: tuple[str, ...], page: str = ""
+) -> EmailMessage:
+    """The message as mail, with `page` as HTML. If it is sent twice, the Message-ID is the same, by which
+    Zimbra drops the second."""
     made = EmailMessage()
     made["From"] = Address("zmban", addr_spec=sender)
     made["To"] = ", ".join(to)
@@ -81,4 +83,6 @@ def mail(message: Message, host: str, key: str, sender: str, to: tuple[str, ...]
     made["Message-ID"] = f"<zmban.{key}@{sender.rpartition('@')[2]}>"
     made["Auto-Submitted"] = "auto-generated"
     made.set_content(_text(message, host) + "\n")
+    if page:
+        made.add_alternative(page, subtype="html")
     return made

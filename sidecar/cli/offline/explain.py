@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from sidecar.cli.output.printing import EPOCH, emit, json_options, moment, say
+from sidecar.cli.output.printing import EPOCH, emit, json_options, say
 from sidecar.cli.places import ask, socket_option
 from sidecar.configuration import loading
 from sidecar.detect.grammar import LOGS
+from sidecar.local_time import moment
 
 
 @click.command()

@@ -13,12 +13,13 @@ from typing import Any
 import click
 
 from sidecar.cli import CONFIG
-from sidecar.cli.output.printing import EPOCH, Bar, emit, json_options, moment, progress, say, table
+from sidecar.cli.output.printing import EPOCH, Bar, emit, json_options, progress, say, table
 from sidecar.cli.output.tables import HELD, Column, Row
 from sidecar.configuration import loading
 from sidecar.configuration.loading import Loaded
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.host import regex_budget
+from sidecar.local_time import moment
 from sidecar.model import counted
 from sidecar.offline.check import lint
 from sidecar.offline.log_replay import Replay

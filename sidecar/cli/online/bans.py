@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from sidecar.cli.online.ban_records import records
-from sidecar.cli.output.printing import emit, json_options, moment, say, table
+from sidecar.cli.output.printing import emit, json_options, say, table
 from sidecar.cli.output.tables import WIDEST_NETWORK, Column, Row
 from sidecar.cli.places import socket_option, state_option
+from sidecar.local_time import moment
 from sidecar.model import counted
 from sidecar.network import Network
 from sidecar.serve import control

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, BinaryIO, TextIO
 
 import click
@@ -16,7 +15,7 @@ from pydantic_core import to_json
 
 from sidecar.cli.output.tables import HELD, Column, Row, rendered
 from sidecar.cli.output.terminal import styled, supports_control_codes, width, wrapped
-from sidecar.model import LATEST, Instant, printable
+from sidecar.model import LATEST, printable
 
 EPOCH = click.FloatRange(0, LATEST)
 # Candidates for escaping in JSON; outside of strings JSON is ASCII.
@@ -54,6 +53,12 @@ def emit(
     stream.flush()
 
 
+def emit_document(record: dict[str, Any]) -> None:
+    """Print one JSON object as a document."""
+    sys.stdout.buffer.writelines(_safe(line) + b"\n" for line in _json(record, indent=2).split(b"\n"))
+    sys.stdout.buffer.flush()
+
+
 def _json(record: dict[str, Any], indent: int | None = None) -> bytes:
     try:
         return to_json(record, indent=indent)
@@ -89,16 +94,6 @@ def say(text: str, *, err: bool = False, indent: int = 4, whole: Iterable[str] =
     """Print one line of text. On a terminal it is wrapped between words, but not within the texts `whole`."""
     stream = sys.stderr if err else sys.stdout
     click.echo(wrapped(printable(text), width(stream), indent, map(printable, whole)), err=err)
-
-
-def moment(at: Instant | None) -> str:
-    """A point in time as local time; `for ever` for None, and a text for times outside of the calendar."""
-    if at is None:
-        return "for ever"
-    try:
-        return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return "after the year 9999" if at > 0 else "no time"
 
 
 class Bar:

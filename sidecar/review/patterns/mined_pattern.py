@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.detect.grammar import of_log
 from sidecar.model import Instant
 from sidecar.review.patterns.template import Sample
 
@@ -30,6 +32,16 @@ class MinedPattern:
     samples: tuple[Sample, ...]
     failregex: str
     why_not: str
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> MinedPattern:
+        """The reverse of `record`, but for the times in samples."""
+        samples = tuple(Sample(one["line"], one["client"], None) for one in record["samples"])
+        names = ("id", "log", "template", "count", "clients", "first", "last")
+        return cls(
+            **{name: record[name] for name in names}, kind=of_log(record["log"]) or "", samples=samples,
+            failregex=record["failregex"] or "", why_not=record["why_not"] or "",
+        )  # fmt: skip
 
     def record(self) -> dict[str, Any]:
         """The pattern as JSON."""

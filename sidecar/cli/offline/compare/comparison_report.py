@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
-
-import click
 
 from sidecar.app.config_reload import ConfigDifference, compare
 from sidecar.cli.offline.compare import comparison_page
 from sidecar.cli.offline.compare.comparison_words import FIGURES, jail_rows, sentences, what, who
-from sidecar.cli.output.printing import emit, moment, progress, say, table
+from sidecar.cli.output import page_file
+from sidecar.cli.output.printing import emit, progress, say, table
 from sidecar.cli.output.tables import Column, Row
 from sidecar.host import regex_budget
-from sidecar.model import SourceError
+from sidecar.local_time import moment
 from sidecar.offline.compare.ban_diff import AFTER, BEFORE
 from sidecar.offline.compare.comparison import Comparison
 
@@ -44,50 +41,17 @@ _CHANGES = (
 def report(compared: Comparison, page: str | None, *, as_json: bool, jsonl: bool) -> None:
     """Run a comparison and print it; with `page` also write the page to this file, or instead to standard
     output for `-`."""
-    _writable(page)
+    page_file.writable(page)
     quiet = (as_json or jsonl) and sys.stdout.isatty()
     with regex_budget.limited(), progress(compared.bytes, quiet=quiet) as bar:
         compared.run(bar.advance)
     difference = compare(compared.before, compared.after)
     if page:
-        _write(page, comparison_page.rendered(compared, difference, moment(time.time())))
+        page_file.write(page, comparison_page.rendered(compared, difference, moment(time.time())))
     if as_json or jsonl:
         emit(_records(compared, difference), jsonl=jsonl)
-    elif page != "-":
+    elif page != page_file.STDOUT:
         _print(compared, difference)
-
-
-def _writable(page: str | None) -> None:
-    """Find out before a long replay whether the page can be written."""
-    if not page or page == "-":
-        return
-    path = Path(page)
-    try:
-        new = not path.exists()
-        with path.open("ab"):
-            pass
-        if new:
-            path.unlink()
-    except OSError as error:
-        raise click.UsageError(f"--html: {page} cannot be written: {error.strerror}") from error
-
-
-def _write(page: str, parts: Iterable[str]) -> None:
-    try:
-        if page == "-":
-            for part in parts:
-                sys.stdout.buffer.write(part.encode("utf-8", "replace"))
-            sys.stdout.flush()
-            return
-        # Lines of logs and accounts are nobody else's.
-        with os.fdopen(
-            os.open(page, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", -1, "utf-8", "replace"
-        ) as file:
-            file.writelines(parts)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise SourceError(f"--html: {page} cannot be written: {error.strerror}") from error
 
 
 def _records(compared: Comparison, difference: ConfigDifference) -> Iterator[dict[str, Any]]:

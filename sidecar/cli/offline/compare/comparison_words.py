@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.app.config_reload import ConfigDifference
-from sidecar.cli.output.printing import moment
+from sidecar.local_time import moment
 from sidecar.model import counted
 from sidecar.offline.compare.comparison import Comparison
 

@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 
 import click
 
-from sidecar.cli.output.printing import emit, json_options, moment
+from sidecar.cli.output.printing import emit, json_options
 from sidecar.cli.output.tables import Column, Row, rendered
 from sidecar.cli.output.terminal import styled, supports_control_codes, width, wrapped
 from sidecar.cli.places import ask, socket_option
+from sidecar.local_time import moment
 from sidecar.model import counted, printable
 
 

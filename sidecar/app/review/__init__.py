@@ -1,0 +1,1 @@
+"""The daily review in the service: notes decisions, counts logs beside it, and sends a report each day."""

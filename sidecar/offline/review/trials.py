@@ -1,0 +1,74 @@
+"""What the proposed failregexes would have done with the logs, kept so that it is found out once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from sidecar.model import Instant, Seconds, SourceError
+from sidecar.offline.review.log_tally import Readers
+from sidecar.offline.review.trial import tried
+from sidecar.review.patterns.mined_pattern import MinedPattern
+from sidecar.sources.files.rotation import listing
+
+# Patterns that are shown.
+MOST = 20
+KIND = "trials"
+_AGAIN: Seconds = 3600.0
+_PATIENCE: Seconds = 60.0
+_LAST_DAYS: Seconds = 3 * 86400.0
+
+
+def files_of(logs: Iterable[tuple[str, str]], now: Instant) -> dict[str, str]:
+    """The files of logs (path and name of the grammar's log) of the last days, each with that name."""
+    found: dict[str, str] = {}
+    for path, log in logs:
+        with suppress(OSError):
+            listed = listing(path)
+            lately = [one for one in listed.others if one.rotated and one.changed > (now - _LAST_DAYS) * 1e9]
+            found |= {one.path: log for one in lately}
+            if listed.current is not None:
+                found[path] = log
+    return found
+
+
+def records(
+    patterns: Sequence[MinedPattern], files: Mapping[str, str], readers: Readers, now: Instant
+) -> list[dict[str, Any]]:
+    """The records of patterns, each with `trial`: null without a failregex."""
+    return kept(patterns, {}, files, readers, now)[0]
+
+
+def kept(
+    patterns: Sequence[MinedPattern],
+    before: Mapping[str, Any],
+    files: Mapping[str, str],
+    readers: Readers,
+    now: Instant,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """As `records`, with the results of earlier trials by pattern; and all results to keep, empty if there is
+    no new one."""
+    wanted = [one for one in patterns if one.failregex and not _is_fresh(before.get(one.id), one, now)]
+    found: dict[str, Any] = {}
+    if wanted and files:
+        # A file that was rotated meanwhile is tried the next time.
+        with suppress(SourceError):
+            named = {path: log.rpartition("/")[2] for path, log in files.items()}
+            trials = tried(wanted, named, readers.zone, readers.trust, now, seconds=_PATIENCE)
+            found = {name: {"at": now, **result.record()} for name, result in trials.items()}
+    results = {**before, **found}
+    shown = [{**one.record(), "trial": results.get(one.id) if one.failregex else None} for one in patterns]
+    by_regex = {one.id: one.failregex for one in patterns}
+    for name, result in found.items():
+        result["failregex"] = by_regex[name]
+    ids = {one.id for one in patterns}
+    return shown, {name: result for name, result in results.items() if name in ids} if found else {}
+
+
+def _is_fresh(result: Any, pattern: MinedPattern, now: Instant) -> bool:
+    return (
+        isinstance(result, dict)
+        and result.get("failregex") == pattern.failregex
+        and now - _AGAIN < float(result.get("at", 0)) <= now
+    )

@@ -1,0 +1,1 @@
+"""Counts the mail log of Postfix as pflogsumm does, in bounded memory."""

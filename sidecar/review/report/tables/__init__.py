@@ -1,0 +1,1 @@
+"""The tables of the report, before they are text or a page."""
