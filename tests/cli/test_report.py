@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.mail_log import MailLog, bsd
+from bench.review.mail_log import MailLog, bsd
 from tests.app.running import SHIPPED
 from tests.cli.running import zmban
 from tests.delivery.servers import hook

@@ -1,4 +1,4 @@
-"""Counts messages, deliveries and rejections in lines of Postfix, as pflogsumm counts them."""
+"""Counts the mail log by block: the lines of most messages with one search, the others one by one."""
 
 from __future__ import annotations
 
@@ -6,238 +6,126 @@ import re
 
 from sidecar.detect.prefilter.multipattern import Text, engine
 from sidecar.model import Instant
-from sidecar.review.mail import refusal_text
-from sidecar.review.mail.calendar import Calendar
-from sidecar.review.mail.day_counts import HOURLY, SEPARATOR, DayCounts
-from sidecar.review.mail.mail_address import Addresses, decoded
+from sidecar.review.mail.day_counts import HOURLY, DayCounts
+from sidecar.review.mail.line_counter import LineCounter
 from sidecar.review.mail.open_messages import OpenMessages
 
-# Every line that is counted contains one of these.
-_WORDS = (
-    b">, size=", b", status=", b": client=", b"/pickup[", b"reject", b"/master[", b" connect to ",
-    b": warning", b"warning: ", b": fatal", b": panic", b": hold", b"hold: ", b": discard", b"discard: ",
-)  # fmt: skip
 _LONGEST_LINE = 1 << 14
-_LINE = re.compile(
-    rb"(\w{3} {1,2}\d{1,2}|\d{4}-\d\d-\d\d)[ T](\d\d):\d\d:\d\d\S* \S+ "
-    rb"(?:postfix(?:/(?:smtps|submission))?/([^\[:]*).*?|(postfix(?:-script)?)(?:\[\d+\])?): ([^:\s]+)"
+# A sender, a delivery, an arrival: the lines that each message has, behind the hour.
+_COMMON = (
+    rb"\d\d:\d\d\S* \S+ postfix/([^\[:\s]+)\[\d+\]: (?!warning|fatal|panic|reject|hold|discard)(\w+): "
+    rb"(?:from=<([^>\n]*)>, size=(\d+)"
+    rb"|to=<([^>\n]*)>, (?:orig_to=<[^>\n]*>, )?relay=([^,\n]+), (?:conn_use=[^,\n]+, )?delay=[^,\n]+, "
+    rb"(?:delays=[^,\n]+, )?(?:dsn=[^,\n]+, )?status=sent \((?!forwarded as )"
+    rb"|client=([^,\n]+)(?:(?=\n)|, sasl_method=[^,\n]+, sasl_username=([^,\s]+))"
+    rb"|(sender|uid)=)"
 )
-# The lines of most messages in one search: a sender, a delivery, an arrival.
-_COMMON = re.compile(
-    rb"(\w{3} {1,2}\d{1,2}|\d{4}-\d\d-\d\d)[ T](\d\d):\d\d:\d\d\S* \S+ "
-    rb"postfix/(?:(?:smtps|submission)/)?(\w+)\[\d+\]: (\w+): "
-    rb"(?:from=<([^>]*)>, size=(\d+)|to=<([^>]*)>, (?:orig_to=<[^>]*>, )?relay=([^,]+), (?:conn_use=[^,]+, )?"
-    rb"delay=[^,]+, (?:delays=[^,]+, )?(?:dsn=[^,]+, )?status=sent (?!.*forwarded as )|client=([^,]+)$)"
-)
-# Programs whose lines mean something else.
-_OTHER = {b"cleanup", b"master", b"smtpd", b"postscreen"}
-_SOLARIS = re.compile(rb": \[ID \d+ [^\]]+\] ")
-_FROM = re.compile(rb"from=<([^>]*)>, size=(\d+)")
-_TO = re.compile(
-    rb"to=<([^>]*)>, (?:orig_to=<[^>]*>, )?relay=([^,]+), (?:conn_use=[^,]+, )?delay=[^,]+, "
-    rb"(?:delays=[^,]+, )?(?:dsn=[^,]+, )?status=(\S+)(.*)"
-)
-_CLIENT = re.compile(rb"\[\d+\]: \w+: client=(.+?)(?:,|$)")
-_LOGIN = re.compile(rb"sasl_username=([^,\s]+)")
-_SENDER = re.compile(rb"[; ]from=<[^>]*@([^>@\s]+)>")
-_REJECTED = re.compile(rb"\[\d+\]: \w+: (reject(?:_warning)?|hold|discard): ")
-_CONTENT = re.compile(
-    rb"/cleanup\[\d+\]: .*?\b((?:milter-)?reject|warning|hold|discard): (header|body|END-OF-MESSAGE) (.*)"
-)
-_PICKUP = re.compile(rb": (?:sender|uid)=")
-_TROUBLE = (
-    re.compile(r".* connect to (\S+?): ([^;]+); address \S+ port.*$"),
-    re.compile(r".* connect to ([^\[]+)\[\S+?\]: (.+?) \(port \d+\)$"),
-)
-_REASON = re.compile(rb", status=\w+ \((.+)\)")
-# Ports of amavis on this host.
+_FORWARDED = b"forwarded as "
+# What stands on each of these lines once.
+_SIGNS = (b">, size=", b", status=sent ", b": client=", b"/pickup[")
+# Every other line that is counted contains one of these.
+_WORDS = (
+    b", status=deferred", b", status=bounced", b"(forwarded as ", b"reject", b"/master[", b" connect to ",
+    b": warning", b"warning: ",
+    b": fatal", b": panic", b": hold", b"hold: ", b": discard", b"discard: ",
+)  # fmt: skip
+# Programs in whose lines these words mean something else.
+_OTHER = {b"cleanup", b"master", b"postscreen"}
+_SMTPD = {b"smtpd", b"submission/smtpd", b"smtps/smtpd"}
+_MOST_HOURS = 100
+# The beginning of a line up to its hour.
+_HOUR = re.compile(rb"(\w{3} {1,2}\d{1,2}|\d{4}-\d\d-\d\d)[ T](\d\d):")
 _FILTER = re.compile(rb"[^,\[]*\[(?:127\.\d+\.\d+\.\d+|::1)\]:100(?:2[4-9]|3[0-2])$")
-# A rejection by what smtpd or cleanup calls it: the total, and the table of its details.
-_KINDS = {
-    b"reject": ("rejected", "rejects"),
-    b"milter-reject": ("rejected", "rejects"),
-    b"reject_warning": ("reject_warnings", "reject_warnings"),
-    b"warning": ("reject_warnings", "reject_warnings"),
-    b"hold": ("held", "holds"),
-    b"discard": ("discarded", "discards"),
-}
-_TEXTS = {b"warning": "warnings", b"fatal": "fatals", b"panic": "panics"}
-_RECEIVED, _DELIVERED, _DEFERRED, _BOUNCED, _REJECTED_COLUMN = range(len(HOURLY))
+_RECEIVED, _DELIVERED = HOURLY.index("received"), HOURLY.index("delivered")
 
 
 class MailCounter:
     """Reads the blocks of one log in order. `days` are the counts, `messages` what later lines need."""
 
     def __init__(self, now: Instant, messages: OpenMessages | None = None) -> None:
-        self.days: dict[str, DayCounts] = {}
         self.messages = messages or OpenMessages()
-        self._calendar, self._addresses = Calendar(now), Addresses()
-        self._engine = engine([Text(word, caseless=False) for word in _WORDS])
+        self._lines = LineCounter(now, self.messages)
+        self.days, self.of = self._lines.days, self._lines.of
+        self._patterns: dict[bytes, re.Pattern[bytes]] = {}
+        self._rare = engine([Text(word, caseless=False) for word in _WORDS])
+        self._every = engine([Text(word, caseless=False) for word in (*_SIGNS, *_WORDS)])
 
     def read(self, data: bytes) -> None:
         """Count a block of whole lines."""
-        stop = -1
-        for end, _ in self._engine.hits(data):
+        if self._common(data):
+            self._one_by_one(data, self._rare.hits(data))
+        else:
+            self._one_by_one(data, self._every.hits(data))
+
+    def _one_by_one(self, data: bytes, hits: list[tuple[int, int]]) -> None:
+        stop, count = -1, self._lines.count
+        for end, _ in hits:
             if end <= stop:
                 continue
             begin, stop = data.rfind(b"\n", 0, end) + 1, data.find(b"\n", end)
             if stop < 0:
                 stop = len(data)
             if stop - begin <= _LONGEST_LINE:
-                self._line(data[begin:stop])
+                count(data[begin:stop])
 
-    def of(self, day: str) -> DayCounts:
-        """The counts of a day."""
-        if day not in self.days:
-            self.days[day] = DayCounts()
-        return self.days[day]
-
-    def _line(self, line: bytes) -> None:
-        if found := _COMMON.match(line):
-            if self._common(*found.groups()):
-                return
-        elif b": [ID " in line:
-            line = _SOLARIS.sub(b": ", line, count=1)
-        head = _LINE.match(line)
-        if head is None:
-            return
-        text, hour, program, script, word = head.groups()
-        day = self._calendar.day(text)
-        if day is None or hour >= b"24":
-            return
-        counts = self.days.get(day) or self.of(day)
-        row, program, at = counts.hours[int(hour)], program if program is not None else script, head.start(5)
-        if program == b"cleanup" and (found := _CONTENT.search(line)):
-            kind, part, rest = found.groups()
-            reason, client = refusal_text.content_rejection(decoded(part), decoded(rest))
-            self._rejected(counts, row, kind, "content", reason, client)
-        elif word in _TEXTS:
-            _tell(counts, _TEXTS[word], program, line[head.end() :])
-        elif word in _KINDS:
-            self._rejection(counts, row, word, line)
-        elif program == b"master":
-            counts.tables["master"].add(refusal_text.short(decoded(line[at:])))
-        elif program in (b"smtpd", b"postscreen"):
-            self._smtpd(counts, row, line, word)
-        else:
-            self._delivery(day, counts, row, program, word, line, at)
-
-    def _common(
-        self, text: bytes, hour: bytes, program: bytes, queue: bytes,
-        sender: bytes | None, size: bytes | None, recipient: bytes | None, relay: bytes | None,
-        client: bytes | None,
-    ) -> bool:  # fmt: skip
-        """Count a line of _COMMON; False if it must be looked at in detail."""
-        day = self._calendar.day(text)
-        if day is None or hour >= b"24":
-            return True
-        counts = self.days.get(day) or self.of(day)
-        if client is not None:
-            if program == b"smtpd":
-                self._received(counts, counts.hours[int(hour)], queue, client)
-            return program == b"smtpd"
-        if program in _OTHER or queue in _KINDS or queue in _TEXTS:
+    def _common(self, data: bytes) -> bool:
+        """Count the lines of _COMMON in a block; False, and nothing is counted, unless all lines are of one
+        hour, and all lines with one of the signs were found."""
+        head = _HOUR.match(data)
+        day = self._lines.calendar.day(head[1]) if head else None
+        if head is None or day is None or head[2] >= b"24":
             return False
-        if sender is not None and size is not None:
-            self.messages.sender(counts, day, queue, self._addresses(sender), int(size))
-        elif recipient is not None and relay is not None:
-            self._sent(day, counts, counts.hours[int(hour)], queue, recipient, relay)
+        hour, text = b"\n" + head[0], b"\n" + data
+        if text.count(hour) != data.count(b"\n"):
+            return False
+        found = self._pattern(hour).findall(text)
+        if not self._is_complete(data, found):
+            return False
+        counts = self.of(day)
+        row, messages, addresses = counts.hours[int(head[2])], self.messages, self._lines.addresses
+        for program, queue, sender, size, recipient, relay, client, login, _ in found:
+            if size:
+                messages.sender(counts, day, queue, addresses(sender), int(size))
+            elif relay:
+                if b"]:100" in relay and _FILTER.match(relay):
+                    counts.totals["filtered"] += 1
+                messages.delivered(counts, day, queue, addresses(recipient))
+            elif not client:
+                messages.arrived(queue, None)
+            elif program in _SMTPD:
+                self._lines.received(counts, queue, client, login)
+            else:
+                messages.came_back(queue)
+        _total(counts, row, found)
         return True
 
-    def _received(self, counts: DayCounts, row: list[int], queue: bytes, client: bytes) -> None:
-        counts.totals["received"] += 1
-        row[_RECEIVED] += 1
-        self.messages.arrived(queue, refusal_text.domain_of(decoded(client)))
-
-    def _smtpd(self, counts: DayCounts, row: list[int], line: bytes, queue: bytes) -> None:
-        if client := _CLIENT.search(line):
-            self._received(counts, row, queue, client[1])
-            if b"sasl_username=" in line and (login := _LOGIN.search(line)):
-                account = decoded(login[1]).casefold()
-                counts.tables["logins"].add(account)
-                address = decoded(client[1]).rpartition("[")[2].rstrip("]")
-                counts.tables["login_clients"].add(f"{account}{SEPARATOR}{address}")
-        elif rejected := _REJECTED.search(line):
-            self._rejection(counts, row, rejected[1], line)
-
-    def _delivery(
-        self, day: str, counts: DayCounts, row: list[int], program: bytes, queue: bytes, line: bytes, at: int
-    ) -> None:
-        """A line of another program: a sender, a delivery, a local message."""
-        if found := _FROM.search(line, at):
-            self.messages.sender(counts, day, queue, self._addresses(found[1]), int(found[2]))
-        elif found := _TO.search(line, at):
-            address, relay, status, rest = found.groups()
-            if status == b"sent":
-                if b"forwarded as " in rest:
-                    counts.totals["forwarded"] += 1
-                else:
-                    self._sent(day, counts, row, queue, address, relay)
-            elif status == b"deferred":
-                self.messages.deferred(counts, day, queue)
-                _deferral(counts, row, self._addresses(address).domain, program, line)
-            elif status == b"bounced":
-                counts.totals["bounced"] += 1
-                row[_BOUNCED] += 1
-                counts.tables["bounces"].add(f"{decoded(relay)}{SEPARATOR}{_reason(line)}")
-        elif program == b"pickup" and _PICKUP.search(line):
-            counts.totals["received"] += 1
-            row[_RECEIVED] += 1
-            self.messages.arrived(queue, None)
-        elif program == b"smtp":
-            _trouble(counts, line)
-        elif b": client=" in line:
-            # Of a content filter: not counted, since the message was received before.
-            self.messages.came_back(queue)
-
-    def _sent(
-        self, day: str, counts: DayCounts, row: list[int], queue: bytes, recipient: bytes, relay: bytes
-    ) -> None:
-        totals = counts.totals
-        totals["delivered"] += 1
-        row[_DELIVERED] += 1
-        if b"]:100" in relay and _FILTER.match(relay):
-            totals["filtered"] += 1
-        self.messages.delivered(counts, day, queue, self._addresses(recipient))
-
-    def _rejection(self, counts: DayCounts, row: list[int], kind: bytes, line: bytes) -> None:
-        """A line of smtpd or postscreen."""
-        stage, reason, client = refusal_text.rejection(decoded(line))
-        self._rejected(counts, row, kind, stage, reason, client)
-        if kind == b"reject" and (sender := _SENDER.search(line)):
-            counts.tables["rejected_domains"].add(f"{decoded(sender[1]).lower()}{SEPARATOR}{client}")
+    def _pattern(self, hour: bytes) -> re.Pattern[bytes]:
+        """The lines of an hour. They begin with a literal, for which the search is fast."""
+        if hour not in self._patterns:
+            if len(self._patterns) >= _MOST_HOURS:
+                self._patterns.clear()
+            self._patterns[hour] = re.compile(re.escape(hour) + _COMMON)
+        return self._patterns[hour]
 
     @staticmethod
-    def _rejected(
-        counts: DayCounts, row: list[int], kind: bytes, stage: str, reason: str, client: str
-    ) -> None:
-        total, table = _KINDS[kind]
-        counts.totals[total] += 1
-        row[_REJECTED_COLUMN] += 1
-        counts.tables[table].add(SEPARATOR.join((stage, reason, client)))
+    def _is_complete(data: bytes, found: list[tuple[bytes, ...]]) -> bool:
+        """Whether each sign in a block stands on a line that was found."""
+        senders = sum(1 for one in found if one[3])
+        delivered = sum(1 for one in found if one[5])
+        local = sum(1 for one in found if one[8] and one[0] == b"pickup")
+        forwarded = data.count(_FORWARDED)
+        return (
+            [data.count(sign) for sign in _SIGNS]
+            == [senders, delivered + forwarded, len(found) - senders - delivered - local, local]
+            and forwarded == data.count(b"(" + _FORWARDED)
+            and _OTHER.isdisjoint({one[0] for one in found})
+        )
 
 
-def _reason(line: bytes) -> str:
-    found = _REASON.search(line)
-    return refusal_text.response(decoded(found[1])) if found else "?"
-
-
-def _deferral(counts: DayCounts, row: list[int], domain: str, program: bytes, line: bytes) -> None:
-    counts.totals["deferrals"] += 1
-    row[_DEFERRED] += 1
-    counts.tables["deferrals"].add(f"{decoded(program)}{SEPARATOR}{_reason(line)}")
-    counts.tables["deferred_domains"].add(domain)
-
-
-def _tell(counts: DayCounts, table: str, program: bytes, rest: bytes) -> None:
-    text = refusal_text.short(refusal_text.masked(decoded(rest.removeprefix(b":")).strip()))
-    counts.tables[table].add(f"{decoded(program)}{SEPARATOR}{text}")
-
-
-def _trouble(counts: DayCounts, line: bytes) -> None:
-    """A connection to another server that failed."""
-    text = decoded(line)
-    for pattern in _TROUBLE:
-        if found := pattern.match(text):
-            counts.tables["delivery_failures"].add(f"{found[2].lower()}{SEPARATOR}{found[1]}")
-            return
+def _total(counts: DayCounts, row: list[int], found: list[tuple[bytes, ...]]) -> None:
+    delivered = sum(1 for one in found if one[5])
+    received = sum(1 for one in found if one[8] or (one[6] and one[0] in _SMTPD))
+    counts.totals["delivered"] += delivered
+    counts.totals["received"] += received
+    row[_DELIVERED] += delivered
+    row[_RECEIVED] += received

@@ -19,7 +19,7 @@ _ADDRESS_OF = re.compile(r"((?:Sender|Recipient) address rejected): ([^:;,]+)")
 _CONTENT_CLIENT = re.compile(r"(?:^| )from ([^\s\[]*\[[^\]]*\])(?::\d+)?(?:; from=<.*|: (.*))?$")
 _DIGITS = tuple("0123456789")
 _PORT = re.compile(r"(?<=\]):\d+$")
-_CLIENT = re.compile(r"[^\[\]\s]*\[[0-9A-Fa-f:.]+(?:%\w+)?\](?::\d+)?")
+_CLIENT = re.compile(r"(?:(?<=\s)|^)[^\[\]\s]*\[[0-9A-Fa-f:.]+(?:%\w+)?\](?::\d+)?")
 _IN_ANGLES = re.compile(r"<[^<>]*>")
 _NUMBERS = re.compile(r"\b\d[\d.:/]*\b")
 _SAID = re.compile(r".* said: ")
@@ -54,18 +54,20 @@ def rejection(line: str) -> tuple[str, str, str]:
     if found is None:
         return "?", short(masked(line)), "?"
     stage, client, response = found.groups()
-    return stage, _reason(response), _PORT.sub("", client) if client.endswith(_DIGITS) else client
+    if client.endswith(_DIGITS):
+        client = _PORT.sub("", client)
+    # What the client wrote differs in each line; what is left does not.
+    text = _CODE.sub("", response.partition("; from=<")[0], count=1)
+    return stage, _reason(_QUOTED.sub("", text, count=1) if text.startswith("<") else text), client
 
 
 @lru_cache(4096)
-def _reason(response: str) -> str:
-    text = _CODE.sub("", response, count=1)
-    text = _QUOTED.sub("", text, count=1) if text.startswith("<") else text
+def _reason(text: str) -> str:
     if blocked := _BLOCKED.match(text):
         return short(f"blocked {blocked[1] or ''}".strip().rstrip(";"))
     if address := _ADDRESS_OF.match(text):
-        return short(masked(f"{address[1]}: {address[2]}"))
-    return short(masked(text.partition(";")[0]))
+        return short(_without_numbers(f"{address[1]}: {address[2]}"))
+    return short(_without_numbers(text.partition(";")[0]))
 
 
 def content_rejection(kind: str, rest: str) -> tuple[str, str]:
@@ -79,7 +81,12 @@ def content_rejection(kind: str, rest: str) -> tuple[str, str]:
 
 def masked(text: str) -> str:
     """A text without the client, addresses and numbers in it, so that equal events are counted together."""
-    return _NUMBERS.sub("#", _IN_ANGLES.sub("<>", _CLIENT.sub("CLIENT", text)))
+    return _without_numbers(_CLIENT.sub("CLIENT", text, count=1) if "[" in text else text)
+
+
+@lru_cache(4096)
+def _without_numbers(text: str) -> str:
+    return _NUMBERS.sub("#", _IN_ANGLES.sub("<>", text))
 
 
 @lru_cache(4096)

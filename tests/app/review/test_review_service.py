@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.mail_log import MailLog, iso
+from bench.review.mail_log import MailLog, iso
 from sidecar.store.review_store import ReviewStore
 from tests.app.running import Running, service
 from tests.cli.running import zmban

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.mail_log import MailLog, iso
+from bench.review.mail_log import MailLog, iso
 from sidecar.configuration import loading
 from sidecar.model import SourceError
 from sidecar.offline.review import file_counting

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.mail_log import MailLog, bsd, iso
+from bench.review.mail_log import MailLog, bsd, iso
 from sidecar.review.mail.day_counts import DayCounts
 from sidecar.review.mail.mail_counter import MailCounter
 from sidecar.review.mail.open_messages import OpenMessages
