@@ -12,6 +12,7 @@ from sidecar.domains.rules import header_rules
 
 _FLAGS = re.IGNORECASE | re.DOTALL
 _HEADER = re.compile(r"from\s*:", re.IGNORECASE)
+_OTHER_HEADER = re.compile(r"[\w-]+\s*:\s")
 # Whatever may be a domain behind an @ of a header, with the Unicode dots and letters of a mail that has any.
 _NAMED = re.compile(rf"{header_rules.AT}([^\s@<>\"'(),:;\[\]\\]+)", _FLAGS)
 
@@ -51,6 +52,8 @@ class DomainJudge:
         """What the maps do with `From: ...`, an address, or a domain."""
         if _HEADER.match(subject):
             return self._header(subject)
+        if _OTHER_HEADER.match(subject):
+            return _ACCEPTED._replace(why="the maps look at the envelope sender and at From only")
         if "<" in subject.strip().removeprefix("<"):
             return self._header(f"From: {subject}")
         found = self._of(subject.strip().strip("<>").rpartition("@")[2])
@@ -70,7 +73,8 @@ class DomainJudge:
         for found in self._candidates(header):
             if re.search(header_rules.refused_pattern(found.domain), header, _FLAGS):
                 return DomainVerdict("reject", "refused", place, _refused(found), found)
-        protected = header_rules.protected_patterns(sorted(self._protect)) if self._protect else []
+        own = sorted(self._protect)
+        protected = header_rules.protected_patterns(own) if own else ()
         if any(re.search(pattern, header, _FLAGS) for pattern in protected):
             why = "its name shows an address of a protected domain, and its real address is elsewhere"
             return DomainVerdict("reject", "protected", place, why)

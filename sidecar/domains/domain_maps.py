@@ -19,7 +19,8 @@ from sidecar.domains.rules.map_text import MapText, own_sender_rule, sender_sect
 from sidecar.model import ConfigError, Instant
 
 _SHOWN = 100
-_MOST_PROTECTED = 1000
+# In characters: PCRE compiles a rule into at most 64 KiB, and one rule compares with all protected domains.
+_MOST_PROTECTED = 15_000
 
 
 class DomainMaps:
@@ -36,10 +37,9 @@ class DomainMaps:
             self._protect = domain_objections.protected_domains(protect)
         except ValueError as error:
             raise ConfigError(f"[domains] protect: {error}") from error
-        if len(self._protect) > _MOST_PROTECTED:
-            raise ConfigError(
-                f"[domains] protect: more than {_MOST_PROTECTED:,} domains; name the most important"
-            )
+        if sum(map(len, self._protect)) > _MOST_PROTECTED:
+            text = f"more than {_MOST_PROTECTED:,} characters in all; name the most important domains"
+            raise ConfigError(f"[domains] protect: {text}")
         self._directory, self._nested = directory, nested
         self._senders, self._headers = directory / map_files.SENDERS, directory / map_files.HEADERS
         self._known: tuple[object, dict[str, DomainRefusal]] = None, {}
@@ -197,6 +197,8 @@ class DomainMaps:
 
     def _current(self) -> dict[str, DomainRefusal]:
         version = map_files.version(self._senders)
+        if not any(version):
+            map_files.require(self._directory)
         if version != self._known[0]:
             parts = self._split(self._senders, own_sender_rule)
             ordered = sorted(parts.refusals, key=lambda one: one.domain)

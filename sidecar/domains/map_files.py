@@ -31,16 +31,25 @@ class DomainMapError(ZmbanError):
 def locked(directory: Path) -> Iterator[None]:
     """Hold the directory: waits for another writer. The lock (flock) is that of the directory itself, and
     ends with its process. ConfigError if there is no such directory."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        cure = "create it, and mount it in the mail server too (docs/domains.md)"
-        raise ConfigError(f"{directory}: {error.strerror}; {cure}") from error
+    descriptor = _opened(directory)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def require(directory: Path) -> None:
+    """ConfigError if there is no such directory."""
+    os.close(_opened(directory))
+
+
+def _opened(directory: Path) -> int:
+    try:
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        cure = "create it, and mount it in the mail server too (docs/domains.md)"
+        raise ConfigError(f"{directory}: {error.strerror}; {cure}") from error
 
 
 def version(path: Path) -> tuple[int, int, int]:

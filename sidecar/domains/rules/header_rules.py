@@ -15,6 +15,8 @@ from sidecar.domains.rules.map_text import action_text
 from sidecar.domains.rules.rule_groups import END_OF_DOMAIN, grouped
 
 OFF, WARN, REJECT = "off", "warn", "reject"
+# In characters, of a regex that PCRE compiles into at most 64 KiB.
+_PORTION = 2000
 _SHOWS = "From shows an address"
 _FROM = r"^From\s*:"
 # Blanks and comments may stand between the parts of an address.
@@ -71,23 +73,34 @@ def refused_pattern(domain: str) -> str:
     return rf"{AT}{_SUB}{domain_name.pattern(domain)}{_ENDS}{_NOT_LOCAL}"
 
 
-def protected_patterns(protect: Sequence[str]) -> list[str]:
+def protected_patterns(protect: Sequence[str]) -> Iterator[str]:
     """Match a From header in which a display name shows an address of a protected domain, and the real
     address is in none of them: `name <address>`, and `address (name)`."""
-    ours = "|".join(map(domain_name.pattern, protect))
-    shown = rf"{AT}{_SUB}(?:{'|'.join(domain_name.pattern(one, _DOT) for one in protect)}){_ENDS}"
-    real = rf"(?:[^@<>\s]*\.)?(?:{ours})"
-    # The display name ends where the address begins; the pattern finds the place by all that follows it.
-    named = (
-        rf"{_FROM}{_OTHERS}(?={_NAME}(?!<[^<>]*@{_BLANK}{real}{_ENDS_ADDRESS})(<[^<>]*@.*$))"
-        rf".*?{shown}(?=.*\1$)"
-    )
+    real = rf"(?:[^@<>\s]*\.)?(?:{'|'.join(map(domain_name.pattern, protect))})"
     plain = r"[^\s<>,\"()@]+@"
-    commented = (
-        rf"{_FROM}{_OTHERS}\s*(?!{plain}{real}\.*\s*\(){plain}[^\s<>,\"()@]+\s*"
-        rf"\([^()]*?{shown}[^()]*\)"
-    )
-    return [named, commented]
+    for some in _portions(protect):
+        names = "|".join(domain_name.pattern(one, _DOT) for one in some)
+        shown = rf"{AT}{_SUB}(?:{names}){_ENDS}"
+        # The display name ends where the address begins; the pattern finds the place by all that follows it.
+        yield (
+            rf"{_FROM}{_OTHERS}(?={_NAME}(?!<[^<>]*@{_BLANK}{real}{_ENDS_ADDRESS})(<[^<>]*@.*$))"
+            rf".*?{shown}(?=.*\1$)"
+        )
+        yield (
+            rf"{_FROM}{_OTHERS}\s*(?!{plain}{real}\.*\s*\(){plain}[^\s<>,\"()@]+\s*"
+            rf"\([^()]*?{shown}[^()]*\)"
+        )
+
+
+def _portions(protect: Sequence[str]) -> Iterator[list[str]]:
+    """The domains in portions that leave room for all of them in the same regex."""
+    portion: list[str] = []
+    for one in protect:
+        if portion and sum(map(len, portion)) + len(one) > _PORTION:
+            yield portion
+            portion = []
+        portion.append(one)
+    yield portion
 
 
 _DOT = r"(?:\.|=2e)"

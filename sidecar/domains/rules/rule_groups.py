@@ -1,7 +1,7 @@
 """Puts rules into `if` blocks by the end of their domain, so that Postfix tries few of 100,000.
 
 Postfix tries the rules of a PCRE map from the first to the last: 100,000 rules take 30 ms for each address.
-An `if` that does not match skips all rules up to its `endif`. A small map has no blocks, and stays a plain list.
+An `if` that does not match skips all rules up to its `endif`. A small map has no blocks, and stays a list.
 """
 
 from __future__ import annotations
