@@ -12,7 +12,7 @@ from sidecar.domains.domain_judge import DomainJudge, DomainVerdict
 from sidecar.domains.domain_name import and_parents, normalised
 from sidecar.domains.refusal import DomainAnswer, DomainRefusal, evidence_lines, reason_text
 from sidecar.domains.rules import map_text
-from sidecar.domains.rules.foreign_rules import ForeignMap, SimpleRule
+from sidecar.domains.rules.foreign_rules import ForeignMap, SimpleRule, require_pairs
 from sidecar.domains.rules.foreign_rules import read as read_foreign
 from sidecar.domains.rules.header_rules import WARN, header_section, own_header_rule
 from sidecar.domains.rules.map_text import MapText, own_sender_rule, sender_section
@@ -60,8 +60,7 @@ class DomainMaps:
     def foreign(self) -> int:
         """The number of rules in the maps that are not zmban's."""
         texts = [self._split(self._senders, own_sender_rule), self._split(self._headers, own_header_rule)]
-        lines = (line for one in texts for line in (*one.before, *one.after))
-        return sum(not map_text.is_comment(line) for line in lines)
+        return sum(map_text.number_of_rules((*one.before, *one.after)) for one in texts)
 
     def add(
         self, domains: Iterable[str], *, reason: str, until: Instant | None, evidence: Sequence[str] = (),
@@ -144,8 +143,9 @@ class DomainMaps:
         """Take over a map of the administrator's: simple rules for a domain become refused domains, anything
         else is kept word for word and in its order. What stands behind the last simple rule comes behind
         zmban's section, all the rest before it. StoreError if the map's `if` and `endif` do not pair up."""
+        require_pairs(text.split("\n"), name)
         parts = map_text.split(text, name, own_sender_rule)
-        found = read_foreign([*parts.before, *parts.after], name)
+        found = read_foreign([*parts.before, *parts.after])
         since, author = float(int(now)), reason_text(by)
 
         def wanted(rule: SimpleRule) -> DomainRefusal:
@@ -231,8 +231,8 @@ class DomainMaps:
                     refused[one.domain] = one
             yield refused
             if foreign is not None:
-                senders.before += foreign.before
-                senders.after += foreign.after
+                senders.before += map_text.new_lines(foreign.before, senders.before)
+                senders.after += map_text.new_lines(foreign.after, senders.after)
             self._write(senders, headers, refused)
 
     def _write(self, senders: MapText, headers: MapText, refused: dict[str, DomainRefusal]) -> None:

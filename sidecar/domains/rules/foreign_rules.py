@@ -44,10 +44,14 @@ class ForeignMap:
     unusable: list[tuple[int, str]] = field(default_factory=list)
 
 
-def read(lines: Sequence[str], name: str) -> ForeignMap:
-    """The rules of a map. StoreError if an `if` or `endif` has no partner."""
+def require_pairs(lines: Sequence[str], name: str) -> None:
+    """StoreError if an `if` or `endif` of a map has no partner."""
     if alone := unclosed(lines):
         raise StoreError(f"{name}:{alone}: if and endif do not pair up from here; complete the map first")
+
+
+def read(lines: Sequence[str]) -> ForeignMap:
+    """The rules of a map."""
     found = ForeignMap()
     place = 0
     while place < len(lines):

@@ -64,10 +64,11 @@ def split(text: str, name: str, own: OwnRule) -> MapText:
     parts = MapText(lines[:begin])
     if open_if := unclosed(parts.before):
         raise ConfigError(f"{name}:{open_if}: this if has no endif before zmban's rules; add it")
-    place = begin + 1
-    while place < len(lines) and lines[place] != END:
-        place = _take(lines, place, parts, own)
-    parts.after += lines[place + 1 :]
+    end = next((n for n in range(begin + 1, len(lines)) if lines[n] == END), len(lines))
+    section, place = lines[begin + 1 : end], 0
+    while place < len(section):
+        place = _take(section, place, parts, own)
+    parts.after += lines[end + 1 :]
     first = next((n for n, line in enumerate(parts.after) if not is_comment(line)), None)
     if first is not None and parts.after[first][0].isspace():
         parts.after[first] = f"{_ORPHAN}{parts.after[first]}"
@@ -144,6 +145,19 @@ def unclosed(lines: Sequence[str]) -> int:
                 return number
             opened.pop()
     return opened[0] if opened else 0
+
+
+def new_lines(lines: list[str], there: Sequence[str]) -> list[str]:
+    """The lines to add to those that are there: none if they are a part of them, as after a first import."""
+    places = range(len(there) - len(lines) + 1)
+    return [] if any(there[n : n + len(lines)] == lines for n in places) else lines
+
+
+def number_of_rules(lines: Iterable[str]) -> int:
+    """How many rules these lines are, without the conditions of blocks."""
+    return sum(
+        not (is_comment(line) or line[0].isspace() or is_if(line) or END_OF_IF.match(line)) for line in lines
+    )
 
 
 # ---- the sender map ----
