@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sidecar.domains import domain_objections, map_files
@@ -167,25 +168,24 @@ class DomainMaps:
         self, found: ForeignMap, refused: dict[str, DomainRefusal], kept: MapText,
         wanted: Callable[[SimpleRule], DomainRefusal], yes: bool,
     ) -> list[DomainAnswer]:  # fmt: skip
-        answers = []
+        answers: list[DomainAnswer] = []
         waiting: list[str] = []
         for part in found.parts:
             if not isinstance(part, SimpleRule):
                 waiting += part
+                answers += [
+                    DomainAnswer(line[:_SHOWN], "kept", "is not a simple rule for a domain")
+                    for line in part
+                    if not map_text.is_comment(line) and not line[0].isspace()
+                ]
                 continue
             answer = self._add(part.domain, wanted(part), refused, yes)
+            answers.append(replace(answer, place=f"line {part.place}"))
             kept.before += waiting
             waiting = []
-            place = f"line {part.place}"
-            answers.append(
-                DomainAnswer(answer.domain, answer.result, answer.reason, answer.confirmable, place)
-            )
             if answer.result == "rejected" and part.lines[0].startswith("/"):
                 kept.before += part.lines
         kept.after += waiting
-        for line in (*kept.before, *kept.after):
-            if not map_text.is_comment(line) and not line[0].isspace():
-                answers.append(DomainAnswer(line[:_SHOWN], "kept", "is not a simple rule for a domain"))
         why = "is no rule of a PCRE map, and was left out"
         answers += [
             DomainAnswer(line[:_SHOWN], "rejected", why, place=f"line {number}")

@@ -120,14 +120,10 @@ def test_a_map_is_imported_from_a_file_and_from_standard_input(place: Path, tmp_
     old.write_text("# mine\r\n/@bad\\.example$/ REJECT spam\r\n/^x@/ OK\r\n/@co\\.uk$/ REJECT\r\n")
     done = zmban("domain", "import", old)
     assert done.returncode == 65
-    assert (
-        done.stdout.splitlines()
-        == [
-            "line 2: bad.example is refused from now on",
-            "'/^x@/ OK' is not a simple rule for a domain",
-        ]
-        or "bad.example is refused from now on" in done.stdout
-    )
+    assert done.stdout.splitlines() == [
+        "line 2: bad.example is refused from now on",
+        "/^x@/ OK is not a simple rule for a domain",
+    ]
     assert done.stderr == "line 4: co.uk is a public suffix, under which anybody registers domains\n"
     assert found(place / "sender_access.pcre", "x@bad.example") == "OK"
     assert found(place / "sender_access.pcre", "y@bad.example").endswith(": spam")
