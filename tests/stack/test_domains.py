@@ -55,9 +55,12 @@ def test_mail_from_a_refused_domain_is_refused_until_it_is_removed(refused: Stac
 
 
 def test_a_name_with_an_address_of_the_demonstration_is_refused_from_elsewhere(refused: Stack) -> None:
-    assert deliver(refused, "x@partner.example.com", 'From: "anna@demo.example" <x@evil.example>') == "END 550"
     assert (
-        deliver(refused, "x@partner.example.com", 'From: "anna@demo.example" <anna@demo.example>') == "END 250"
+        deliver(refused, "x@partner.example.com", 'From: "anna@demo.example" <x@evil.example>') == "END 550"
+    )
+    assert (
+        deliver(refused, "x@partner.example.com", 'From: "anna@demo.example" <anna@demo.example>')
+        == "END 250"
     )
     assert deliver(refused, "x@partner.example.com") == "END 250"
 
