@@ -48,7 +48,7 @@ wire_domains() {
     until [ -e "$DEMO_DOMAINS/changed.lmdb" ] && [ -S /var/spool/postfix/public/pickup ]; do sleep 1; done
     senders="check_sender_access pcre:$DEMO_DOMAINS/sender_access.pcre, check_sender_access lmdb:$DEMO_DOMAINS/changed"
     headers="pcre:$DEMO_DOMAINS/header_checks.pcre, lmdb:$DEMO_DOMAINS/changed"
-    postconf -e "smtpd_sender_restrictions = $senders" "header_checks = $headers"
+    postconf -e "smtpd_sender_restrictions = $senders" "header_checks = $headers" "nested_header_checks ="
     postfix reload
 }
 

@@ -13,8 +13,8 @@ from sidecar.domains.rules import header_rules
 _FLAGS = re.IGNORECASE | re.DOTALL
 _HEADER = re.compile(r"from\s*:", re.IGNORECASE)
 _OTHER_HEADER = re.compile(r"[\w-]+\s*:\s")
-# Whatever may be a domain behind an @ of a header, with the Unicode dots and letters of a mail that has any.
-_NAMED = re.compile(rf"{header_rules.AT}([^\s@<>\"'(),:;\[\]\\]+)", _FLAGS)
+# Whatever may be a domain behind an @ of a header. A lookahead, since one may stand inside of another.
+_NAMED = re.compile(rf"{header_rules.AT}(?=([^\s@<>\"'(),:;\[\]\\]+))", _FLAGS)
 
 
 class DomainVerdict(NamedTuple):

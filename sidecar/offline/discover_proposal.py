@@ -157,6 +157,7 @@ def _domain_hints(containers: Iterable[ZimbraContainer]) -> Iterator[Hint]:
                 f"{maps}, read-only; run zmban domain refresh; then, as {one.verdict.user} in it:",
                 (
                     f"zmprov mcf zimbraMtaHeaderChecks '{headers}'",
+                    f"postconf -e nested_header_checks=pcre:{conf}/postfix_header_checks",
                     *(f"sed -i '1i check_sender_access {table}' {file}" for table in senders),
                 ),
             )

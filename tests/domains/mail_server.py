@@ -35,6 +35,7 @@ smtpd_sender_restrictions =
     check_sender_access pcre:{maps}/sender_access.pcre,
     check_sender_access lmdb:{maps}/changed
 header_checks = pcre:{maps}/header_checks.pcre, lmdb:{maps}/changed
+nested_header_checks =
 """
 # One smtpd, which serves one client after the other: a process that had read an old map would show.
 _MASTER = """127.0.0.1:{port} inet n - n - 1 smtpd
@@ -63,19 +64,21 @@ class MailServer:
     place: Path
     maps: Path
 
-    def deliver(self, sender: str, header: str, recipient: str = "a@example.com") -> tuple[str, int, str]:
-        """Send a mail: the command that was answered last, with the code and the text of the answer."""
+    def deliver(
+        self, sender: str, header: str, text: str = "Subject: test\r\n\r\nHello."
+    ) -> tuple[str, int, str]:
+        """Send a mail, `text` its other headers and its body: the command that was answered last, with the code and the text of the answer."""
         with smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.example.org", timeout=60) as client:
             client.ehlo()
             for command, argument in (
                 ("MAIL", f"FROM:<{sender}>"),
-                ("RCPT", f"TO:<{recipient}>"),
+                ("RCPT", "TO:<a@example.com>"),
                 ("DATA", ""),
             ):
                 code, text = client.docmd(command, argument)
                 if code >= 400:
                     return command, code, text.decode()
-            client.send(f"{header}\r\nSubject: test\r\n\r\nHello.\r\n.\r\n".encode())
+            client.send(f"{header}\r\n{text}\r\n.\r\n".encode())
             code, text = client.getreply()
             return "END", code, text.decode()
 

@@ -89,6 +89,14 @@ def test_an_honest_from_is_accepted(server: MailServer, maps: DomainMaps, header
     assert server.deliver("x@good.example", header)[:2] == ("END", 250)
 
 
+def test_a_forwarded_spam_mail_is_accepted(server: MailServer, maps: DomainMaps) -> None:
+    """By default, Postfix applies header_checks to the headers of attached messages too."""
+    spam = "From: x@bad.example\r\nSubject: spam\r\n\r\nBuy."
+    text = f"MIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\n{spam}"
+    assert server.deliver("x@good.example", HONEST, text)[:2] == ("END", 250)
+    assert server.deliver("x@good.example", HONEST, f"Subject: look\r\n\r\n> {spam}")[:2] == ("END", 250)
+
+
 def test_a_nested_from_of_strangers_is_accepted_and_logged(server: MailServer, maps: DomainMaps) -> None:
     assert server.deliver("x@good.example", 'From: "a@b.example" <x@c.example>')[:2] == ("END", 250)
     assert 'warning: header From: "a@b.example" <x@c.example>' in server.log

@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sidecar.domains.domain_maps import DomainMaps
 from sidecar.model import ConfigError
-from tests.domains.postfix_maps import found, postmap
+from tests.domains.postfix_maps import found, found_all, postmap
 
 NOW = 1_790_000_000.0
 # bad.example and bücher.example are refused, good.example and own.example are protected.
@@ -187,3 +189,23 @@ def test_a_header_made_to_take_long_does_not(place: Path, header: str) -> None:
     begun = time.monotonic()
     postmap("-q", "-", f"pcre:{place / 'header_checks.pcre'}", keys=header.encode() + b"\n")
     assert time.monotonic() - begun < 5
+
+
+WORDS = """a@bad.example ceo@good.example b@own.example x@c.example x@mail.c.example c.example <x@c.example> <ceo@good.example>
+<x@bad.example.org> < > " ( ) , @ \\ =?utf-8?q?ceo=40good.example?= =?utf-8?q? ?= Bob ' ; =40bad.example . a@bücher.example"""
+PARTS = st.sampled_from([" ", *WORDS.split()])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(PARTS, min_size=1, max_size=8), min_size=50, max_size=50))
+def test_a_test_without_postfix_says_what_postfix_does(
+    place: Path, maps: DomainMaps, made: list[list[str]]
+) -> None:
+    headers = {f"From: {''.join(parts)}".rstrip() for parts in made}
+    answers = found_all(place / "header_checks.pcre", headers)
+    wrong = {}
+    for header in headers:
+        action = answers.get(header, "accept").split()[0].lower()
+        if maps.judge(header).action != action:
+            wrong[header] = action
+    assert wrong == {}

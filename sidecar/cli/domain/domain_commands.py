@@ -23,7 +23,7 @@ from sidecar.domains.domain_maps import DomainMaps
 from sidecar.model import ConfigError, SourceError, counted
 
 _STDIN = "-"
-_MOST_BYTES = 256 << 20
+_MOST_BYTES, _MOST_EVIDENCE = 256 << 20, 1 << 20
 
 
 class _DomainGroup(click.Group):
@@ -70,7 +70,10 @@ def _lines(given: Iterable[str]) -> list[str]:
     """The texts of `--evidence`; `-` stands for standard input."""
     lines: list[str] = []
     for text in given:
-        lines += sys.stdin.read(1 << 20).splitlines() if text == _STDIN else [text]
+        if text == _STDIN:
+            lines += sys.stdin.buffer.read(_MOST_EVIDENCE).decode("utf-8", "replace").splitlines()
+        else:
+            lines.append(text)
     return lines
 
 
