@@ -5,14 +5,16 @@ set -eu
 . "$(dirname "$0")/stack.sh"
 PIDFILE=$SETUP/dockerd.pid
 
-# Keeps the database of a production zmban.
+# Keeps the database and the refused domains of a production zmban.
 remove_volumes() {
     remove_demo_volumes
-    for volume in zimbra-log zimbra-syslog prometheus-data grafana-data zmban-state; do
+    for volume in zimbra-log zimbra-syslog prometheus-data grafana-data zmban-state zmban-domains; do
         name=${PROJECT}_$volume
         place=$(docker volume inspect --format '{{.Mountpoint}}' "$name" 2>/dev/null) || continue
         if [ "$volume" = zmban-state ] && [ -e "$place/zmban.sqlite3" ]; then
             say "kept: the volume $name contains the bans of a production zmban (docker volume rm $name)"
+        elif [ "$volume" = zmban-domains ] && grep -qs '^/' "$place/sender_access.pcre"; then
+            say "kept: the volume $name contains the refused domains of a production zmban (docker volume rm $name)"
         else
             docker volume rm "$name" >/dev/null 2>&1 || true
         fi

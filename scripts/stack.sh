@@ -5,7 +5,7 @@ PROJECT=zmban
 SETUP=/var/lib/zmban-setup
 DEMO_MARKER=$SETUP/demo  # exists if the demonstration may have written to this host's table 2520
 DEMO_SERVICES='demo demo-zmban demo-postfix demo-nginx demo-mailboxd demo-road'
-DEMO_VOLUMES='demo-state demo-log demo-syslog demo-report'
+DEMO_VOLUMES='demo-state demo-domains demo-log demo-syslog demo-report'
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 PATH=$PATH:/usr/sbin:/sbin
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the programs that the tests run: ip, setpriv, curl, nft, logrotate, Prometheus, Chromium, pflogsumm, and those given as arguments,
-# each from the distribution's package of that name.
+# Installs the programs that the tests run: ip, setpriv, curl, nft, logrotate, Prometheus, Chromium, pflogsumm, Postfix with
+# its PCRE and LMDB maps, and those given as arguments, each from the distribution's package of that name.
 set -eu
 
 say() { printf '%s\n' "tools: $*" >&2; }
@@ -20,6 +20,10 @@ need nft nftables
 need logrotate logrotate
 need chromium chromium
 need pflogsumm pflogsumm
+need postmap postfix
+for map in pcre lmdb; do
+    [ -e "/usr/lib/postfix/postfix-$map.so" ] || wanted="$wanted postfix-$map"
+done
 for name; do need "$name" "$name"; done
 [ -n "$wanted" ] || exit 0
 [ "$(id -u)" = 0 ] || { say "missing:$wanted; sudo apt-get install --no-install-recommends$wanted"; exit 69; }
@@ -31,5 +35,7 @@ if [ ! -e "$POLICY" ]; then
     chmod 755 "$POLICY"
 fi
 apt-get update -q >/dev/null
+# The tests bring their own configuration.
+case $wanted in *postfix*) echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections ;; esac
 # shellcheck disable=SC2086
 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-remove --no-install-recommends $wanted >/dev/null

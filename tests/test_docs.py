@@ -21,9 +21,11 @@ METRICS_PAGE = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
 def test_every_option_of_every_command_is_documented_and_no_other(name: str) -> None:
     section = re.search(rf"^## zmban {name}\b.*?(?=^## |\Z)", COMMANDS_PAGE, re.MULTILINE | re.DOTALL)
     assert section, name
+    command = load_command(name)
+    commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
     options = {
         o
-        for p in load_command(name).params
+        for p in (param for one in commands for param in one.params)
         if isinstance(p, click.Option)
         for o in p.opts
         if o.startswith("--")

@@ -41,6 +41,20 @@ def test_a_later_directory_overrides_key_by_key_and_the_environment_wins(
     assert found.trust.nodes == (Network.parse("198.51.100.1"), Network.parse("2001:db8::/32"))
 
 
+def test_protected_domains_are_read_and_a_wrong_one_is_left_out_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(
+        "ZMBAN_DOMAINS_PROTECT", "example.com, x@example.com, Bücher.example,com,*.example.org"
+    )
+    monkeypatch.setenv("ZMBAN_DOMAINS_NESTED", "reject")
+    found = settings.read([CONFIG])
+    domains = found.settings.domains
+    assert (domains.protect, domains.nested) == (("example.com", "Bücher.example"), "reject")
+    assert len(found.faults) == 3
+    assert all("is not a domain; write example.com" in fault.message for fault in found.faults)
+
+
 def test_targets_of_notify_are_read_and_a_wrong_one_is_left_out_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -35,7 +35,9 @@ of the log, turn by turn alone and while another process counts, as it does besi
 
 
 def _written(path: Path, lines: int) -> Path:
-    block = "".join(f"{line}\n" for line in itertools.islice(MailLog(1, iso, step=0.001).lines(_BLOCK), _BLOCK))
+    block = "".join(
+        f"{line}\n" for line in itertools.islice(MailLog(1, iso, step=0.001).lines(_BLOCK), _BLOCK)
+    )
     with path.open("w", encoding="utf-8") as file:
         for _ in range(max(1, lines // _BLOCK)):
             file.write(block)
@@ -44,7 +46,9 @@ def _written(path: Path, lines: int) -> Path:
 
 def _timed(*command: object, stdin: str | None = None) -> tuple[float, str]:
     begun = time.perf_counter()
-    ran = subprocess.run([str(one) for one in command], capture_output=True, text=True, input=stdin, check=True)
+    ran = subprocess.run(
+        [str(one) for one in command], capture_output=True, text=True, input=stdin, check=True
+    )
     return time.perf_counter() - begun, ran.stdout
 
 
@@ -62,7 +66,14 @@ def _counting_beside(root: Path, log: Path) -> Iterator[None]:
     root.mkdir(exist_ok=True)
     text = "import sys, subprocess\nwhile True:\n  subprocess.run(sys.argv[3:], input=sys.argv[1].encode(), stdout=-3)\n"
     text += "  __import__('pathlib').Path(sys.argv[2]).unlink()\n"
-    command = [sys.executable, "-c", text, _request(root, log, "count"), str(root / "review.sqlite3"), *_WORKER]
+    command = [
+        sys.executable,
+        "-c",
+        text,
+        _request(root, log, "count"),
+        str(root / "review.sqlite3"),
+        *_WORKER,
+    ]
     beside = subprocess.Popen(command, start_new_session=True)
     try:
         time.sleep(1.5)
@@ -79,15 +90,28 @@ class Found:
         log, short = _written(root / "zimbra.log", lines), _written(root / "short.log", min(lines, 1_000_000))
         self.lines = lines
         self.ours = statistics.median(
-            _timed(_ZMBAN, "--config", SHIPPED, "report", "--log", log, "--now", _NOW, "--json")[0] for _ in range(rounds)
+            _timed(_ZMBAN, "--config", SHIPPED, "report", "--log", log, "--now", _NOW, "--json")[0]
+            for _ in range(rounds)
         )
         self.short = min(lines, 1_000_000)
         self.theirs = statistics.median(_timed("pflogsumm", short)[0] for _ in range(rounds))
         kept = root / "kept"
         kept.mkdir()
         self.first = _timed(*_WORKER, stdin=_request(kept, log, "count"))[0]
-        self.kept = statistics.median(_timed(*_WORKER, stdin=_request(kept, log, "report"))[0] for _ in range(rounds))
-        replay = (_ZMBAN, "--config", SHIPPED, "replay", "--now", _NOW, "--jsonl", "--log", f"zimbra-smtp={log}")
+        self.kept = statistics.median(
+            _timed(*_WORKER, stdin=_request(kept, log, "report"))[0] for _ in range(rounds)
+        )
+        replay = (
+            _ZMBAN,
+            "--config",
+            SHIPPED,
+            "replay",
+            "--now",
+            _NOW,
+            "--jsonl",
+            "--log",
+            f"zimbra-smtp={log}",
+        )
         self.alone, self.beside = [], []
         for _ in range(rounds):
             self.alone.append(_timed(*replay)[0])
@@ -98,7 +122,9 @@ class Found:
         """All bars."""
         speed = self.lines / self.ours
         yield Goal("report over files, lines/s", "≥ 1,000,000", f"{speed:,.0f}", speed >= 1e6)
-        yield Goal(f"report of a kept day of {self.lines:,} lines", "< 2 s", f"{self.kept:.2f} s", self.kept < 2)
+        yield Goal(
+            f"report of a kept day of {self.lines:,} lines", "< 2 s", f"{self.kept:.2f} s", self.kept < 2
+        )
         slower = statistics.median(self.beside) / statistics.median(self.alone) - 1
         yield Goal("scan while logs are counted: slower by", "≤ 10 %", f"{100 * slower:.1f} %", slower <= 0.1)
 
@@ -122,7 +148,7 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="bench-review", description=__doc__)
     options.add_argument("--quick", action="store_true", help="a shorter log; writes no page")
     given = options.parse_args()
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as root:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as root:
         found = Found(Path(root), 400_000 if given.quick else 10_000_000, 1 if given.quick else 3)
     page.show(found.tables())
     if not given.quick:

@@ -2,7 +2,8 @@
 # Runs the demonstration's Postfix with rsyslog and saslauthd, and stops them together.
 #
 # DEMO_ADDRESS, DEMO_ADDRESS6 (may be empty): where to listen; DEMO_SMTP_PORT, DEMO_SMTPS_PORT, DEMO_SUBMISSION_PORT;
-# ZIMBRA_SYSLOG: the log file. Runs as root in a container or a chroot.
+# ZIMBRA_SYSLOG: the log file; DEMO_DOMAINS (may be unset): directory of zmban's maps of refused domains.
+# Runs as root in a container or a chroot.
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 DEMO=${HERE%/*}
@@ -42,6 +43,15 @@ accounts() {
     done
 }
 
+# Wires the maps of refused domains as soon as zmban has written them: Postfix accepts no mail without a map that it names.
+wire_domains() {
+    until [ -e "$DEMO_DOMAINS/changed.lmdb" ] && [ -S /var/spool/postfix/public/pickup ]; do sleep 1; done
+    senders="check_sender_access pcre:$DEMO_DOMAINS/sender_access.pcre, check_sender_access lmdb:$DEMO_DOMAINS/changed"
+    headers="pcre:$DEMO_DOMAINS/header_checks.pcre, lmdb:$DEMO_DOMAINS/changed"
+    postconf -e "smtpd_sender_restrictions = $senders" "header_checks = $headers" "nested_header_checks ="
+    postfix reload
+}
+
 stop() {
     trap - TERM INT EXIT
     postfix stop >/dev/null 2>&1 || true
@@ -62,4 +72,9 @@ children="$children $!"
 trap stop TERM INT EXIT
 until [ -S "$SOCKET" ]; do sleep 0.1; done
 postfix start-fg &
-wait $!
+master=$!
+if [ -n "${DEMO_DOMAINS:-}" ]; then
+    wire_domains &
+    children="$children $!"
+fi
+wait "$master"

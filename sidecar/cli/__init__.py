@@ -40,6 +40,7 @@ COMMANDS = {
     "report": "sidecar.cli.review.report:report",
     "notify": "sidecar.cli.online.notify:notify",
     "dry-run": "sidecar.cli.online.dry_run_switch:dry_run",
+    "domain": "sidecar.cli.domain.domain_commands:domain",
     "discover": "sidecar.cli.offline.discover:discover",
 }
 
@@ -72,6 +73,13 @@ _config_option = click.option(
 )
 
 
+def with_config(command: click.Command) -> click.Command:
+    """A copy of a command that takes `--config`."""
+    copied = copy.copy(command)
+    copied.params = list(command.params)
+    return _config_option(copied)
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is called, and adds `--config` to each."""
 
@@ -81,9 +89,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = copy.copy(load_command(cmd_name))
-        command.params = list(command.params)
-        return _config_option(command)
+        return with_config(load_command(cmd_name))
 
 
 @click.group(

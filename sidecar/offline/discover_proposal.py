@@ -87,7 +87,7 @@ def propose(found: Sequence[DiscoveredHost]) -> Proposal:
         _unique(n for n in proxies if n not in _LOOPBACK),
         _unique(n for one in containers for n in one.gateways),
         _unique(n for one in containers for n in one.networks),
-        tuple(_hints(found)),
+        (*_hints(found), *_domain_hints(containers)),
     )
 
 
@@ -139,6 +139,27 @@ def _hints(found: Sequence[DiscoveredHost]) -> Iterator[Hint]:
                 f"mailboxd of {container.name} does not trust its own proxy, so it logs no client. "
                 f"As {container.verdict.user} in it:",
                 (*(f"zmprov mcf +{TRUSTED_IP} {address}" for address in unknown), "zmmailboxdctl restart"),
+            )
+
+
+def _domain_hints(containers: Iterable[ZimbraContainer]) -> Iterator[Hint]:
+    """How the Postfix of each container gets at the maps of refused sender domains."""
+    for one in containers:
+        if one.id and roles.does(one.verdict.role, roles.MTA):
+            conf = f"{one.verdict.home}/conf"
+            maps = f"{conf}/zmban"
+            headers = f"pcre:{conf}/postfix_header_checks pcre:{maps}/header_checks.pcre lmdb:{maps}/changed"
+            # The last line becomes the first.
+            senders = (f"lmdb:{maps}/changed", f"pcre:{maps}/sender_access.pcre")
+            file = f"{conf}/zmconfigd/smtpd_sender_restrictions.cf"
+            yield Hint(
+                f"For zmban domain (docs/domains.md), mount the volume zmban_zmban-domains in {one.name} at "
+                f"{maps}, read-only; run zmban domain refresh; then, as {one.verdict.user} in it:",
+                (
+                    f"zmprov mcf zimbraMtaHeaderChecks '{headers}'",
+                    f"postconf -e nested_header_checks=pcre:{conf}/postfix_header_checks",
+                    *(f"sed -i '1i check_sender_access {table}' {file}" for table in senders),
+                ),
             )
 
 

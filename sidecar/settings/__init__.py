@@ -2,6 +2,7 @@
 
 from sidecar.settings.layers import Read, read
 from sidecar.settings.schema import (
+    DomainSettings,
     GoodSettings,
     KernelSettings,
     NotifySettings,
@@ -11,6 +12,7 @@ from sidecar.settings.schema import (
 )
 
 __all__ = [
+    "DomainSettings",
     "GoodSettings",
     "KernelSettings",
     "NotifySettings",

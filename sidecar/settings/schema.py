@@ -69,6 +69,14 @@ def _smtp(value: object) -> SmtpServer:
     return SmtpServer.parse(value or "smtp://127.0.0.1:25")
 
 
+def _domain(value: object) -> str:
+    """A domain name with a dot, in any spelling; sidecar.domains reads it."""
+    if isinstance(value, str) and _DOMAIN.fullmatch(value.strip()):
+        return value.strip()
+    raise ValueError(f"{str(value)[:60]!r} is not a domain; write example.com")
+
+
+_DOMAIN = re.compile(r"[^\s@/.*]+(?:\.[^\s@/.*]+)+\.?")
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
 _MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 # The names of sidecar.kernel.registry.BACKENDS, which this room cannot import.
@@ -83,6 +91,7 @@ Ports = Annotated[tuple[Annotated[int, Field(gt=0, lt=65536)], ...], BeforeValid
 Address = Annotated[str, BeforeValidator(_address)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 
+Domains = Annotated[tuple[Annotated[str, PlainValidator(_domain)], ...], BeforeValidator(listed)]
 Webhooks = Annotated[
     tuple[Annotated[WebhookUrl, PlainValidator(WebhookUrl.parse)], ...], BeforeValidator(listed)
 ]
@@ -180,6 +189,16 @@ class ReportSettings(_Section):
     directory: str = ""
 
 
+class DomainSettings(_Section):
+    """[domains]: refused sender domains. `directory` holds the maps for Postfix ("": none). `protect` are the
+    administrator's own domains; `nested` is what Postfix does with a display name that is an address of
+    another domain."""
+
+    directory: str = ""
+    protect: Domains = ()
+    nested: Literal["warn", "reject", "off"] = "warn"
+
+
 # Keys whose values no message may show.
 SECRET = {("notify", "webhooks")}
 
@@ -194,6 +213,7 @@ class Settings(_Section):
     serve: ServeSettings = ServeSettings()
     notify: NotifySettings = NotifySettings()
     report: ReportSettings = ReportSettings()
+    domains: DomainSettings = DomainSettings()
 
 
 def keys_of(section: str) -> list[str]:

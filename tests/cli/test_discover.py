@@ -171,6 +171,19 @@ def test_people_are_told_why_each_was_taken_and_programs_only_of_those(asked: Pa
     assert 'proxies = ["10.28.0.2"]' in told
 
 
+@pytest.mark.parametrize("asked", [ROLES], indirect=True)
+def test_the_commands_that_wire_refused_domains_are_those_of_each_mail_server(asked: Path) -> None:
+    told = zmban("discover").stdout
+    for name, times in (("mta1", 1), ("mta2", 1), ("front", 0), ("box", 0)):
+        assert (
+            told.count(f"mount the volume zmban_zmban-domains in {name} at /opt/zimbra/conf/zmban") == times
+        )
+    assert "pcre:/opt/zimbra/conf/zmban/header_checks.pcre lmdb:/opt/zimbra/conf/zmban/changed'" in told
+    # Each is inserted as the first line, so the map comes before the signal.
+    maps = "1i check_sender_access pcre:/opt/zimbra/conf/zmban/sender_access.pcre'"
+    assert told.index("1i check_sender_access lmdb:/opt/zimbra/conf/zmban/changed'") < told.index(maps)
+
+
 @pytest.mark.parametrize(
     ("source", "names"),
     [("/opt/zimbra", {"mail"}), ("/srv/zimbra", {"mail", "this-host"}), (None, {"this-host"})],

@@ -87,14 +87,24 @@ def test_a_log_directory_can_be_left_out(render: Render) -> None:
     assert [name for name in mounts(render(SPARSE)) if name.startswith("log-")] == ["log-zimbra"]
 
 
-def test_only_state_socket_and_scratch_can_be_written(render: Render) -> None:
+def test_only_state_maps_socket_and_scratch_can_be_written(render: Render) -> None:
     manifests = render(EVERYTHING)
     writable = {
         name: mount["mountPath"] for name, mount in mounts(manifests).items() if not mount.get("readOnly")
     }
-    assert writable == {"state": "/var/lib/zmban", "run": "/run/zmban", "tmp": "/tmp"}
+    assert writable == {
+        "state": "/var/lib/zmban", "domains": "/var/lib/zmban-domains", "run": "/run/zmban", "tmp": "/tmp"
+    }  # fmt: skip
     assert volumes(manifests)["state"]["hostPath"] == {"path": "/var/lib/zmban", "type": "DirectoryOrCreate"}
     assert all(volumes(manifests)[name]["emptyDir"]["medium"] == "Memory" for name in ("run", "tmp"))
+
+
+def test_the_maps_of_refused_domains_lie_where_zmban_writes_them(render: Render) -> None:
+    manifests = render(EVERYTHING)
+    assert volumes(manifests)["domains"]["hostPath"]["path"] == "/srv/zimbra/zmban"
+    variables = {one["name"]: one.get("value") for one in container(manifests)["env"]}
+    assert variables["ZMBAN_DOMAINS_DIRECTORY"] == mounts(manifests)["domains"]["mountPath"]
+    assert "domains" not in mounts(render({}))
 
 
 def test_every_volume_is_mounted_and_every_mount_has_its_volume(render: Render) -> None:

@@ -5,6 +5,10 @@
   readOnly: true
 - name: state
   mountPath: /var/lib/zmban
+{{- if .Values.domains.hostPath }}
+- name: domains
+  mountPath: /var/lib/zmban-domains
+{{- end }}
 - name: run
   mountPath: /run/zmban
 - name: tmp
@@ -57,6 +61,12 @@
   hostPath:
     path: {{ .Values.state.hostPath }}
     type: DirectoryOrCreate
+{{- with .Values.domains.hostPath }}
+- name: domains
+  hostPath:
+    path: {{ . }}
+    type: DirectoryOrCreate
+{{- end }}
 - name: run
   emptyDir:
     medium: Memory

@@ -1,0 +1,1 @@
+"""`zmban domain`: refused sender domains, in two maps for Postfix."""
