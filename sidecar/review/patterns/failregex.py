@@ -121,7 +121,7 @@ def _access(parts: Parts) -> str:
     begin = FORMS[parts.kind].begin[""]
     query = rest or r'(?:\?[^\s"]{0,2000})?'
     return (
-        rf'{begin}{literal(method)} (?:https?://[^/\s"]{{0,255}})?/{segments}{query} HTTP/[\d.]+" {status} '
+        rf'{begin}{literal(method)} (?:https?://[^/\s"]{{0,255}})?/{segments}{query} HTTP/[\d.]+" {status}\s'
     )
 
 

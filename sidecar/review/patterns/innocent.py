@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from sidecar.review.patterns.reading.dissection import Parts, spoken
 
@@ -65,6 +66,8 @@ _ZIMBRAS = frozenset(
 _ICON = re.compile(r"apple-touch-icon|favicon|\.(?:ico|png|jpe?g|gif|svg|webp|woff2?|ttf|css|js|map)$")
 
 
+# Cached, since the lines of one pattern have the same parts.
+@lru_cache(1024)
 def reason(parts: Parts) -> str:
     """Why legitimate clients cause such lines too; empty if that is not known."""
     if parts.kind in ("nginx-access", "access"):
