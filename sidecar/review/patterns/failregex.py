@@ -80,12 +80,9 @@ def _unfit(template: LineTemplate) -> str:
         if _letters((parts.head[2],), set()) < _LEAST_PATH:
             return "the requests have no path in common"
         return ""
-    varying = parts.words if parts.kind != "nginx" else parts.head
-    shared = (
-        parts.words
-        if ": reject: " in "".join(parts.head) or parts.kind == "mailbox"
-        else (*parts.head, *varying)
-    )
+    # In some lines the head only tells that something was rejected.
+    vague = parts.kind == "mailbox" or ": reject: " in parts.head[1]
+    shared = parts.words if vague else (*parts.head, *parts.words)
     return "" if _letters(shared, None) >= _LEAST_LETTERS else "its lines have too few words in common"
 
 

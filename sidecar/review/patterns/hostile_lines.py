@@ -90,6 +90,7 @@ class HostileLines:
         form = log_forms.FORMS.get(self._kind, log_forms.NO_FORM)
         self._words, self._naming, self._by_path = form.words, form.naming, not form.words
         self._engine: Engine | None = engine([Text(w, True) for w in form.marks]) if form.marks else None
+        self._marks = len(form.marks)
         self._jails = tuple(jails)
         self._prefilter = prefilter or (Prefilter.of(jails) if jails else None)
         zones = [jail.logtimezone or zone for jail in jails]
@@ -151,6 +152,8 @@ class HostileLines:
         """The places of the lines with a hostile word, by their words and what tells them apart."""
         groups: dict[_Group, list[_Span]] = {}
         begin, stop, mask, last = 0, -1, 0, 0
+        # The number of the engine's ODD_DATE.
+        dates = self._marks
 
         def end_of_line() -> None:
             key = mask, _path(data, begin, stop) if self._by_path else data[last : min(last + _BEHIND, stop)]
@@ -159,6 +162,8 @@ class HostileLines:
             groups.setdefault(key, []).append((begin, stop))
 
         for end, number in searched.hits(data):
+            if number == dates:
+                continue
             if end > stop:
                 if mask:
                     end_of_line()

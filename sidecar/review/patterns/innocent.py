@@ -12,9 +12,10 @@ _SAID: dict[str, tuple[tuple[str, str], ...]] = {
     "zimbra": (
         (r": 4\d\d(?: |$)", "temporary rejections also meet legitimate servers, which try again"),
         (r"does not resolve to address", "many legitimate servers have a wrong PTR record"),
+        (r"sender address rejected", "forwarders relay the senders of others"),
         (r"not owned by user", "the client is a user who has logged in"),
         (r"not logged in|starttls|must issue|encryption", "users with a wrong setting cause it too"),
-        (r"cannot find your (?:reverse )?hostname|domain not found|host not found",
+        (r"cannot find your (?:reverse )?hostname|not found",
          "a fault of the name server causes it for every client"),
         (r"blocked using|service unavailable|listed by", "a blocklist that fails lists every client"),
         (r"^smtpd (?:lost connection|timeout)", "connections of legitimate clients break, too"),

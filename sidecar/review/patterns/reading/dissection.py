@@ -61,8 +61,9 @@ def parts(kind: str, text: str, facts: LineFacts) -> Parts | None:
 def is_whole(found: Parts) -> bool:
     """Whether parts that were stored have the form of those of `parts`."""
     lengths = {"zimbra": 2, "mailbox": 1, "nginx": 2, "nginx-access": 3, "access": 3}
-    known = found.kind != "zimbra" or found.head[0] in ("smtpd", "postscreen")
-    return len(found.head) == lengths.get(found.kind) and known
+    if len(found.head) != lengths.get(found.kind):
+        return False
+    return found.kind != "zimbra" or found.head[0] in ("smtpd", "postscreen")
 
 
 _Found = tuple[tuple[str, ...], tuple[str, ...]]
