@@ -18,7 +18,7 @@ from sidecar.review.patterns.reading.masking import (
     literal,
     regex,
     shown,
-)  # fmt: skip
+)
 from sidecar.review.patterns.template import LONGEST_SAMPLE, LineTemplate
 
 # Of fewer lines it is not known what varies.

@@ -19,7 +19,7 @@ from sidecar.review.patterns.reading.masking import (
     masked,
     plain,
     unmarked,
-)  # fmt: skip
+)
 
 _LONGEST = 4000
 _MOST_WORDS = 32

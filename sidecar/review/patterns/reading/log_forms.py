@@ -12,8 +12,7 @@ _WORDS = (
 )  # fmt: skip
 # Client errors, but for those that honest clients meet: 401 asks for a password, 408 and 499 are slow lines.
 _STATUSES = tuple(
-    f"{first} {status} ".encode()
-    for first in ('"',)
+    f'" {status} '.encode()
     for status in (400, 403, 404, 405, 406, 411, 413, 414, 415, 417, 421, 429, 431, 444, 494, 495, 496, 497)
 )
 COMPOSE = r"(?:[\w.@-]+ +\| *)?"
