@@ -18,7 +18,7 @@ from sidecar.review.patterns.reading.masking import (
     literal,
     regex,
     shown,
-)  # fmt: skip
+)
 from sidecar.review.patterns.template import LONGEST_SAMPLE, LineTemplate
 
 # Of fewer lines it is not known what varies.
@@ -80,12 +80,9 @@ def _unfit(template: LineTemplate) -> str:
         if _letters((parts.head[2],), set()) < _LEAST_PATH:
             return "the requests have no path in common"
         return ""
-    varying = parts.words if parts.kind != "nginx" else parts.head
-    shared = (
-        parts.words
-        if ": reject: " in "".join(parts.head) or parts.kind == "mailbox"
-        else (*parts.head, *varying)
-    )
+    # In some lines the head only tells that something was rejected.
+    vague = parts.kind == "mailbox" or ": reject: " in parts.head[1]
+    shared = parts.words if vague else (*parts.head, *parts.words)
     return "" if _letters(shared, None) >= _LEAST_LETTERS else "its lines have too few words in common"
 
 
@@ -121,7 +118,7 @@ def _access(parts: Parts) -> str:
     begin = FORMS[parts.kind].begin[""]
     query = rest or r'(?:\?[^\s"]{0,2000})?'
     return (
-        rf'{begin}{literal(method)} (?:https?://[^/\s"]{{0,255}})?/{segments}{query} HTTP/[\d.]+" {status} '
+        rf'{begin}{literal(method)} (?:https?://[^/\s"]{{0,255}})?/{segments}{query} HTTP/[\d.]+" {status}\s'
     )
 
 

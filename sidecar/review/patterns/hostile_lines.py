@@ -23,8 +23,8 @@ from sidecar.review.patterns import innocent
 from sidecar.review.patterns.reading import dissection, log_forms
 from sidecar.review.patterns.reading.dissection import Parts
 
-# One line is judged for each 4 KiB that are read, and up to _BURST at once.
-_BYTES_EACH, _BURST = 4096, 512
+# One line is judged for each 8 KiB that are read, and up to _BURST at once.
+_BYTES_EACH, _BURST = 8192, 512
 # Different groups of similar lines in one block.
 _MOST_GROUPS = 256
 # What tells groups apart: so many bytes behind the last hostile word, or at the beginning of a path. Of a
@@ -35,6 +35,8 @@ _DULL, _EVERY = 64, 8
 _MOST_REMEMBERED = 4096
 _Group: TypeAlias = tuple[int, bytes]
 _Span: TypeAlias = tuple[int, int]
+# Of small groups that are too many to be judged each.
+_REST: _Group = 0, b""
 
 
 class _Chosen(NamedTuple):
@@ -88,6 +90,7 @@ class HostileLines:
         form = log_forms.FORMS.get(self._kind, log_forms.NO_FORM)
         self._words, self._naming, self._by_path = form.words, form.naming, not form.words
         self._engine: Engine | None = engine([Text(w, True) for w in form.marks]) if form.marks else None
+        self._marks = len(form.marks)
         self._jails = tuple(jails)
         self._prefilter = prefilter or (Prefilter.of(jails) if jails else None)
         zones = [jail.logtimezone or zone for jail in jails]
@@ -122,20 +125,19 @@ class HostileLines:
 
     def _chosen(self, groups: dict[_Group, list[_Span]]) -> list[_Chosen]:
         """The lines to judge, in the order of the block."""
+        allowed = max(1, int(self._credit))
         chosen: list[_Chosen] = []
         # The smallest groups first, whose lines are new most likely; what they leave is for the others.
-        ranked = sorted(groups.items(), key=lambda one: len(one[1]))
+        ranked = sorted(_joined(groups, allowed).items(), key=lambda one: len(one[1]))
         for place, (group, spans) in enumerate(ranked):
             count = len(spans)
             stands = self._waiting.pop(group, 0) + count
-            share = max(1, int((self._credit - len(chosen)) / (len(ranked) - place)))
+            share = max(1, (allowed - len(chosen)) // (len(ranked) - place))
             if self._dull.get(group, 0) >= _DULL:
                 share = min(share, stands // _EVERY)
             if taken := min(count, share):
-                chosen += [
-                    _Chosen(spans[i * count // taken], group, max(1, round(stands / taken)))
-                    for i in range(taken)
-                ]
+                each = max(1, round(stands / taken))
+                chosen += [_Chosen(spans[i * count // taken], group, each) for i in range(taken)]
             else:
                 self._waiting[group] = stands
             self.tally.hostile += count
@@ -150,6 +152,8 @@ class HostileLines:
         """The places of the lines with a hostile word, by their words and what tells them apart."""
         groups: dict[_Group, list[_Span]] = {}
         begin, stop, mask, last = 0, -1, 0, 0
+        # The number of the engine's ODD_DATE.
+        dates = self._marks
 
         def end_of_line() -> None:
             key = mask, _path(data, begin, stop) if self._by_path else data[last : min(last + _BEHIND, stop)]
@@ -158,6 +162,8 @@ class HostileLines:
             groups.setdefault(key, []).append((begin, stop))
 
         for end, number in searched.hits(data):
+            if number == dates:
+                continue
             if end > stop:
                 if mask:
                     end_of_line()
@@ -224,4 +230,17 @@ def _path(data: bytes, begin: int, stop: int) -> bytes:
     quote = data.find(b'"', begin, stop)
     scheme = data.find(b"://", quote, quote + _SCHEME)
     slash = data.find(b"/", max(quote, scheme + 3), stop)
-    return data[slash : min(slash + _PATH, stop)] if slash >= 0 else b""
+    if slash < 0:
+        return b""
+    end = min(slash + _PATH, stop)
+    return data[slash:end].rpartition(b"/")[0] or data[slash:end]
+
+
+def _joined(groups: dict[_Group, list[_Span]], allowed: int) -> dict[_Group, list[_Span]]:
+    """The groups, the smaller ones joined if there are more than half of the lines that may be judged."""
+    most = max(1, allowed // 2)
+    if len(groups) <= most:
+        return groups
+    ranked = sorted(groups.items(), key=lambda one: -len(one[1]))
+    rest = sorted(span for _, spans in ranked[most - 1 :] for span in spans)
+    return {**dict(ranked[: most - 1]), _REST: rest}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from sidecar.review.patterns.reading.dissection import Parts, spoken
 
@@ -11,9 +12,10 @@ _SAID: dict[str, tuple[tuple[str, str], ...]] = {
     "zimbra": (
         (r": 4\d\d(?: |$)", "temporary rejections also meet legitimate servers, which try again"),
         (r"does not resolve to address", "many legitimate servers have a wrong PTR record"),
+        (r"sender address rejected", "forwarders relay the senders of others"),
         (r"not owned by user", "the client is a user who has logged in"),
         (r"not logged in|starttls|must issue|encryption", "users with a wrong setting cause it too"),
-        (r"cannot find your (?:reverse )?hostname|domain not found|host not found",
+        (r"cannot find your (?:reverse )?hostname|not found",
          "a fault of the name server causes it for every client"),
         (r"blocked using|service unavailable|listed by", "a blocklist that fails lists every client"),
         (r"^smtpd (?:lost connection|timeout)", "connections of legitimate clients break, too"),
@@ -65,6 +67,8 @@ _ZIMBRAS = frozenset(
 _ICON = re.compile(r"apple-touch-icon|favicon|\.(?:ico|png|jpe?g|gif|svg|webp|woff2?|ttf|css|js|map)$")
 
 
+# Cached, since the lines of one pattern have the same parts.
+@lru_cache(1024)
 def reason(parts: Parts) -> str:
     """Why legitimate clients cause such lines too; empty if that is not known."""
     if parts.kind in ("nginx-access", "access"):

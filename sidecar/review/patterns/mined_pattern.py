@@ -15,10 +15,10 @@ from sidecar.review.patterns.template import Sample
 class MinedPattern:
     """A pattern of hostile lines in the log with the file name `log`, of the grammar `kind`.
 
-    `id` is the same for the same template, in every process. `template` is its text with `*` for what
-    varies. `count` are lines; an estimate if the log was full of hostile lines. `clients` is exact up to
-    1,000. If no `failregex` is proposed, it is empty, and `why_not` tells why. `first` and `last` are the
-    times in its lines.
+    `id` is the same for the same template, in every process. `template` has `*` for what varies. `count` are
+    lines. If the log was full of hostile lines, it is an estimate, and `clients` (else exact up to
+    1,000) are only those of the lines that were judged. If no `failregex` is proposed, it is empty, and
+    `why_not` tells why. `first` and `last` are the times in its lines.
     """
 
     id: str

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sidecar.model import Instant
 from sidecar.review.patterns.distinct_clients import DistinctClients
-from sidecar.review.patterns.reading.dissection import Parts
+from sidecar.review.patterns.reading.dissection import Parts, is_whole
 from sidecar.review.patterns.reading.masking import REST, TAIL, WORD
 
 _MOST_SAMPLES = 10
@@ -109,11 +109,10 @@ class LineTemplate:
         """From what `dumped` returned. ValueError, KeyError or TypeError if it is something else."""
         words = [str(word) for word in (*record["head"], *record["words"])]
         head = len(record["head"])
-        found = cls(
-            Parts(str(record["kind"]), tuple(words[:head]), tuple(words[head:])),
-            int(record["count"]),
-            DistinctClients.loaded(record["clients"]),
-        )
+        parts = Parts(str(record["kind"]), tuple(words[:head]), tuple(words[head:]))
+        if not is_whole(parts):
+            raise ValueError("no parts of a line")
+        found = cls(parts, int(record["count"]), DistinctClients.loaded(record["clients"]))
         found._between(_number(record["first"]), _number(record["last"]))
         for line, client, at in record["samples"][:_MOST_SAMPLES]:
             found.keep(Sample(str(line)[: LONGEST_SAMPLE + 1], str(client), _number(at)))

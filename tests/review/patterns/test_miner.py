@@ -90,6 +90,11 @@ def test_two_miners_are_joined_and_stay_as_they_are() -> None:
         {"version": 2},
         {"version": 1, "dropped": 0, "logs": {"x": [{"head": 1}]}},
         {"version": 1, "dropped": 0, "logs": 3},
+        {
+            "version": 1,
+            "dropped": 0,
+            "logs": {"x": [{"kind": "zimbra", "head": ["x", ""], "words": [], "count": 9, "clients": ""}]},
+        },
     ],
 )
 def test_something_else_than_a_state_is_refused_with_the_cure(record: dict[str, object]) -> None:

@@ -63,3 +63,17 @@ def test_the_same_template_has_the_same_id_whatever_was_read_before() -> None:
     assert first.id == second.id and first.failregex == second.failregex
     record = first.record()
     assert record["id"] == first.id and record["failregex"] == first.failregex and record["why_not"] is None
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_output_of_a_container_has_the_same_pattern(name: str) -> None:
+    attack = ATTACKS[name]
+    lines, clients = attacked(attack, quiet=50)
+    prefixed = [f"zimbra-1  | {line}" for line in lines]
+    pattern, same = only(patterns(attack.log, lines)), only(patterns(attack.log, prefixed))
+    assert same.id == pattern.id and same.failregex == pattern.failregex
+    filtered = spec(pattern.failregex, pattern.kind)
+    hits = [
+        r for r in regex_test.read(prefixed, filtered, ReadOptions(UTC, NOW, TRUST), attack.log) if r.matched
+    ]
+    assert len(hits) == 60 and {one.host for one in hits} == set(clients)

@@ -11,7 +11,6 @@ from sidecar.detect.grammar.addresses import ZONE, bare, canonical
 from sidecar.model import LineFacts
 from sidecar.review.patterns.reading.masking import (
     BARE,
-    MARKERS,
     NAMED,
     NUMBER,
     QUEUE,
@@ -19,7 +18,8 @@ from sidecar.review.patterns.reading.masking import (
     TAIL,
     masked,
     plain,
-)  # fmt: skip
+    unmarked,
+)
 
 _LONGEST = 4000
 _MOST_WORDS = 32
@@ -56,6 +56,14 @@ def parts(kind: str, text: str, facts: LineFacts) -> Parts | None:
     take = _KINDS.get(kind)
     found = take(plain(text[:_LONGEST]), facts) if take else None
     return Parts(kind, *found) if found else None
+
+
+def is_whole(found: Parts) -> bool:
+    """Whether parts that were stored have the form of those of `parts`."""
+    lengths = {"zimbra": 2, "mailbox": 1, "nginx": 2, "nginx-access": 3, "access": 3}
+    if len(found.head) != lengths.get(found.kind):
+        return False
+    return found.kind != "zimbra" or found.head[0] in ("smtpd", "postscreen")
 
 
 _Found = tuple[tuple[str, ...], tuple[str, ...]]
@@ -134,8 +142,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 def spoken(found: Parts) -> str:
     """The text of a line that does not vary, in lower case."""
-    text = " ".join((*found.head, *found.words))
-    return "".join(c for c in text if c not in MARKERS).lower()
+    return unmarked(" ".join((*found.head, *found.words))).lower()
 
 
 _KINDS: dict[str, Callable[[str, LineFacts], _Found | None]] = {

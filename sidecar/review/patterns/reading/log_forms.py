@@ -12,8 +12,7 @@ _WORDS = (
 )  # fmt: skip
 # Client errors, but for those that honest clients meet: 401 asks for a password, 408 and 499 are slow lines.
 _STATUSES = tuple(
-    f"{first} {status} ".encode()
-    for first in ('"',)
+    f'" {status} '.encode()
     for status in (400, 403, 404, 405, 406, 411, 413, 414, 415, 417, 421, 429, 431, 444, 494, 495, 496, 497)
 )
 COMPOSE = r"(?:[\w.@-]+ +\| *)?"
@@ -65,14 +64,14 @@ FORMS: dict[str, LogForm] = {
         _MARKED,
         _WORDS,
         (b"ip=",),
-        {"": rf"^ *{COMPOSE} *[A-Z]+ +\[\S*\] \[(?:[A-Za-z]\w*=(?:[^;]|;;)*;)*\] ?"},
+        {"": rf"^ *{COMPOSE}[A-Z]+ +\[\S*\] \[(?:[A-Za-z]\w*=(?:[^;]|;;)*;)*\] ?"},
         "mailbox",
     ),
     "nginx": LogForm(
         (*_MARKED, b"client sent "),
         (*_WORDS, "client sent "),
         (b", client: ",),
-        {"": rf"^ *{COMPOSE} *"},
+        {"": rf"^ *{COMPOSE}"},
     ),
     "nginx-access": _ACCESS,
     "access": _ACCESS,

@@ -59,6 +59,11 @@ def plain(text: str) -> str:
     return _OURS.sub("\ufffd", text)
 
 
+def unmarked(text: str) -> str:
+    """Marked text without its markers."""
+    return _OURS.sub("", text)
+
+
 def masked(text: str, keep: frozenset[str] = frozenset()) -> str:
     """`plain` text with a marker in place of each variable part, but for the quoted texts to `keep`."""
 
