@@ -75,12 +75,12 @@ class MailServer:
                 ("RCPT", "TO:<a@example.com>"),
                 ("DATA", ""),
             ):
-                code, text = client.docmd(command, argument)
+                code, answer = client.docmd(command, argument)
                 if code >= 400:
-                    return command, code, text.decode()
+                    return command, code, answer.decode()
             client.send(f"{header}\r\n{text}\r\n.\r\n".encode())
-            code, text = client.getreply()
-            return "END", code, text.decode()
+            code, answer = client.getreply()
+            return "END", code, answer.decode()
 
     @property
     def log(self) -> str:
