@@ -13,6 +13,7 @@ from sidecar.app.api.api_routes import ApiRoutes
 from sidecar.app.api.ban_routes import BanRoutes
 from sidecar.app.api.jail_routes import JailRoutes
 from sidecar.app.api.live_routes import LiveRoutes
+from sidecar.app.api.review.review_routes import ReviewRoutes
 from sidecar.app.api.workbench_routes import WorkbenchRoutes
 from sidecar.app.bans.importer import Importer
 from sidecar.app.bootstrap import Components
@@ -33,6 +34,7 @@ from sidecar.app.report.http_pages import HttpPages
 from sidecar.app.report.proposals import Proposals
 from sidecar.app.report.suspension_reasons import SuspensionReasons
 from sidecar.app.review.daily_report import DailyReport
+from sidecar.app.review.refused_domains import RefusedDomains
 from sidecar.app.review.review_work import ReviewWork
 from sidecar.app.review.service_facts import ServiceFacts
 from sidecar.serve.control import Control
@@ -58,6 +60,7 @@ class Answering:
     suspensions: SuspensionReasons
     work: ReviewWork
     daily: DailyReport
+    domains: RefusedDomains
 
 
 @contextmanager
@@ -71,6 +74,7 @@ def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None
     parts.periodic.every(10.0, "listen", pages.look, at_once=True)
     parts.periodic.every(1.0, "delivery", courier.look, at_once=True)
     parts.periodic.every(300.0, "review counts", answering.work.count)
+    parts.periodic.every(60.0, "refused domains", answering.domains.look, at_once=True)
     parts.periodic.every(60.0, "daily report", answering.daily.look, at_once=True)
     try:
         yield
@@ -90,7 +94,8 @@ def answered_by(
     confirmation = Confirmation(parts.commit_queue, parts.background)
     preview = BanPreview(engine, parts.enforcer, parts.protection)
     # The daily report asks for the status, which tells its doubts.
-    found: list[DailyReport] = []
+    domains = RefusedDomains(parts.active)
+    found: list[DailyReport | RefusedDomains] = [domains]
     networks = NetworkCommands(
         parts.options, engine, parts.bus, parts.allow_list, parts.protection, parts.enforcer,
         parts.commit_queue, preview, confirmation, parts.widening,
@@ -116,7 +121,9 @@ def answered_by(
     )
     daily = DailyReport(parts.active, parts.options.state, work, parts.memos, parts.messages)
     found.append(daily)
-    return Answering(networks, service, switches, store, status, explainer, preview, suspensions, work, daily)
+    return Answering(
+        networks, service, switches, store, status, explainer, preview, suspensions, work, daily, domains
+    )
 
 
 def sites(
@@ -154,6 +161,7 @@ def api(parts: Components, answering: Answering, gate: Gate) -> ApiRoutes:
                 parts.not_ready,
             ),
             ActionRoutes(answering.networks, answering.switches),
+            ReviewRoutes(answering.daily, answering.domains, parts.options.state / "adopted"),
         ],
     )  # fmt: skip
 

@@ -75,12 +75,12 @@ class MailServer:
                 ("RCPT", "TO:<a@example.com>"),
                 ("DATA", ""),
             ):
-                code, reply = client.docmd(command, argument)
+                code, answer = client.docmd(command, argument)
                 if code >= 400:
-                    return command, code, reply.decode()
+                    return command, code, answer.decode()
             client.send(f"{header}\r\n{text}\r\n.\r\n".encode())
-            code, reply = client.getreply()
-            return "END", code, reply.decode()
+            code, answer = client.getreply()
+            return "END", code, answer.decode()
 
     @property
     def log(self) -> str:

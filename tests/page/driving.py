@@ -57,6 +57,7 @@ def views(api: Api) -> dict[str, str]:
         "logs": "#/logs",
         "explain": f"#/explain?address={network}",
         "explain a line": f"#/explain?log=zimbra.log&line={quote('a line that says nothing')}",
+        "review": "#/review",
         "try": f"#/try?log={log}&failregex={quote('from <HOST>')}",
     }
 

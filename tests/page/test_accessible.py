@@ -8,7 +8,19 @@ from playwright.sync_api import Page, expect
 from tests.page.driving import Api, answer, answer_events, ban_record, open_view, settled, views, violations
 from tests.page.test_acting import sign_in
 
-NAMES = ["now", "bans", "no bans", "one ban", "jails", "one jail", "logs", "explain", "explain a line", "try"]
+NAMES = [
+    "now",
+    "bans",
+    "no bans",
+    "one ban",
+    "jails",
+    "one jail",
+    "logs",
+    "explain",
+    "explain a line",
+    "try",
+    "review",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -171,6 +171,48 @@ export async function disallow(network) {
   return answer;
 }
 
+/** Refuse mail from a sender domain. */
+export async function refuseDomain(domain) {
+  const reason = reasonInput(domain);
+  const length = select(LENGTHS, "");
+  const consent = el("input", { type: "checkbox", id: "provider" });
+  const agree = el("p", { class: "check", hidden: true }, consent, " ", el("label", { for: "provider" }, "Refuse it anyway"));
+  const answer = await dialog({
+    title: "Refuse a sender domain",
+    does: "Refuse",
+    dangerous: true,
+    content: [
+      el("p", {}, "Postfix rejects mail from ", mono(domain), " and its sub-domains, and mail that shows it in From."),
+      field("Reason", reason, "Kept with the domain, one line."),
+      field("Duration", length),
+      agree,
+    ],
+    submit: async (signal) => {
+      const body = { domains: [domain], reason: reason.value.trim(), until: endOf(length.value), yes: consent.checked };
+      const [first] = (await post("domains", body, signal)).answers;
+      if (first.result !== "rejected") return first;
+      agree.hidden = !first.confirmable;
+      throw new ApiError(409, `refused: ${first.reason}`);
+    },
+  });
+  if (answer) notice(mono(answer.domain), ` ${answer.reason}. `);
+  return answer;
+}
+
+/** Write a new pattern of a report as a filter and a dry-run jail. */
+export async function adopt(day, number) {
+  const answer = await dialog({
+    title: "Adopt a new pattern",
+    does: "Write",
+    content: [
+      el("p", {}, "zmban writes a filter, a dry-run jail and samples into its state directory. Nothing is banned by them."),
+    ],
+    submit: (signal) => post("review/adopt", { day, number }, signal),
+  });
+  if (answer) notice(mono(answer.name), " is written to ", mono(answer.directory), ": copy it into your configuration. ");
+  return answer;
+}
+
 /** Switch dry run of a jail: on, off, or as configured. */
 export async function switchDryRun(jail) {
   const chosen = String(jail.switched ?? "");

@@ -11,6 +11,7 @@ import * as explain from "./views/explain.js";
 import * as jails from "./views/jails.js";
 import * as logs from "./views/logs.js";
 import * as now from "./views/now.js";
+import * as review from "./views/review.js";
 import * as attempt from "./views/try.js";
 
 // [name in the address, text, module]; a module's `show(context)` fills context.main.
@@ -19,6 +20,7 @@ const VIEWS = [
   ["bans", "Bans", bans],
   ["jails", "Jails", jails],
   ["logs", "Logs", logs],
+  ["review", "Review", review],
   ["explain", "Explain", explain],
   ["try", "Try", attempt],
 ];

@@ -41,6 +41,7 @@ PATHS = (
     "/api/session", "/api/status", "/api/bans", "/api/bans?q=203.0.113.7&limit=1", f"/api/bans/{WHO}",
     "/api/bans/2001:db8:1:2::%2F64", "/api/bans/192.0.2.1", "/api/allowed", "/api/jails", "/api/jails/smtp", "/api/logs",
     "/api/explain?address=203.0.113.7", "/api/explain?account=bob@example.com", "/api/rates", "/api/preview?network=203.0.112.0/22", "/api/preview?network=127.0.0.1", "/api/openapi.json",
+    "/api/review", "/api/review?day=2026-11-26&fresh=true", "/api/domains",
 )  # fmt: skip
 POSTS: dict[str, dict[str, Any]] = {
     "/api/ban": {"networks": [WHO, "nobody", "127.0.0.1"], "reason": "x"},

@@ -57,6 +57,7 @@ def _worth(report: Mapping[str, Any]) -> Iterator[Section]:
             "#Mail servers": lambda one: one.get("delivered_to", 0),
             "Command": lambda one: f"zmban ban {one['network']} --reason ...",
         },
+        act="ban",
     )  # fmt: skip
     yield table(
         "Sender domains worth refusing",
@@ -66,6 +67,7 @@ def _worth(report: Mapping[str, Any]) -> Iterator[Section]:
             "Command": lambda one: f"zmban domain add {one['domain']} --reason ...",
         },
         "Rejected often, never accepted, and nobody here wrote to them.",
+        act="domain",
     )  # fmt: skip
 
 
@@ -122,7 +124,8 @@ def patterns(report: Mapping[str, Any]) -> Iterator[Section]:
         lines, clients = counted(one["count"], "line"), counted(one["clients"], "client")
         title = f"New pattern {one['number']}: {lines} of {one['log']} by {clients}"
         samples = tuple(sample["line"] for sample in one["samples"][:3])
-        yield Section(title, ("", ""), tuple(rows), lines=samples)
+        act = "adopt" if one["failregex"] else ""
+        yield Section(title, ("", ""), tuple(rows), lines=samples, act=act, subject=one["number"])
 
 
 def _trial(trial: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -50,7 +50,7 @@ def totals(report: Mapping[str, Any]) -> Section:
     rows = [(word.replace("_", " "), f"{found[word]:,}", notes.get(word, "")) for word in _WORDS]
     rows += [(f"bytes {word}", size(found[f"bytes_{word}"]), "") for word in ("received", "delivered")]
     rows += [(name.replace("_", " "), f"{number:,}", "") for name, number in report["distinct"].items()]
-    return Section("Messages", ("", "#Number", ""), tuple(rows))
+    return Section("Messages", ("What", "#Number", "Note"), tuple(rows))
 
 
 def tables(report: Mapping[str, Any]) -> Iterator[Section]:
@@ -72,7 +72,7 @@ def tables(report: Mapping[str, Any]) -> Iterator[Section]:
             },
         )
     for name, title in _TRAFFIC.items():
-        yield table(title, report[name], {"": "name", "#Messages": "count", "#Size": _size})
+        yield table(title, report[name], {"Name": "name", "#Messages": "count", "#Size": _size})
     yield table(
         "SASL logins",
         report["logins"],

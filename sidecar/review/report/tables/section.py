@@ -12,7 +12,8 @@ Cell: TypeAlias = str | Callable[[Any], Any]
 
 class Section(NamedTuple):
     """Columns whose name begins with # are numbers. `lines` are log lines below the table. `important`: what
-    a person should look at first."""
+    a person should look at first. `act` is what a person can do with each row (`ban`, `domain`, by its first
+    cell), or with the whole (`adopt`, by `subject`)."""
 
     title: str
     columns: tuple[str, ...] = ()
@@ -20,6 +21,8 @@ class Section(NamedTuple):
     note: str = ""
     lines: tuple[str, ...] = ()
     important: bool = False
+    act: str = ""
+    subject: int = 0
 
     @property
     def empty(self) -> bool:
@@ -34,11 +37,12 @@ def table(
     note: str = "",
     *,
     important: bool = False,
+    act: str = "",
 ) -> Section:
     """A section with a row for each entry of a report."""
     cells = tuple(columns.values())
     rows = tuple(tuple(_text(_cell(one, cell)) for cell in cells) for one in entries)
-    return Section(title, tuple(columns), rows, note, important=important)
+    return Section(title, tuple(columns), rows, note, important=important, act=act)
 
 
 def _cell(entry: Any, cell: Cell) -> Any:

@@ -27,11 +27,11 @@ function summary(points, [key, word]) {
   return `${counted(total(points, key), word)}${most}`;
 }
 
-/** A figure of the failures and bans in `points` ([{at, bans, failures}], oldest first, `step` seconds apart).
- * It draws itself anew if its width changes, until the signal aborts. */
+/** A figure of `points` ([{at, and a number for each series}], oldest first, `step` seconds apart). A series has a
+ * key and the word that it counts. The figure draws itself anew if its width changes, until the signal aborts. */
 export class Plot {
-  constructor({ title, step, tick, signal }) {
-    Object.assign(this, { step, tick });
+  constructor({ title, step, tick, signal, series = SERIES }) {
+    Object.assign(this, { step, tick, series });
     this.points = [];
     this.drawing = el("div", { class: "drawing" });
     this.caption = el("p", { class: "reading", "aria-hidden": "true" });
@@ -78,8 +78,11 @@ export class Plot {
         unseen: true,
         columns: [
           { title: "From", cell: (point) => time(point.at) },
-          { title: "Failures", class: "num", cell: (point) => number(point.failures) },
-          { title: "Bans", class: "num", cell: (point) => number(point.bans) },
+          ...this.series.map(([key]) => ({
+            title: key[0].toUpperCase() + key.slice(1),
+            class: "num",
+            cell: (point) => number(point[key]),
+          })),
         ],
         rows: [...this.points].reverse(),
       }),
@@ -88,7 +91,7 @@ export class Plot {
 
   #read(point) {
     this.caption.textContent = point
-      ? `${clock(point.at, false)}–${clock(point.at + this.step, false)}: ${counted(point.failures, "failure")}, ${counted(point.bans, "ban")}`
+      ? `${clock(point.at, false)}–${clock(point.at + this.step, false)}: ${this.series.map(([key, word]) => counted(point[key], word)).join(", ")}`
       : "";
   }
 
@@ -96,10 +99,10 @@ export class Plot {
     const width = Math.floor(this.drawing.clientWidth);
     if (!width || !this.points.length) return;
     this.width = this.drawing.clientWidth;
-    const height = SERIES.length * (PANEL + GAP) + 6;
+    const height = this.series.length * (PANEL + GAP) + 6;
     const bar = (width - LEFT - RIGHT) / this.points.length;
-    const label = `${this.title}. ${SERIES.map((one) => summary(this.points, one)).join("; ")}.`;
-    const parts = SERIES.flatMap((one, row) => this.#panel(one, row * (PANEL + GAP) + 16, bar, width));
+    const label = `${this.title}. ${this.series.map((one) => summary(this.points, one)).join("; ")}.`;
+    const parts = this.series.flatMap((one, row) => this.#panel(one, row * (PANEL + GAP) + 16, bar, width));
     this.drawing.replaceChildren(
       svg(
         "svg",
@@ -152,7 +155,7 @@ export class Plot {
       { class: "name", x: LEFT, y: y - 5 },
       `${key} (${number(total(this.points, key))})`,
     );
-    const last = key === SERIES.at(-1)[0];
+    const last = key === this.series.at(-1)[0];
     return [...scale, ...bars, name, ...this.#times(floor, bar, width, last)];
   }
 
