@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sidecar.domains.domain_name import and_parents, normalised
@@ -74,7 +75,9 @@ class DomainJudge:
             if re.search(header_rules.refused_pattern(found.domain), header, _FLAGS):
                 return DomainVerdict("reject", "refused", place, _refused(found), found)
         own = sorted(self._protect)
-        protected = header_rules.protected_patterns(own) if own else ()
+        protected = (
+            chain(header_rules.protected_patterns(own), header_rules.encoded_patterns(own)) if own else ()
+        )
         if any(re.search(pattern, header, _FLAGS) for pattern in protected):
             why = "its name shows an address of a protected domain, and its real address is elsewhere"
             return DomainVerdict("reject", "protected", place, why)

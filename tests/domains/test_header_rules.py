@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from sidecar.model import ConfigError
 from tests.domains.postfix_maps import found, found_all, postmap
 
 NOW = 1_790_000_000.0
+
+
+def encoded(text: str) -> str:
+    """A name as an encoded word in base64."""
+    return f"=?UTF-8?B?{base64.b64encode(text.encode()).decode()}?="
+
+
 # bad.example and bücher.example are refused, good.example and own.example are protected.
 REFUSED = [
     "From: x@bad.example",
@@ -54,6 +62,10 @@ PROTECTED = [
     'From: "ceo@good.example" <good.example@evil.example>',
     'From: "ceo@good.example <x@evil.example>',
 ]
+PROTECTED += [f"From: {encoded(text)} <x@evil.example>" for text in (
+    "ceo@good.example", "ceo@own.example", "The CEO ceo@good.example", "é ceo@good.example é", '"ceo@good.example"',
+    "CEO <ceo@good.example>", "ceo@good.example, CEO", "é (ceo@good.example)", "a ceo@good.example: b",
+)]  # fmt: skip
 NESTED = [
     'From: "a@b.example" <x@c.example>',
     "From: a@b.example <x@c.example>",
@@ -101,6 +113,12 @@ HONEST = [
     'From: "Ask info@b.example today" <x@c.example>',
     "From: a@b.example, x@c.example",
     'From: "Bob" <x@c.example>',
+    f"From: {encoded('ceo@good.example')} <ceo@good.example>",
+    f"From: {encoded('ceo@good.example.org')} <x@partner.example>",
+    f"From: {encoded('ceo@good.examples')} <x@partner.example>",
+    f"From: {encoded('ceo@notgood.example')} <x@partner.example>",
+    f"From: {encoded('news of good.example')} <x@partner.example>",
+    f"From: {encoded('Bob')} <bob@partner.example>, ceo@good.example",
     "From: Bob <>",
     "From: undisclosed",
     "From:",
