@@ -2,7 +2,7 @@
 # Two workers: most tests wait for a kernel, a server or a timer. Tests of one file share a stack: one worker per file.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help up down demo test check unit stack conformance venv test-blame test-faults lock clean screenshots bench bench-scan bench-kernel bench-page
+.PHONY: help up down demo test check unit stack conformance venv test-blame test-faults lock clean screenshots bench bench-scan bench-kernel bench-page bench-review
 
 help:
 	@echo "make up            start the demonstration in containers and show the bans"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-scan    compare scanning with fail2ban, sshguard, ripgrep: docs/benchmarks.md (ARGS=--help)"
 	@echo "make bench-kernel  compare bans with ip, nft, ipset, fail2ban: docs/benchmarks.md (ARGS=--help)"
 	@echo "make bench-page    measure bans while a crowd is at the page: docs/benchmarks.md (ARGS=--help)"
+	@echo "make bench-review  measure the daily review beside pflogsumm: docs/benchmarks.md (ARGS=--help)"
 	@echo "make screenshots  make the pictures of the page under docs/"
 	@echo "make lock          update the locked dependencies"
 	@echo "make clean         remove everything that these targets created"
@@ -82,6 +83,10 @@ bench-kernel: venv
 bench-page: venv
 	@sh scripts/tools.sh
 	.venv/bin/python -m bench.clients $(ARGS)
+
+bench-review: venv
+	@sh scripts/tools.sh
+	.venv/bin/python -m bench.review $(ARGS)
 
 bench-scan: venv
 	@sh scripts/tools.sh

@@ -150,10 +150,15 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as root:
         found = Found(Path(root), 400_000 if given.quick else 10_000_000, 1 if given.quick else 3)
+    parts = [table.markdown() for table in found.tables()]
     page.show(found.tables())
-    if not given.quick:
-        text = "\n".join(table.markdown() for table in found.tables())
-        print(text, circumstances, ROOT)
+    if given.quick:
+        return
+    told = ", ".join(f"{key} {value}" for key, value in circumstances({}).items())
+    text = f"## The daily review\n{_INTRODUCTION}\n" + "\n".join(
+        [parts[0], f"Measured on: {told}\n", *parts[1:]]
+    )
+    page.write(ROOT / "docs/benchmarks.md", "bench-review", text)
 
 
 if __name__ == "__main__":
