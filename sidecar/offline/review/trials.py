@@ -62,6 +62,8 @@ def kept(
     by_regex = {one.id: one.failregex for one in patterns}
     for name, result in found.items():
         result["failregex"] = by_regex[name]
+    # What a person can adopt comes first.
+    shown.sort(key=lambda one: one["failregex"] is None)
     ids = {one.id for one in patterns}
     return shown, {name: result for name, result in results.items() if name in ids} if found else {}
 

@@ -18,8 +18,9 @@ def rendered(report: Mapping[str, Any], moment: Callable[[Instant | None], str])
     yield f"made {moment(report['made'])}"
     for section in sections(report, moment):
         yield ""
-        yield section.title
-        yield "-" * len(section.title)
+        title = printable(section.title)
+        yield title
+        yield "-" * len(title)
         if section.note:
             yield printable(section.note)
         yield from _table(section)
@@ -29,10 +30,14 @@ def rendered(report: Mapping[str, Any], moment: Callable[[Instant | None], str])
 def _table(section: Section) -> Iterator[str]:
     if not section.rows:
         return
+    if not any(section.columns):
+        # Names and values: a regex is of use only as a whole.
+        width = max(len(row[0]) for row in section.rows)
+        yield from (f"  {name.ljust(width)}  {printable(value)}" for name, value in section.rows)
+        return
     numeric = [column.startswith("#") for column in section.columns]
     titles = tuple(column.removeprefix("#") for column in section.columns)
-    shown = [titles, *section.rows] if any(titles) else list(section.rows)
-    cells = [[_cut(printable(cell)) for cell in row] for row in shown]
+    cells = [[_cut(printable(cell)) for cell in row] for row in (titles, *section.rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(titles))]
     for row in cells:
         padded = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
