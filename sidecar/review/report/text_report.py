@@ -14,7 +14,7 @@ _WIDEST = 60
 
 def rendered(report: Mapping[str, Any], moment: Callable[[Instant | None], str]) -> Iterator[str]:
     """The lines of the text. Text of others is printable, and no cell breaks a line."""
-    yield f"zmban on {report['host']}: review of {printable(report['report'])}"
+    yield printable(f"zmban on {report['host']}: review of {report['report']}")
     yield f"made {moment(report['made'])}"
     for section in sections(report, moment):
         yield ""
