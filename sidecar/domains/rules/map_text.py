@@ -13,13 +13,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TypeAlias
 
+from sidecar.comment_values import instant, quoted, written
 from sidecar.domains import domain_name
 from sidecar.domains.refusal import DomainRefusal
 from sidecar.domains.rules.rule_groups import END_OF_DOMAIN, grouped
-from sidecar.model import LATEST, ConfigError, Instant
+from sidecar.model import ConfigError
 
 # How many lines from this index on are a rule of zmban's (0: none), and the refused domain that they say.
 OwnRule: TypeAlias = Callable[[Sequence[str], int], tuple[int, DomainRefusal | None]]
@@ -173,12 +173,12 @@ def sender_section(refusals: Iterable[DomainRefusal]) -> Iterator[str]:
 def _lines(one: DomainRefusal) -> list[str]:
     shown = domain_name.unicode_form(one.domain)
     named = one.domain if shown == one.domain else f"{one.domain} ({shown})"
-    until = _NEVER if one.until is None else _moment(one.until)
-    times = f"since={_moment(one.since)} until={until}"
+    until = _NEVER if one.until is None else written(one.until)
+    times = f"since={written(one.since)} until={until}"
     said = f": {safe}" if (safe := action_text(one.reason)) else ""
     return [
-        f"# zmban {named} {times} by={_quoted(one.by)} reason={_quoted(one.reason)}",
-        *(f"# zmban evidence {_quoted(line)}" for line in one.evidence),
+        f"# zmban {named} {times} by={quoted(one.by)} reason={quoted(one.reason)}",
+        *(f"# zmban evidence {quoted(line)}" for line in one.evidence),
         f"{sender_pattern(one.domain)} REJECT 5.7.1 Mail from {one.domain} is refused here{said}",
     ]
 
@@ -207,7 +207,10 @@ def own_sender_rule(lines: Sequence[str], place: int) -> tuple[int, DomainRefusa
 
 
 def _refusal(found: re.Match[str], evidence: Iterable[str]) -> DomainRefusal:
-    since, until = _instant(found[2]), None if found[3] == _NEVER else _instant(found[3])
+    since, until = (
+        instant(found[2]),
+        None if found[3] == _NEVER else instant(found[3]),
+    )
     lines = tuple(json.loads(line.removeprefix("# zmban evidence ")) for line in evidence)
     return DomainRefusal(found[1], json.loads(found[5]), since, until, json.loads(found[4]), lines)
 
@@ -217,25 +220,3 @@ def action_text(reason: str) -> str:
     dollar sign."""
     plain = " ".join("".join(c if c.isascii() and c.isprintable() else "?" for c in reason).split())
     return plain[:_LONGEST_TEXT].strip().replace("$", "$$")
-
-
-def _quoted(text: str) -> str:
-    """As a JSON string in which whatever is not printable is escaped."""
-    quoted = json.dumps(text, ensure_ascii=False)
-    return quoted if quoted.isprintable() else "".join(map(_escaped, quoted))
-
-
-def _escaped(character: str) -> str:
-    return character if character.isprintable() else json.dumps(character)[1:-1]
-
-
-def _moment(at: Instant) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _instant(text: str) -> Instant:
-    moment = datetime.fromisoformat(text)
-    at = moment.timestamp() if moment.tzinfo else -1.0
-    if not 0 <= at <= LATEST:
-        raise ValueError(f"{text} is no time of a refusal")
-    return at

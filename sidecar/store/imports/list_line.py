@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sidecar.model import LATEST, Instant
+from sidecar.comment_values import instant, quoted, written
+from sidecar.model import Instant
 from sidecar.store.imports.entry import is_jail
 
 _TEXT = r'"(?:[^"\\]|\\.)*"'
@@ -31,9 +31,9 @@ class ListLine(NamedTuple):
 def written(record: Mapping[str, Any]) -> str:
     """The line of a record of `zmban bans`, without a newline. That of a dry-run ban is a comment: a list
     bans in earnest."""
-    until = _NEVER if record["until"] is None else _moment(record["until"])
-    times = f"since={_moment(record['since'])} until={until}"
-    words = f"jail={_quoted(record['jail'])} {times} reason={_quoted(record['reason'])}"
+    until = _NEVER if record["until"] is None else written(record["until"])
+    times = f"since={written(record['since'])} until={until}"
+    words = f"jail={quoted(record['jail'])} {times} reason={quoted(record['reason'])}"
     return f"{'# dry run: ' if record['dry'] else ''}{record['network']} # {words}"
 
 
@@ -44,25 +44,10 @@ def read(comment: str) -> ListLine | None:
         return None
     try:
         jail, reason = json.loads(found[1]), json.loads(found[4])
-        since, until = _instant(found[2]), None if found[3] == _NEVER else _instant(found[3])
+        since, until = (
+            instant(found[2]),
+            None if found[3] == _NEVER else instant(found[3]),
+        )
     except ValueError:
         return None
     return ListLine(jail, since, until, reason) if is_jail(jail) else None
-
-
-def _quoted(text: str) -> str:
-    """As a JSON string in which whatever is not printable is escaped."""
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in quoted)
-
-
-def _moment(at: Instant) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _instant(text: str) -> Instant:
-    moment = datetime.fromisoformat(text)
-    at = moment.timestamp() if moment.tzinfo else -1.0
-    if not 0 <= at <= LATEST:
-        raise ValueError(f"{text} is no time of a ban")
-    return at
