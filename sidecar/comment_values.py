@@ -16,13 +16,13 @@ def quoted(text: str) -> str:
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in whole)
 
 
-def written(at: Instant) -> str:
+def utc(at: Instant) -> str:
     """A time as ISO 8601 in UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
 
 def instant(text: str) -> Instant:
-    """The reverse of `written`. ValueError for anything else."""
+    """The reverse of `utc`. ValueError for anything else."""
     moment = datetime.fromisoformat(text)
     at = moment.timestamp() if moment.tzinfo else -1.0
     if not 0 <= at <= LATEST:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from sidecar.comment_values import instant, quoted, written
+from sidecar.comment_values import instant, quoted, utc
 from sidecar.domains import domain_name
 from sidecar.domains.refusal import DomainRefusal
 from sidecar.domains.rules.rule_groups import END_OF_DOMAIN, grouped
@@ -173,8 +173,8 @@ def sender_section(refusals: Iterable[DomainRefusal]) -> Iterator[str]:
 def _lines(one: DomainRefusal) -> list[str]:
     shown = domain_name.unicode_form(one.domain)
     named = one.domain if shown == one.domain else f"{one.domain} ({shown})"
-    until = _NEVER if one.until is None else written(one.until)
-    times = f"since={written(one.since)} until={until}"
+    until = _NEVER if one.until is None else utc(one.until)
+    times = f"since={utc(one.since)} until={until}"
     said = f": {safe}" if (safe := action_text(one.reason)) else ""
     return [
         f"# zmban {named} {times} by={quoted(one.by)} reason={quoted(one.reason)}",

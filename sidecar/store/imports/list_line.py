@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sidecar.comment_values import instant, quoted, written
+from sidecar.comment_values import instant, quoted, utc
 from sidecar.model import Instant
 from sidecar.store.imports.entry import is_jail
 
@@ -31,8 +31,8 @@ class ListLine(NamedTuple):
 def written(record: Mapping[str, Any]) -> str:
     """The line of a record of `zmban bans`, without a newline. That of a dry-run ban is a comment: a list
     bans in earnest."""
-    until = _NEVER if record["until"] is None else written(record["until"])
-    times = f"since={written(record['since'])} until={until}"
+    until = _NEVER if record["until"] is None else utc(record["until"])
+    times = f"since={utc(record['since'])} until={until}"
     words = f"jail={quoted(record['jail'])} {times} reason={quoted(record['reason'])}"
     return f"{'# dry run: ' if record['dry'] else ''}{record['network']} # {words}"
 
