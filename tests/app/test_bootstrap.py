@@ -88,4 +88,4 @@ async def test_the_database_is_replaced_by_all_that_memory_knows(one: InProcess)
     one.parts.memory.known_good.learn(Network.parse("203.0.113.9"), "bob", 2e9)
     content = list(one.commit_queue._snapshot())
     assert ban in content
-    assert {type(change).__name__ for change in content} == {"Allowed", "Ban", "Failure", "Login", "Memo"}
+    assert {type(change).__name__ for change in content} == {"Allowed", "Ban", "Failure", "Login"}

@@ -390,7 +390,7 @@ def test_every_text_of_the_page_has_enough_contrast_in_light_dark_and_print(
     ]
     assert len(schemes) == 3
     for scheme in schemes:
-        for ink in ("ink", "soft", "known"):
+        for ink in ("ink", "soft", "bad"):
             for paper in ("paper", "panel"):
                 light, dark = sorted(
                     (luminance({**schemes[0], **scheme}[c]) for c in (ink, paper)), reverse=True

@@ -77,6 +77,9 @@ def test_a_backup_that_is_put_in_the_place_of_the_database_brings_everything_bac
     assert running.ask("status")[0]["store"] == "good"
     running.stop()
     now = content(running.state / FILE)
+    # What the daily report knows is saved at the stop.
+    for one in (now, before):
+        one["memos"] = [memo for memo in one["memos"] if not memo.startswith("('review")]
     for table in ("history", "failures", "allowed", "zones", "memos"):
         assert now[table] == before[table], table
     # The counter that was saved goes on: one more failure is enough.

@@ -54,9 +54,6 @@ class DecisionRecorder:
         self._ends = time.mktime((today + timedelta(days=1)).timetuple())
         self._notes = self._kept(self._day) or DecisionNotes(self._good)
         self._saved = self._notes.number
-        for jail in self._active.jails:
-            if jail not in self._memos.of(_FOUND):
-                self._memos.put(_FOUND, jail, self._day)
         for day in self._memos.of(_NOTES):
             if day < (today - _KEPT).isoformat():
                 self._memos.drop(_NOTES, day)
@@ -83,7 +80,11 @@ class DecisionRecorder:
         self._notes.take(batch.new)
 
     async def save(self) -> None:
-        """Save the notes, if there are new ones."""
+        """Save the notes, if there are new ones; and since when a jail without failures is watched."""
+        known = self._memos.of(_FOUND)
+        for jail in self._active.jails:
+            if jail not in known:
+                self._memos.put(_FOUND, jail, self._day)
         if self._clock() - self._saved_at >= _SAVE_EVERY:
             self._put()
 

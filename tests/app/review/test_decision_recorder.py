@@ -90,6 +90,7 @@ async def test_a_jail_is_silent_after_thirty_days_without_a_failure(tmp_path: Pa
     async with in_process(tmp_path, dry_run=True) as one:
         clock = Clock()
         notes = recorder(one, clock)
+        await notes.save()
         assert notes.silent_jails() == []
         clock.at += 400 * 86400
         notes.handle(Batch([Refused("x", "smtp", NOON, "framed")]))

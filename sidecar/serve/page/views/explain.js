@@ -2,7 +2,7 @@
 import { get } from "../api.js";
 import { address, el, field, refill, select } from "../dom.js";
 import { empty, load } from "../states.js";
-import { drawLine, drawSubject } from "./steps.js";
+import { drawLine, drawSubject } from "../parts/steps.js";
 
 // The service names them in its answer; this is what it knew when the page was written.
 const KINDS = [
