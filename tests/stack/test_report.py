@@ -49,7 +49,7 @@ async def test_the_mail_server_takes_it_by_tls_and_auth(
     (tmp_path / "password").write_text(PASSWORD)
     found, port = report(stack), 465 if scheme == "smtps" else 587
     settings = NotifySettings(
-        mail_to=(f"admin{port}@demo.example",), mail_from=USER, smtp=SmtpServer(scheme, NAME, port), smtp_user=USER,
+        mail_to=("ben@demo.example",), mail_from=USER, smtp=SmtpServer(scheme, NAME, port), smtp_user=USER,
         smtp_password_file=str(tmp_path / "password"), ca_file=str(tmp_path / "ca.pem"),
     )  # fmt: skip
     look_up = socket.getaddrinfo
@@ -58,12 +58,14 @@ async def test_the_mail_server_takes_it_by_tls_and_auth(
         return look_up(ADDRESS if host == NAME else host, *more, **other)
 
     monkeypatch.setattr(socket, "getaddrinfo", named)
-    assert await send_now(settings, found, time.time()) == (["mail"], [])
+    at = time.time()
+    assert await send_now(settings, found, at) == (["mail"], [])
 
     def delivered() -> Any:
         log = stack.run("docker", "exec", postfix, "cat", "/var/log/zimbra/zimbra.log")
-        queue = re.search(rf"(\w+): to=<admin{port}@demo\.example>.* status=sent", log)
-        return queue and re.search(rf"{queue[1]}: client=.*sasl_username={re.escape(USER)}", log)
+        queue = re.search(rf"(\w+): message-id=<zmban\.report-{at:.0f}@demo\.example>", log)
+        sent = queue and re.search(rf"{queue[1]}: to=<ben@demo\.example>.* status=sent", log)
+        return sent and queue and re.search(rf"{queue[1]}: client=.*sasl_username={re.escape(USER)}", log)
 
     until(delivered)
     (tmp_path / "password").write_text("wrong")
