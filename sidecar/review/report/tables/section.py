@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 _MB = 1 << 20
+# The addresses of an IPv6 network are more than anybody reads.
+_HUGE = 10**12
 # How a column gets its cell: a key of the entry, or a function of it.
 Cell: TypeAlias = str | Callable[[Any], Any]
 
@@ -53,7 +55,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else ""
     if isinstance(value, int):
-        return f"{value:,}"
+        return f"{value:,}" if value < _HUGE else f"{value:.1e}"
     return "" if value is None else str(value)
 
 
