@@ -55,7 +55,7 @@ def flush(config: Sequence[str], state: Path) -> tuple[int, bool]:
 
 def uninstall(config: Sequence[str], state: Path) -> int:
     """Remove all entries and the mark of a suspension, so that a later installation enforces its bans.
-    Returns the number of removed entries. ConfigError while a service runs, because it would write them again.
+    Returns the number of removed entries. ConfigError while a service runs: it would write them again.
 
     Works with a broken configuration too, with default settings.
     """
