@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from sidecar.app.enforce.proof import CANARY
 from tests.app.running import Running, service, until
 from tests.app.test_service import EVIL, blackholes
-from tests.cli.running import records, zmban
-from tests.netns import Namespace
+from tests.cli.running import ZMBAN, records, zmban
+from tests.netns import Namespace, program
 
 pytestmark = pytest.mark.kernel
 TRIED = "198.51.100.253"
@@ -114,3 +115,27 @@ def test_a_network_is_no_address_to_test_with() -> None:
     done = zmban("self-test", "198.51.100.0/24")
     assert (done.returncode, "not a single address" in done.stderr) == (64, True), done
     assert CANARY.address != TRIED
+
+
+def with_rights(*capabilities: str) -> list[str]:
+    """A command in front of another one: root with these capabilities only, as in a container of the chart."""
+    kept = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    return [
+        program("setpriv", "util-linux"),
+        f"--bounding-set={kept}",
+        f"--inh-caps={kept}",
+        "--no-new-privs",
+    ]
+
+
+def test_both_need_no_right_but_net_admin(host: Namespace, tmp_path: Path) -> None:
+    with service(tmp_path) as running:
+        running.attack(EVIL)
+        until(lambda: blackholes(host) == {EVIL})
+        command = [*with_rights("net_admin"), str(ZMBAN)]
+        tested = subprocess.run([*command, "self-test", "--socket", running.socket], check=False)
+        assert tested.returncode == 0
+        running.stop()
+        flush = [*command, "flush", "--uninstall", "--state", running.state]
+        assert subprocess.run(flush, check=False).returncode == 0
+        assert host.routes("2520") == []
