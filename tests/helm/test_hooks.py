@@ -166,6 +166,20 @@ def test_no_pod_of_a_hook_is_taken_for_one_of_the_release(render: Render, values
         assert not selector.items() <= judge["metadata"]["labels"].items()
 
 
+def test_an_upgrade_waits_for_the_pods_of_the_release_where_helm_does_not(render: Render) -> None:
+    assert hook(render(), "Pod", "post-upgrade") == []
+    manifests = render(EVERYTHING)
+    for event in ("post-install", "post-upgrade"):
+        (judge,) = hook(manifests, "Pod", event)
+        names = {made["metadata"]["name"]: made["spec"] for made in hook(manifests, "Service", event)}
+        arguments = judge["spec"]["containers"][0]["args"]
+        labels = daemon_set(manifests)["spec"]["template"]["metadata"]["labels"]
+        assert set(names) == set(arguments[1:3])
+        assert all(service["selector"].items() <= labels.items() for service in names.values())
+        # Longer than Kubernetes pauses between two nodes.
+        assert int(arguments[4]) > EVERYTHING["minReadySeconds"]
+
+
 def test_routes_stay_unless_the_values_say_otherwise(render: Render) -> None:
     kinds = ("DaemonSet", "Pod", "Service")
     assert [m for kind in kinds for m in hook(render(), kind, "post-delete")] == []
@@ -208,7 +222,7 @@ class Dns:
         exec(compile((CHART / "files/roll_call.py").read_text(), "roll_call.py", "exec"), space)
         space["socket"] = self
         space["time"] = type("Time", (), {"monotonic": lambda: self.now, "sleep": self.sleep})
-        code: int = space["main"]("every", "ready", seconds, "kubectl logs")
+        code: int = space["main"]("every", "ready", seconds, "15", "kubectl logs")
         return code
 
 
@@ -239,7 +253,7 @@ def test_the_script_of_the_roll_runs_as_the_pod_runs_it(render: Render) -> None:
     (caller,) = judge["spec"]["containers"]
     program = [str(ZMBAN.with_name("python")), *caller["command"][1:], caller["args"][0]]
     done = subprocess.run(
-        [*program, "no-such-name.invalid", "no-such-name.invalid", "0", "cure"],
+        [*program, "no-such-name.invalid", "no-such-name.invalid", "0", "15", "cure"],
         capture_output=True, text=True, timeout=60, check=False, env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, ""), done

@@ -1,11 +1,13 @@
-"""Waits until every pod of a DaemonSet is ready, as two headless Services tell by DNS: EVERY READY SECONDS CURE."""
+"""Waits until every pod of a DaemonSet is ready, as two headless Services tell by DNS.
+
+Arguments: the Service with every pod, that with the ready ones, seconds until it fails, seconds for which all
+must be ready, and the command that shows the reasons.
+"""
 
 import socket
 import sys
 import time
 
-# Pods of other nodes may get their address some seconds later.
-STEADY_SECONDS = 15.0
 PAUSE_SECONDS = 1.0
 
 
@@ -17,8 +19,9 @@ def addresses(service: str) -> set[str]:
         return set()
 
 
-def main(every: str, ready: str, seconds: str, cure: str) -> int:
-    """The exit code: 0 if the same pods were all ready for a while, 1 if that did not happen in this time."""
+def main(every: str, ready: str, seconds: str, steady_for: str, cure: str) -> int:
+    """The exit code: 0 if the same pods were all ready for this long, because some get their address later;
+    1 if that did not happen in time."""
     begun = steady = time.monotonic()
     before: set[str] = set()
     while True:
@@ -26,7 +29,7 @@ def main(every: str, ready: str, seconds: str, cure: str) -> int:
         if not wanted or wanted - done or wanted != before:
             steady = now
         before = wanted
-        if now - steady >= STEADY_SECONDS:
+        if now - steady >= float(steady_for):
             print(f"{len(wanted)} of {len(wanted)} nodes: {', '.join(sorted(wanted))}")
             return 0
         if now - begun >= float(seconds):

@@ -10,7 +10,6 @@ state; .volumes: more volumes; .seconds: until it fails.
 {{- $root := .root }}
 {{- $name := printf "%s-%s" (include "zmban.fullname" $root) .component }}
 {{- $labels := dict "root" $root "component" .component }}
-{{- $judge := dict "root" $root "component" (printf "%s-roll-call" .component) }}
 apiVersion: apps/v1
 kind: DaemonSet
 metadata:
@@ -54,8 +53,20 @@ spec:
         {{- . | nindent 8 }}
         {{- end }}
       {{- include "zmban.placement" $root | trim | nindent 6 }}
-{{- range $suffix, $all := dict "every" true "ready" false }}
 ---
+{{ include "zmban.judge" (merge (dict "selector" (include "zmban.hookSelectorLabels" $labels) "cure" (printf "kubectl -n %s logs ds/%s -c %s --all-pods" $root.Release.Namespace $name .component)) .) }}
+{{- end }}
+
+{{/*
+The two Services and the Pod that compare the pods that exist with those that are ready. .selector: labels of the pods;
+.cure: the command that shows the reasons; else as above.
+*/}}
+{{- define "zmban.judge" -}}
+{{- $root := .root }}
+{{- $name := printf "%s-%s" (include "zmban.fullname" $root) .component }}
+{{- $labels := dict "root" $root "component" .component }}
+{{- $judge := dict "root" $root "component" (printf "%s-roll-call" .component) }}
+{{- range $suffix, $all := dict "every" true "ready" false }}
 apiVersion: v1
 kind: Service
 metadata:
@@ -71,9 +82,9 @@ spec:
   clusterIP: None
   publishNotReadyAddresses: {{ $all }}
   selector:
-    {{- include "zmban.hookSelectorLabels" $labels | nindent 4 }}
-{{- end }}
+    {{- $.selector | nindent 4 }}
 ---
+{{ end -}}
 apiVersion: v1
 kind: Pod
 metadata:
@@ -101,7 +112,9 @@ spec:
         - {{ $name }}-every
         - {{ $name }}-ready
         - {{ .seconds | quote }}
-        - kubectl -n {{ $root.Release.Namespace }} logs ds/{{ $name }} -c {{ .component }} --all-pods
+        # Between two nodes of a rolling update all pods are ready for this time.
+        - {{ add $root.Values.minReadySeconds 15 | quote }}
+        - {{ .cure }}
       securityContext:
         runAsUser: 65534
         runAsGroup: 65534
