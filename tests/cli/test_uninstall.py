@@ -133,9 +133,9 @@ def test_both_need_no_right_but_net_admin(host: Namespace, tmp_path: Path) -> No
         running.attack(EVIL)
         until(lambda: blackholes(host) == {EVIL})
         command = [*with_rights("net_admin"), str(ZMBAN)]
-        tested = subprocess.run([*command, "self-test", "--socket", running.socket], check=False)
+        tested = subprocess.run([*command, "self-test", "--socket", str(running.socket)], check=False)
         assert tested.returncode == 0
         running.stop()
-        flush = [*command, "flush", "--uninstall", "--state", running.state]
+        flush = [*command, "flush", "--uninstall", "--state", str(running.state)]
         assert subprocess.run(flush, check=False).returncode == 0
         assert host.routes("2520") == []

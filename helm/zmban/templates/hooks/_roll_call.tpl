@@ -83,6 +83,10 @@ spec:
   publishNotReadyAddresses: {{ $all }}
   selector:
     {{- $.selector | nindent 4 }}
+  ports:
+    # Nobody connects to it; some DNS servers have no addresses for a Service without a port.
+    - name: unused
+      port: 9
 ---
 {{ end -}}
 apiVersion: v1
