@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.model import Instant
+from sidecar.model import Instant, counted
 from sidecar.store.repair import wal
 
 _WAL, _SHM = wal.SUFFIX, "-shm"
@@ -20,18 +21,20 @@ _NAME = re.compile(r"\.v(\d+)(?:-\d{8}T\d{6}Z(?:-\d+)?)?")
 
 @dataclass(frozen=True)
 class Later:
-    """A database of a later version that was set aside. Of what happened since `since`, this zmban knows only
-    what logs and routes tell again."""
+    """A database of a later version that was set aside. Of what was decided since `since`, this zmban knows
+    only what logs and routes tell again; `bans` are the bans of that time, None if they cannot be counted."""
 
     path: Path
     version: int
     since: Instant
+    bans: int | None
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since))
+        bans = "the bans" if self.bans is None else counted(self.bans, "ban")
         return (
-            f"the database of a later version was set aside as {self.path}, and the copy from before the "
-            f"upgrade is used: what was decided since {since} is known only from the logs and the routes"
+            f"the database of a later version was set aside as {self.path}, and the copy from before the upgrade "
+            f"is used: {bans} and all other decisions since {since} are known only from logs and routes"
         )
 
 
@@ -91,7 +94,7 @@ def put_back(path: Path, version: int, new: Path) -> Later | None:
     path.with_name(path.name + _SHM).unlink(missing_ok=True)
     os.utime(aside, (since, since))
     new.rename(path)
-    return Later(aside, int(later), since)
+    return Later(aside, int(later), since, _bans_since(aside, since))
 
 
 def set_aside(path: Path, version: int) -> list[Later]:
@@ -101,8 +104,21 @@ def set_aside(path: Path, version: int) -> list[Later]:
         for file in path.parent.glob(f"{path.name}.v*"):
             named = _NAME.fullmatch(file.name.removeprefix(path.name))
             if named and int(named[1]) > version:
-                found.append(Later(file, int(named[1]), file.stat().st_mtime))
+                since = file.stat().st_mtime
+                found.append(Later(file, int(named[1]), since, _bans_since(file, since)))
     return sorted(found, key=lambda later: later.since)
+
+
+@functools.lru_cache(maxsize=8)
+def _bans_since(path: Path, since: Instant) -> int | None:
+    """How many bans the database has that began since then, None if a later schema does not tell. The file is
+    never written again, so that it is read once."""
+    with contextlib.suppress(sqlite3.Error, ValueError):
+        uri = f"{path.absolute().as_uri()}?immutable=1"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            (bans,) = db.execute("SELECT COUNT(*) FROM bans WHERE at>=?", (since,)).fetchone()
+            return int(bans)
+    return None
 
 
 def _free(path: Path, version: int) -> Path:

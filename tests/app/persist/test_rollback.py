@@ -43,7 +43,7 @@ class Versions:
         self.later()
         with contextlib.closing(Database(self.state)) as database:
             # As the later version would write it, with its column.
-            database.write([ban(network)])
+            database.write([ban(network, at=1_700_000_001.0)])
         self.earlier()
 
     def files(self) -> set[str]:
@@ -97,7 +97,8 @@ def test_the_earlier_version_takes_the_copy_and_says_since_when_it_knows_nothing
     # With this word the bans that the kernel still has are adopted.
     assert store.lost == "zmban returned to an earlier version"
     assert networks(store) == {OLD}
-    assert "since 2023-11-14 22:13:20 UTC is known only from the logs and the routes" in caplog.text
+    since = "2023-11-14 22:13:20 UTC"
+    assert f"1 ban and all other decisions since {since} are known only from logs and routes" in caplog.text
     assert f"{FILE}.v{VERSION + 1}" in caplog.text
 
 
@@ -146,6 +147,16 @@ def test_a_rollback_that_was_killed_is_completed_by_the_next_start(versions: Ver
         for suffix in ("-wal", "-shm"):
             file.with_name(file.name + suffix).unlink(missing_ok=True)
     assert networks(recovery.opened(versions.state)) == {OLD}
+
+
+def test_a_later_schema_that_cannot_be_counted_costs_the_number_only(versions: Versions) -> None:
+    versions.upgraded_with_a_ban(NEW)
+    with contextlib.closing(sqlite3.connect(versions.state / FILE)) as db:
+        db.execute("ALTER TABLE bans RENAME TO decisions")
+    assert networks(recovery.opened(versions.state)) == {OLD}
+    (later,) = version_copy.set_aside(versions.state / FILE, VERSION)
+    assert later.bans is None
+    assert "the bans and all other decisions" in str(later)
 
 
 def test_without_a_copy_a_later_database_is_left_as_it_is(versions: Versions) -> None:
