@@ -33,7 +33,7 @@ class Later:
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since))
         bans = "the bans" if self.bans is None else counted(self.bans, "ban")
         return (
-            f"the database of a later version was set aside as {self.path}, and the copy from before the upgrade "
+            f"the database of a later version was set aside as {self.path}, the copy from before the upgrade "
             f"is used: {bans} and all other decisions since {since} are known only from logs and routes"
         )
 
