@@ -2,7 +2,7 @@
 # Two workers: most tests wait for a kernel, a server or a timer. Tests of one file share a stack: one worker per file.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help up down demo test check unit stack conformance venv test-blame test-faults lock clean screenshots bench bench-scan bench-kernel bench-page bench-review
+.PHONY: help up down demo test check unit chart stack conformance venv test-blame test-faults lock clean screenshots bench bench-scan bench-kernel bench-page bench-review
 
 help:
 	@echo "make up            start the demonstration in containers and show the bans"
@@ -12,6 +12,7 @@ help:
 	@echo "make test          run all checks and tests"
 	@echo "make check         check format, lint, types and import layers"
 	@echo "make unit          run the tests that need no containers"
+	@echo "make chart         run the tests of the Helm chart"
 	@echo "make stack         run the tests against mail servers in containers"
 	@echo "make test-faults   test 5,000 rotation sequences, 100 kills, disk faults, 1,000 damaged databases, a soak of 1,000,000 bans"
 	@echo "make test-blame    test each shipped filter with a million forged lines"
@@ -48,6 +49,9 @@ unit: venv
 	@sh scripts/tools.sh
 	@sh scripts/fail2ban.sh >/dev/null || true
 	.venv/bin/pytest -q $(PARALLEL) -m "not stack"
+
+chart: venv
+	.venv/bin/pytest -q $(PARALLEL) tests/helm
 
 stack: venv
 	@sh scripts/tools.sh

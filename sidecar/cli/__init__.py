@@ -37,6 +37,7 @@ COMMANDS = {
     "compact": "sidecar.cli.state.compact:compact",
     "flush": "sidecar.cli.online.flush:flush",
     "resume": "sidecar.cli.online.flush:resume",
+    "self-test": "sidecar.cli.online.self_test:self_test",
     "report": "sidecar.cli.review.report:report",
     "notify": "sidecar.cli.online.notify:notify",
     "dry-run": "sidecar.cli.online.dry_run_switch:dry_run",

@@ -1,4 +1,4 @@
-"""`zmban flush` without a service: removes all entries of zmban from the kernel until `zmban resume`."""
+"""`zmban flush` without a service: removes all entries of zmban, until `zmban resume` or for good."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 from sidecar.configuration.loading import directories
 from sidecar.host import table_lock
 from sidecar.kernel import owner, registry
-from sidecar.model import KernelError, ZmbanError
+from sidecar.model import ConfigError, KernelError, ZmbanError
 from sidecar.settings import KernelSettings, read
+from sidecar.store.state_lock import claimed
 from sidecar.store.suspension import SuspensionMarker
 
 _log = logging.getLogger("zmban.kernel")
@@ -42,9 +43,7 @@ def flush(config: Sequence[str], state: Path) -> tuple[int, bool]:
 
     Works with a broken configuration too, with default settings.
     """
-    kernel = KernelSettings()
-    with contextlib.suppress(ZmbanError):
-        kernel = read(directories(config)).settings.kernel
+    kernel = _settings(config)
     # Suspend first, so that a service that starts now does not write the entries again.
     marked = SuspensionMarker(state).suspend()
     removed = remove_all(kernel)
@@ -52,3 +51,27 @@ def flush(config: Sequence[str], state: Path) -> tuple[int, bool]:
     if other is not None and other.counts and other.state != str(state.absolute()):
         _log.warning("another zmban, %s, writes its routes again; flush it with its own --socket", other)
     return removed, marked
+
+
+def uninstall(config: Sequence[str], state: Path) -> int:
+    """Remove all entries and the mark of a suspension, so that a later installation enforces its bans.
+    Returns the number of removed entries. ConfigError while a service runs: it would write them again.
+
+    Works with a broken configuration too, with default settings.
+    """
+    kernel = _settings(config)
+    # Held until the end, so that no service starts between the flush and the removal of the mark.
+    with claimed(state):
+        other = owner.holder(table_lock.number(kernel))
+        if other is not None and other.counts:
+            raise ConfigError(f"zmban still runs and would write its routes again: {other}; stop it first")
+        removed = remove_all(kernel)
+        SuspensionMarker(state).resume()
+    return removed
+
+
+def _settings(config: Sequence[str]) -> KernelSettings:
+    """The settings of [kernel], the default ones if the configuration cannot be read."""
+    with contextlib.suppress(ZmbanError):
+        return read(directories(config)).settings.kernel
+    return KernelSettings()

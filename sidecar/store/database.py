@@ -16,7 +16,7 @@ from sidecar.store import migrations, rows, storage
 from sidecar.store.changes import Allowed, Change, Ended, Forgotten, HistoryEntry, Key, Login, Memo, Zone
 from sidecar.store.errors import DamagedError, LaterError, meant
 from sidecar.store.migrations import TABLES
-from sidecar.store.repair import damage, wal
+from sidecar.store.repair import damage, version_copy, wal
 from sidecar.store.repair.page_check import Check, verdict
 
 __all__ = [
@@ -74,7 +74,7 @@ class Database:
                 self._db.execute("PRAGMA journal_mode=WAL")
         except BaseException as error:
             self._db.close()
-            if isinstance(error, sqlite3.Error | UnicodeError):
+            if isinstance(error, sqlite3.Error | UnicodeError | OSError):
                 raise meant(error, self.path) from error
             raise
 
@@ -111,15 +111,16 @@ class Database:
         elif damaged := verdict(self._db, self.path):
             # Copying rows out of a damaged table may never end.
             raise DamagedError(damaged)
+        else:
+            version_copy.keep(self._db, self.path, version)
         migrations.migrate(self._db, self.path, version)
 
     def _migrate_copy(self, version: int) -> None:
         """Read an older database as one of this version, without changing its file."""
-        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._db.backup(copy)
         self._db.close()
         self._db = copy
-        self._db.isolation_level = None
         migrations.migrate(self._db, self.path, version)
 
     def check(self, patience: Seconds = 600.0) -> Check:
@@ -210,7 +211,7 @@ class Database:
         """All rows. DamagedError if there are more than fit into the file."""
         with self.store_errors():
             (pages,), (size,) = (
-                self._db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+                self._db.execute(f"PRAGMA page_{name}").fetchone() for name in ("count", "size")
             )
             found = self._db.execute(query)
             yield from islice(found, pages * size // _LEAST_ROW)
@@ -287,8 +288,7 @@ class Database:
 
     def logins(self) -> list[Login]:
         """Successful logins, oldest first."""
-        query = "SELECT network,account,at FROM good"
-        found = self._values(query, lambda row: Login(rows.network_of(row[0]), *row[1:]))
+        found = self._values(rows.SELECT_GOOD, lambda row: Login(rows.network_of(row[0]), *row[1:]))
         return sorted(found, key=lambda good: good.at)
 
     def memos(self) -> list[Memo]:

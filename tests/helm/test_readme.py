@@ -15,6 +15,7 @@ WHOLE = {
     "resources",
     "updateStrategy",
     "dashboard.labels",
+    "extraArgs",
 }  # one comment for all their keys
 SOURCE = (CHART / "values.yaml").read_text()
 

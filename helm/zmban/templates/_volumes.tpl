@@ -1,21 +1,16 @@
-{{/* Mounts of the volumes of "zmban.volumes" in the container. */}}
-{{- define "zmban.mounts" -}}
+{{/* Mounts of the volumes of "zmban.volumes" that hold configuration and logs, all read-only. */}}
+{{- define "zmban.readMounts" -}}
 - name: config
   mountPath: /etc/zmban
   readOnly: true
-- name: state
-  mountPath: /var/lib/zmban
-{{- if .Values.domains.hostPath }}
-- name: domains
-  mountPath: /var/lib/zmban-domains
-{{- end }}
-- name: run
-  mountPath: /run/zmban
-- name: tmp
-  mountPath: /tmp
 {{- if .Values.notifySecret }}
 - name: notify
   mountPath: /run/secrets/zmban
+  readOnly: true
+{{- end }}
+{{- if .Values.metrics.webConfig.existingSecret }}
+- name: web
+  mountPath: /run/secrets/zmban-web
   readOnly: true
 {{- end }}
 {{- if .Values.localtime.hostPath }}
@@ -28,28 +23,68 @@
   mountPath: /etc/fail2ban
   readOnly: true
 {{- end }}
-{{- range $name, $log := .Values.logs }}
-- name: log-{{ $name }}
-  mountPath: {{ $log.mountPath }}
+{{- range $name, $volume := include "zmban.logVolumes" . | fromJson }}
+- name: {{ $name }}
+  mountPath: {{ $volume.mountPath }}
   readOnly: true
-  {{- if semverCompare ">=1.31.0-0" $.Capabilities.KubeVersion.Version }}
-  # Also file systems mounted below, such as /var/log/audit.
-  recursiveReadOnly: IfPossible
+  {{- if $volume.hostPath }}
+  # What the node mounts there later is seen too, such as the volume of a pod that comes.
+  mountPropagation: HostToContainer
   {{- end }}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
-{{- define "zmban.volumes" -}}
-{{- $fullname := include "zmban.fullname" . -}}
+{{/* Mounts that zmban writes to. */}}
+{{- define "zmban.writeMounts" -}}
+- name: state
+  mountPath: /var/lib/zmban
+{{- if .Values.domains.hostPath }}
+- name: domains
+  mountPath: /var/lib/zmban-domains
+{{- end }}
+- name: tmp
+  mountPath: /tmp
+{{- end }}
+
+{{/* The volumes of the logs by name, as JSON: {mountPath, hostPath or claim}. Two logs may share one. */}}
+{{- define "zmban.logVolumes" -}}
+{{- $found := dict }}
+{{- range $name, $log := .Values.logs }}
+{{- if $log.hostPath }}
+{{- $_ := set $found (printf "log-%s" $name) (dict "mountPath" $log.mountPath "hostPath" $log.hostPath) }}
+{{- else if $log.persistentVolumeClaim }}
+{{- $_ := set $found (printf "log-%s" $name) (dict "mountPath" $log.mountPath "claim" $log.persistentVolumeClaim.existingClaim) }}
+{{- else if $log.kubelet }}
+{{- $_ := set $found "kubelet-pods" (dict "mountPath" "/var/lib/kubelet/pods" "hostPath" "/var/lib/kubelet/pods") }}
+{{- else if $log.stdout }}
+{{- $_ := set $found "container-logs" (dict "mountPath" "/var/log/containers" "hostPath" "/var/log/containers") }}
+{{- $_ := set $found "pod-logs" (dict "mountPath" "/var/log/pods" "hostPath" "/var/log/pods") }}
+{{- with $log.dockerContainers }}
+{{- $_ := set $found "docker-logs" (dict "mountPath" . "hostPath" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $found | toJson }}
+{{- end }}
+
+{{/* The projected volume at /etc/zmban: the chart's ConfigMaps, then those that exist already. */}}
+{{- define "zmban.configVolume" -}}
+{{- $root := . -}}
+{{- $texts := include "zmban.configuration" . | fromJson -}}
 - name: config
   projected:
     sources:
+      {{- if not (include "zmban.ownSettings" .) }}
       - configMap:
-          name: {{ $fullname }}-settings
-      {{- range $directory, $source := dict "jail.d" "jails" "filter.d" "filters" }}
-      {{- with index $.Values $source }}
+          name: {{ include "zmban.configMapName" (dict "root" $root "kind" "settings" "texts" $texts.settings) }}
+      {{- end }}
+      {{- range $directory, $kind := dict "jail.d" "jails" "filter.d" "filters" }}
+      {{- with index $texts $kind }}
       - configMap:
-          name: {{ $fullname }}-{{ $source }}
+          name: {{ include "zmban.configMapName" (dict "root" $root "kind" $kind "texts" .) }}
           items:
             {{- range $file, $_ := . }}
             - key: {{ $file | quote }}
@@ -57,26 +92,51 @@
             {{- end }}
       {{- end }}
       {{- end }}
+      {{- range .Values.existingConfigMaps }}
+      - configMap:
+          {{- toYaml . | nindent 10 }}
+      {{- end }}
+      {{- range .Values.existingSecrets }}
+      - secret:
+          {{- toYaml . | nindent 10 }}
+      {{- end }}
+{{- end }}
+
+{{/* Not empty if zmban.toml comes from a ConfigMap or Secret that exists already. */}}
+{{- define "zmban.ownSettings" -}}
+{{- range concat .Values.existingConfigMaps .Values.existingSecrets }}
+{{- range .items }}{{ if eq .path "zmban.toml" }}true{{ end }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "zmban.stateVolume" -}}
 - name: state
   hostPath:
     path: {{ .Values.state.hostPath }}
     type: DirectoryOrCreate
+- name: tmp
+  emptyDir:
+    medium: Memory
+    sizeLimit: 64Mi
+{{- end }}
+
+{{- define "zmban.volumes" -}}
+{{ include "zmban.configVolume" . }}
+{{ include "zmban.stateVolume" . }}
 {{- with .Values.domains.hostPath }}
 - name: domains
   hostPath:
     path: {{ . }}
     type: DirectoryOrCreate
 {{- end }}
-- name: run
-  emptyDir:
-    medium: Memory
-    sizeLimit: 1Mi
-- name: tmp
-  emptyDir:
-    medium: Memory
-    sizeLimit: 64Mi
 {{- with .Values.notifySecret }}
 - name: notify
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0400
+{{- end }}
+{{- with .Values.metrics.webConfig.existingSecret }}
+- name: web
   secret:
     secretName: {{ . }}
     defaultMode: 0400
@@ -93,10 +153,19 @@
     path: {{ . }}
     type: Directory
 {{- end }}
-{{- range $name, $log := .Values.logs }}
-- name: log-{{ $name }}
+{{- range $name, $volume := include "zmban.logVolumes" . | fromJson }}
+- name: {{ $name }}
+  {{- if $volume.claim }}
+  persistentVolumeClaim:
+    claimName: {{ $volume.claim }}
+    readOnly: true
+  {{- else }}
   hostPath:
-    path: {{ $log.hostPath }}
+    path: {{ $volume.hostPath }}
     type: Directory
+  {{- end }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.model import Seconds, StoreError
-from sidecar.store import storage
+from sidecar.store import migrations, storage
 from sidecar.store.database import FILE, Change, DamagedError, Database, LaterError
-from sidecar.store.repair import damage, unfinished
+from sidecar.store.repair import damage, unfinished, version_copy
 from sidecar.store.repair.page_check import Check
 from sidecar.store.repair.salvage import Salvage
 
@@ -46,8 +47,8 @@ class Store:
 
 
 def opened(state: Path) -> Store:
-    """Open the database of a state directory, whatever its condition. LaterError if it is of a later
-    version."""
+    """Open the database of a state directory, whatever its condition. LaterError if it is of a later version
+    and there is no copy from before the upgrade."""
     try:
         _finish(state)
         database = Database(state)
@@ -58,14 +59,27 @@ def opened(state: Path) -> Store:
         except BaseException:
             database.close()
             raise
-    except LaterError:
-        raise
+    except LaterError as error:
+        return _rolled_back(state, error)
     except DamagedError as error:
         return replaced(state, error)
     except (StoreError, OSError) as error:
         return _in_memory(state, str(error))
     lost = "there was no database" if database.fresh else None
     return Store(database, lost=lost, salvages=_begun(state), check=check)
+
+
+def _rolled_back(state: Path, why: LaterError) -> Store:
+    """Return to the copy from before the upgrade. Bans that it lacks are adopted from their routes, and the
+    logs are read on from its positions."""
+    try:
+        later = version_copy.put_back(state / FILE, migrations.newest(), state / _NEW)
+    except (OSError, sqlite3.Error) as error:
+        raise LaterError(f"{why}; the copy from before the upgrade cannot be used: {error}") from error
+    if later is None:
+        raise why
+    _log.warning("%s", later)
+    return replace(opened(state), lost="zmban returned to an earlier version")
 
 
 def _begun(state: Path) -> tuple[Salvage, ...]:

@@ -8,8 +8,9 @@ from typing import Any
 from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.persist.upkeep import DatabaseUpkeep
 from sidecar.serve.metrics import Metrics
+from sidecar.store import migrations
 from sidecar.store.database import FILE
-from sidecar.store.repair import damage
+from sidecar.store.repair import damage, version_copy
 
 
 class StoreHealth:
@@ -39,6 +40,8 @@ class StoreHealth:
             return f"good; salvage of the damaged {salvage.path} is running ({read}); {salvage.found}"
         if self._upkeep.failing:
             return f"good; but its upkeep failed: {self._upkeep.failing}"
+        if later := version_copy.set_aside(self._file, migrations.newest()):
+            return f"good; {later[-1]}"
         aside = damage.aside(self._file)
         return f"good; a damaged one was set aside as {aside[-1]}" if aside else "good"
 

@@ -14,14 +14,25 @@ from sidecar.serve import control
 
 
 @click.command()
+@click.option(
+    "--uninstall",
+    is_flag=True,
+    help="Only without a running service: leave no suspension, so that a later start enforces bans.",
+)
 @state_option
 @socket_option
 @click.pass_obj
-def flush(config: tuple[str, ...], state: Path, socket: Path) -> None:
+def flush(config: tuple[str, ...], uninstall: bool, state: Path, socket: Path) -> None:
     """Remove all routes, rules and nftables rules of zmban from the kernel; write none until `resume`.
 
     Bans stay in the database. Works with or without a running service.
     """
+    if uninstall:
+        from sidecar.offline import emergency_flush
+
+        removed = emergency_flush.uninstall(config, state)
+        click.echo(f"{counted(removed, 'route')} removed; bans stay in {state}, the next start enforces them")
+        return
     try:
         answer = control.ask(socket, "flush", patience=5.0)
     except control.RefusedError as error:

@@ -22,7 +22,7 @@ _PAGES = 256
 _LONGEST_PAUSE: Seconds = 0.05
 _INSTRUCTIONS = 10_000
 # The names of the database itself in its directory.
-_OWN = re.compile(re.escape(FILE) + r"(-\w+|\.new.*|\.damaged-.*)?")
+_OWN = re.compile(re.escape(FILE) + r"(-\w+|\.new.*|\.damaged-.*|\.v\d.*)?")
 _SUFFIXES = ("", "-wal", "-shm")
 
 
