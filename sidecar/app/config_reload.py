@@ -31,7 +31,7 @@ _log = logging.getLogger("zmban.config")
 # Settings that take effect at a start only.
 _AT_START = {
     "kernel": ("backend", "table", "namespace", "preference", "on_stop", "ingress"),
-    "serve": ("listen", "metrics", "names"),
+    "serve": ("listen", "metrics", "names", "web_config"),
 }
 RELOAD = "reload"
 _STEP = 1000

@@ -44,6 +44,7 @@ from sidecar.serve.web.sign_in.gate import Gate
 from sidecar.serve.web.sign_in.session_routes import SessionRoutes
 from sidecar.serve.web.sign_in.tokens import TokenFile
 from sidecar.serve.web.site import Site
+from sidecar.serve.web.web_config import WebConfigFile
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,10 @@ def sites(
     serving = parts.active.settings.serve
     everything = listen or serving.listen
     addresses = [address for address in (everything, serving.metrics) if address]
+    secured = WebConfigFile(serving.web_config) if serving.web_config else None
     gate = Gate([*serving.names, *(address.rpartition(":")[0] for address in addresses)], tokens)
     health = HealthRoutes(parts.metrics.text, parts.not_ready).routes()
-    found = {address: Site(health, gate) for address in addresses}
+    found = {address: Site(health, gate, secured=secured) for address in addresses}
     if everything:
         found[everything] = Site([*health, *api(parts, answering, gate).routes()], gate, assets())
     return found

@@ -147,11 +147,13 @@ class StoreSettings(_Section):
 
 
 class ServeSettings(_Section):
-    """[serve]: where metrics and health are served; `metrics` is an additional address for scraping only.
+    """[serve]: where metrics and health are served; `metrics` is an additional address for scraping only,
+    `web_config` the file with its TLS certificate and passwords, as Prometheus' exporters have it.
     `names` are the accepted host names, besides addresses, localhost and the host's own name."""
 
     listen: Address = "127.0.0.1:9177"
     metrics: Address = ""
+    web_config: str = ""
     names: Names = ()
 
 

@@ -22,7 +22,7 @@ class HttpPages:
     @property
     def faults(self) -> list[str]:
         """One sentence per address that is being retried."""
-        return list(self._failed.values())
+        return [*self._failed.values(), *(site.fault for site in self._sites.values() if site.fault)]
 
     async def look(self) -> None:
         """Listen on the addresses that are not open yet."""

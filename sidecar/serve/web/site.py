@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -20,10 +21,12 @@ from sidecar.serve.web.http_connection import Connection, OpenConnections, clien
 from sidecar.serve.web.routing import Access, PlainText, Router, Signed, WebError, WebRoute
 from sidecar.serve.web.sign_in.gate import COOKIE, Gate
 from sidecar.serve.web.stream import sent
+from sidecar.serve.web.web_config import WebConfigFile
 
 # Maximum number of connections. A further one closes the one that has been idle for longest.
 _MOST = 256
-_BODY_SECONDS = 20.0
+_BODY_SECONDS, _HANDSHAKE_SECONDS = 20.0, 10.0
+_MOST_HANDSHAKES = 64
 # Connections accepted in a turn of the event loop: each takes some tenths of a millisecond, and bans wait.
 _AT_ONCE = 2
 _NO_ASSETS: Mapping[str, Asset] = MappingProxyType({})
@@ -38,15 +41,26 @@ _HEADERS = {
 
 
 class Site:
-    """Serves `routes`, and `assets` by path, on the addresses that are opened."""
+    """Serves `routes`, and `assets` by path, on the addresses that are opened; with `secured` by TLS, or to
+    those who know a password."""
 
     def __init__(
-        self, routes: Iterable[WebRoute], gate: Gate, assets: Mapping[str, Asset] = _NO_ASSETS
+        self,
+        routes: Iterable[WebRoute],
+        gate: Gate,
+        assets: Mapping[str, Asset] = _NO_ASSETS,
+        secured: WebConfigFile | None = None,
     ) -> None:
         self._router, self._gate, self._assets = Router(routes), gate, assets
+        self._secured, self._handshakes = secured, 0
         self._server = web.Server(self._answer)
         self._open = OpenConnections()
         self._doors: list[Door] = []
+
+    @property
+    def fault(self) -> str:
+        """Why a changed file of TLS and passwords is not in force, "" if it is."""
+        return self._secured.fault if self._secured is not None else ""
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self._open.begin(request.protocol)
@@ -62,6 +76,8 @@ class Site:
             answer = _refusal(request, error.status, str(error))
             if error.wait is not None:
                 answer.headers["Retry-After"] = str(int(error.wait) + 1)
+            if error.status == HTTPStatus.UNAUTHORIZED and self._secured is not None:
+                answer.headers["WWW-Authenticate"] = 'Basic realm="zmban"'
             if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
                 answer.headers["Allow"] = str(error).removeprefix("only ")
         except (ZmbanError, ValueError) as error:
@@ -73,6 +89,8 @@ class Site:
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         client = client_of(request)
+        if self._secured is not None:
+            await self._secured.check(request.headers.get("Authorization", ""), client.peer)
         self._gate.check_host(client.host)
         path = request.rel_url.raw_path
         if asset := self._assets.get(path):
@@ -110,6 +128,8 @@ class Site:
 
     async def open(self, address: str) -> None:
         """Listen on HOST:PORT too. ConfigError if that fails; other addresses stay open."""
+        if self._secured is not None:
+            await self._secured.context()
         host, _, port = address.rpartition(":")
         before = len(self._doors)
         try:
@@ -149,11 +169,27 @@ class Site:
     async def _enter(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(
-                lambda: Connection.over(self._server, loop, self._open), connection
-            )
-        except OSError:
+            context = await self._secured.context() if self._secured is not None else None
+            if context is None:
+                await loop.connect_accepted_socket(self._protocol, connection)
+            elif self._handshakes >= share(_MOST_HANDSHAKES):
+                connection.close()
+            else:
+                await self._shake_hands(loop, connection, context)
+        except (OSError, ConfigError):
             connection.close()
+
+    async def _shake_hands(
+        self, loop: asyncio.AbstractEventLoop, connection: socket.socket, context: ssl.SSLContext
+    ) -> None:
+        # A client that does not answer is no connection yet, and must not take memory without bound.
+        self._handshakes += 1
+        try:
+            await loop.connect_accepted_socket(
+                self._protocol, connection, ssl=context, ssl_handshake_timeout=_HANDSHAKE_SECONDS
+            )
+        finally:
+            self._handshakes -= 1
 
     def close(self) -> None:
         """Close all sockets and connections."""
