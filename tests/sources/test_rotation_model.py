@@ -58,7 +58,7 @@ class StillWake(FileWatcher):
         await Paused()
         return self.names
 
-    def watch(self, path: str, directories: Any) -> None:
+    def watch(self, path: str, directories: Any, file: str = "") -> None:
         return
 
 

@@ -59,8 +59,8 @@ def _of_json(raw: bytes) -> ContainerLine | None:
 
 
 def dated(stamp: bytes, text: bytes) -> bytes:
-    """The line as the program would have written it with a date: the container's in front, if the text has none
-    of its own. So the filter's pattern and the grammar see what they see in the program's own log file."""
+    """The line with a date: the container's in front, if the text has none of its own. So a filter and a
+    grammar see what they see in the program's own log file."""
     return text if _DATED.match(text) else stamp + b" " + text
 
 

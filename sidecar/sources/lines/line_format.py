@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
-# A longer plain line is passed on truncated, so that it is refused and counted instead of held in memory. Also
-# the minimum length of a read.
+# A longer plain line is passed on truncated, so that it is refused and counted instead of held in memory.
 LONGEST = 1 << 16
 _UTF8_MARK = b"\xef\xbb\xbf"
 # Junk before a line: a byte-order mark where files were concatenated, and zeros where a program continued to
@@ -38,8 +37,9 @@ class Taken(NamedTuple):
 
 
 class LineFormat(Protocol):
-    """The format of one open file. `longest`: bytes of the longest raw line. `before`: how many bytes before a
-    position it wants to see. `joins`: a line may be spread over several raw lines."""
+    """The format of one open file. `longest`: bytes of the longest raw line, and of the shortest read.
+    `before`: how many bytes before a position it wants to see. `joins`: a line may be spread over several raw
+    lines."""
 
     longest: int
     before: int
@@ -75,7 +75,7 @@ class PlainLines:
     def begin_with(self, ends: Ends) -> None:
         """No line continues in another file."""
 
-    def take(self, raw: bytes, *, over: bool) -> Taken:  # noqa: ARG002 - nothing is ever unfinished
+    def take(self, raw: bytes, *, over: bool) -> Taken:
         """All lines, without junk before them."""
         if b"\0" in raw or _UTF8_MARK in raw:
             return Taken(len(raw), _BEFORE_A_LINE.sub(rb"\1", raw))
@@ -83,7 +83,7 @@ class PlainLines:
 
     def cut(self, raw: bytes) -> bytes:
         """The beginning, long enough to be refused."""
-        return _BEFORE_A_LINE.sub(rb"\1", raw[:LONGEST] + b"\n")
+        return _BEFORE_A_LINE.sub(rb"\1", raw[: self.longest] + b"\n")
 
 
 # Makes the format of a file that is opened.
