@@ -123,6 +123,12 @@ class FileReader:
         # Whole raw lines that the format held back, their offset, and since when.
         self._held, self._held_at, self._held_since = b"", 0, 0.0
 
+    @property
+    def late(self) -> bool:
+        """Whether a line may have begun in one of the compressed files: it is read behind them, whenever
+        they were compressed."""
+        return self._lines.joins and not self.packed
+
     def follow(self, before: FileReader) -> None:
         """This file was begun when `before` was rotated: its first lines may be the rest of a line there."""
         if self._lines.joins and self.content.offset == 0:
@@ -222,22 +228,18 @@ class FileReader:
             self._held = b""
             return None
         length, text = self._lines.take(raw, over=False)
-        if not length and (ends or full or self._waited(raw)):
+        waited = self._held and time.monotonic() - self._held_since > _MOST_HELD
+        if not length and (ends or full or waited):
             length, text = self._lines.take(raw, over=True)
-        self._held, self._held_at = raw[length:], self.content.offset + length
+        if length or not self._held:
+            self._held_at, self._held_since = self.content.offset + length, time.monotonic()
+        self._held = raw[length:]
         if not length:
             return None
         told = self._before.let_go() if self._before is not None else []
         self._before, self._looked_back = None, True
         self.content.advance(data[:length])
         return text, told
-
-    def _waited(self, raw: bytes) -> bool:
-        """Whether lines that begin here were held back for long."""
-        now = time.monotonic()
-        if not self._held or not raw.startswith(self._held):
-            self._held_since = now
-        return now - self._held_since > _MOST_HELD
 
     @property
     def ends(self) -> Ends:
