@@ -151,7 +151,9 @@ class Follower:
         self._current = look.current
         for reading in [one for one in self._readings if one.key in look.over]:
             self._close(reading)
-        self._readings = sorted([*self._readings, *opened], key=lambda one: (one.key == look.current, one.late))
+        self._readings = sorted(
+            [*self._readings, *opened], key=lambda one: (one.key == look.current, one.late)
+        )
         for before, reading in pairwise(self._readings):
             if reading in opened:
                 reading.follow(before)

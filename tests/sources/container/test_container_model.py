@@ -68,7 +68,7 @@ class Pod(World):
 
     def _queue(self, length: int) -> None:
         number = len(self.lines)
-        filling = "%06d" % number * length
+        filling = f"{number:06d}" * length
         text = ("Nov 27 10:00:00 " if number % 2 else "") + f"<{number:06d}:{filling[:length]}>"
         self.lines.append((text if number % 2 else f"{STAMP} {text}").encode())
         stream, parts = ("stderr", "stdout")[number // 2 % 2], 1 + number * 5 % 4
@@ -106,7 +106,7 @@ class Pod(World):
             old.unlink()
         while len(rotated) > _KEPT:
             old = rotated.pop(0)
-            self.lost |= self._holds.get(old.stat().st_ino, set())
+            self._lose(self._holds.get(old.stat().st_ino, set()))
             old.unlink()
             yield
         for plain in [one for one in rotated if one.suffix != ".gz"]:
@@ -119,11 +119,16 @@ class Pod(World):
         os.close(old_fd)
         yield
 
+    def _lose(self, numbers: set[int]) -> None:
+        """These lines may be lost, and the next one of the same stream: it follows on a beginning without an end."""
+        for number in numbers:
+            self.lost |= {number, number + (1 if number % 2 == 0 else 3)}
+
     def _packed(self, plain: Path) -> Iterator[None]:
         holds = self._holds.get(plain.stat().st_ino, set())
         # A line that was divided by the rotation of this file: its beginning is no longer held back there.
-        self.lost |= {n for n in holds if any(n in more for more in self._holds.values() if more is not holds)}
-        self.lost |= {number for queue in self._queues.values() for number, _ in queue[:1] if number in holds}
+        self._lose({n for n in holds if any(n in more for more in self._holds.values() if more is not holds)})
+        self._lose({number for queue in self._queues.values() for number, _ in queue[:1] if number in holds})
         unfinished = plain.with_name(plain.name + ".tmp")
         unfinished.write_bytes(gzip.compress(plain.read_bytes()))
         yield
