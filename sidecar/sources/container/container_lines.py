@@ -58,8 +58,9 @@ class ContainerLines:
         self._skipping = frozenset(stream for stream, open_ in parts.items() if open_)
 
     def begin_with(self, ends: Ends) -> None:
-        """Begin with the parts and lines that were held back at the end of the file before."""
-        self._first = ends
+        """Begin with the parts and lines that were held back at the end of the file before. If this file stays
+        empty, the next one begins with them."""
+        self._first = self.ends = ends
 
     def take(self, raw: bytes, *, over: bool) -> Taken:
         """See `LineFormat`."""

@@ -155,7 +155,7 @@ class Follower:
             [*self._readings, *opened], key=lambda one: (one.key == look.current, one.late)
         )
         for before, reading in pairwise(self._readings):
-            if reading in opened:
+            if before in opened or reading in opened:
                 reading.follow(before)
         if look.current is not None:
             self._trouble, self._had_one = None, True
