@@ -58,8 +58,8 @@ class ContainerLines:
         self._skipping = frozenset(stream for stream, open_ in parts.items() if open_)
 
     def begin_with(self, ends: Ends) -> None:
-        """Begin with the parts and lines that were held back at the end of the file before. If this file stays
-        empty, the next one begins with them."""
+        """Begin with the parts and lines that were held back at the end of the file before. If this file
+        stays empty, the next one begins with them."""
         self._first = self.ends = ends
 
     def take(self, raw: bytes, *, over: bool) -> Taken:
@@ -67,7 +67,7 @@ class ContainerLines:
         if not (self._skipping or self._first.parts or self._first.lines):
             text = whole_and_dated(raw)
             if text is not None:
-                self.ends = Ends()
+                self.ends = Ends(last=_written(raw))
                 return Taken(len(raw), text)
         joining = _Joining(self._first, self._skipping)
         for line in raw.split(b"\n")[:-1]:
@@ -77,7 +77,8 @@ class ContainerLines:
         if joining.length:
             self._skipping, self._first = joining.skipping_then, Ends()
             self._count(joining.malformed[: joining.malformed_then], len(joining.given_up))
-        self.ends = Ends({**joining.open, **joining.given_up}, tuple(joining.lines[joining.lines_then :]))
+        parts, lines = {**joining.open, **joining.given_up}, tuple(joining.lines[joining.lines_then :])
+        self.ends = Ends(parts, lines, _written(raw) or self.ends.last)
         taken = joining.lines[: joining.lines_then]
         return Taken(joining.length, b"\n".join([*taken, b""]) if taken else b"")
 
@@ -91,6 +92,15 @@ class ContainerLines:
             self.skipped.malformed += 1
             self.skipped.example = self.skipped.example or line[:_SHOWN]
         self.skipped.unfinished += unfinished
+
+
+def _written(raw: bytes) -> bytes:
+    """When the last of these lines was written; empty if that cannot be told."""
+    line = parsed(raw[raw.rfind(b"\n", 0, -1) + 1 : -1])
+    if line is None:
+        return b""
+    # Runtimes leave out zeros at the end of a fraction.
+    return line.stamp[:19] + line.stamp[20:].rstrip(b"Z").partition(b"+")[0].ljust(9, b"0")
 
 
 class _Joining:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
@@ -118,8 +119,9 @@ class FileReader:
         self._begun = self._looked_back = False
         self._size = -1
         self._new_lines, self._lines = lines, lines()
-        # The file before, until the first lines of this one are taken.
-        self._before: FileReader | None = None
+        # The files before, until the first lines of this one are taken; and that of them with the last line.
+        self._before: list[FileReader] = []
+        self._latest: FileReader | None = None
         # Whole raw lines that the format held back, their offset, and since when.
         self._held, self._held_at, self._held_since = b"", 0, 0.0
 
@@ -129,16 +131,17 @@ class FileReader:
         they were compressed."""
         return self._lines.joins and not self.packed
 
-    def follow(self, before: FileReader) -> None:
-        """This file was begun when `before` was rotated: its first lines may be the rest of a line there."""
+    def follow(self, before: Iterable[FileReader]) -> None:
+        """This file was begun when one of `before` was rotated: its first lines may be the rest of a line
+        there."""
         if self._lines.joins and self.content.offset == 0:
-            self._before = before
+            self._before += [one for one in before if one not in self._before]
 
     def anew(self, content: Content) -> None:
         """Read the file from its beginning, as this content."""
         self.content.being_read, content.being_read = False, True
         self.content, self.restarted, self._skipping = content, False, False
-        self._lines, self._before, self._held, self._looked_back = self._new_lines(), None, b"", False
+        self._lines, self._before, self._held, self._looked_back = self._new_lines(), [], b"", False
 
     @property
     def opened(self) -> Opened:
@@ -193,7 +196,8 @@ class FileReader:
             ends = len(piece.data) < length if self.packed else last and not behind
             if self._passed(piece.data, more=behind):
                 continue
-            found = self._taken(piece.data, ends=ends, full=len(piece.data) >= max(length, _MOST_HELD_BYTES))
+            over = self._waited() if not behind else len(piece.data) >= _MOST_HELD_BYTES
+            found = self._taken(piece.data, ends=ends, over=ends or over)
             if found is not None:
                 text, told = found
                 written = piece.changed if behind else None
@@ -204,18 +208,23 @@ class FileReader:
             length = max(length, _MOST_HELD_BYTES)
 
     async def _ready(self) -> bool:
-        """Whether the file before was read to its end; look back before the first read."""
-        if self._before is not None:
-            self._lines.begin_with(self._before.ends)
-            return not self._before.unfinished
+        """Whether the files before were read to their end; look back before the first read."""
+        if self._before:
+            self._latest = max(self._before, key=lambda one: one.ends.last)
+            self._lines.begin_with(self._latest.ends)
+            return not any(one.unfinished for one in self._before)
         if self._lines.before and not self._looked_back and isinstance(self._file, Plain):
             self._lines.look_back(await self._file.before(self.content.offset, self._lines.before))
         self._looked_back = True
         return True
 
-    def _taken(self, data: bytes, *, ends: bool, full: bool) -> tuple[bytes, list[Position]] | None:
+    def _waited(self) -> bool:
+        """Whether lines at the end of the file were held back for long."""
+        return bool(self._held) and time.monotonic() - self._held_since > _MOST_HELD
+
+    def _taken(self, data: bytes, *, ends: bool, over: bool) -> tuple[bytes, list[Position]] | None:
         """The lines at the beginning of this data, and positions that are reached with them; None if there
-        are none yet."""
+        are none yet. `ends`: its last line needs no newline. `over`: nothing more is waited for."""
         cut = data.rfind(b"\n") + 1
         raw = data[:cut]
         if not cut and len(data) >= self._lines.longest:
@@ -228,18 +237,22 @@ class FileReader:
             self._held = b""
             return None
         length, text = self._lines.take(raw, over=False)
-        waited = self._held and time.monotonic() - self._held_since > _MOST_HELD
-        if not length and (ends or full or waited):
+        if not length and over:
             length, text = self._lines.take(raw, over=True)
         if length or not self._held:
             self._held_at, self._held_since = self.content.offset + length, time.monotonic()
         self._held = raw[length:]
         if not length:
             return None
-        told = self._before.let_go() if self._before is not None else []
-        self._before, self._looked_back = None, True
+        told = self._pass_on()
+        self._looked_back = True
         self.content.advance(data[:length])
         return text, told
+
+    def _pass_on(self) -> list[Position]:
+        told = self._latest.let_go() if self._before and self._latest else []
+        self._before, self._latest = [], None
+        return told
 
     @property
     def ends(self) -> Ends:
@@ -248,8 +261,7 @@ class FileReader:
 
     def let_go(self) -> list[Position]:
         """Count as read what was held back at the end of the file: it was passed on with the next file."""
-        told = self._before.let_go() if self._before is not None else []
-        self._before = None
+        told = self._pass_on()
         if self.content.offset == self._held_at:
             self.content.advance(self._held)
         self._held = b""

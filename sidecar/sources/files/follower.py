@@ -11,7 +11,6 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from itertools import pairwise
 
 from sidecar.model import Block, Instant, Position, SourceError
 from sidecar.sources.files.compressed import BROKEN
@@ -154,9 +153,8 @@ class Follower:
         self._readings = sorted(
             [*self._readings, *opened], key=lambda one: (one.key == look.current, one.late)
         )
-        for before, reading in pairwise(self._readings):
-            if before in opened or reading in opened:
-                reading.follow(before)
+        for number, reading in enumerate(self._readings):
+            reading.follow(self._readings[:number])
         if look.current is not None:
             self._trouble, self._had_one = None, True
         elif self._trouble is None:

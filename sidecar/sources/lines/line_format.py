@@ -23,10 +23,12 @@ class Part(NamedTuple):
 
 class Ends(NamedTuple):
     """What is unfinished at the end of a file: the `parts` by stream, and the plain `lines` between them,
-    which are held back with them. The next file of the log may begin with the rest."""
+    which are held back with them. The next file of the log may begin with the rest. `last`: when the last
+    line was written, as text that sorts."""
 
     parts: Mapping[bytes, Part] = {}
     lines: tuple[bytes, ...] = ()
+    last: bytes = b""
 
 
 class Taken(NamedTuple):

@@ -23,16 +23,20 @@ from sidecar.sources.files import follower
 from sidecar.sources.kinds import LogSource
 from tests.sources.test_rotation_model import MODELS, Rotations, StillDisk, StillWake, World
 
-STAMP = "2026-11-27T10:00:00.123456789Z"
 _KEPT = 4
 
 
-def entry(text: str, stream: str, *, whole: bool, docker: bool) -> bytes:
-    """A raw line of a file."""
+def stamp(number: int) -> str:
+    """The time of the `number`-th raw line, without zeros at its end, as Go writes it."""
+    return f"2026-11-27T10:00:00.{number:09d}".rstrip("0") + "Z"
+
+
+def entry(number: int, text: str, stream: str, *, whole: bool, docker: bool) -> bytes:
+    """A raw line of a file, the `number`-th that the runtime writes."""
     if docker:
-        record = {"log": text + ("\n" if whole else ""), "stream": stream, "time": STAMP}
+        record = {"log": text + ("\n" if whole else ""), "stream": stream, "time": stamp(number)}
         return json.dumps(record).encode() + b"\n"
-    return f"{STAMP} {stream} {'F' if whole else 'P'} {text}\n".encode()
+    return f"{stamp(number)} {stream} {'F' if whole else 'P'} {text}\n".encode()
 
 
 class Pod(World):
@@ -45,11 +49,11 @@ class Pod(World):
         (root / "containers").mkdir()
         self.link = root / "containers/mta-0_zimbra_postfix-0123456789abcdef.log"
         self.link.symlink_to(place / "0.log")
-        # Of each stream the entries that are not written yet, each with the number of its line.
-        self._queues: dict[str, list[tuple[int, bytes]]] = {"stdout": [], "stderr": []}
+        # Of each stream the parts that are not written yet: number of the line, text, whether it ends there.
+        self._queues: dict[str, list[tuple[int, str, bool]]] = {"stdout": [], "stderr": []}
         # The lines of which a part was written to a file, by its inode; and the line that is open in each stream.
         self._holds: dict[int, set[int]] = {}
-        self._turns = 0
+        self._turns = self._entries = 0
         super().__init__(root)
 
     def _opened(self) -> int:
@@ -70,19 +74,23 @@ class Pod(World):
         number = len(self.lines)
         filling = f"{number:06d}" * length
         text = ("Nov 27 10:00:00 " if number % 2 else "") + f"<{number:06d}:{filling[:length]}>"
-        self.lines.append((text if number % 2 else f"{STAMP} {text}").encode())
+        self.lines.append(text.encode())
         stream, parts = ("stderr", "stdout")[number // 2 % 2], 1 + number * 5 % 4
         size = len(text) // parts + 1
         for begin in range(0, len(text), size):
             part, whole = text[begin : begin + size], begin + size >= len(text)
-            raw = entry(part, stream, whole=whole, docker=number % 3 == 0)
-            self._queues[stream].append((number, raw))
+            self._queues[stream].append((number, part, whole))
 
     def _put(self, stream: str, *, half: bool = False) -> None:
         self._finish_entry()
         if not self._queues[stream]:
             return
-        number, raw = self._queues[stream].pop(0)
+        number, part, whole = self._queues[stream].pop(0)
+        self._entries += 1
+        raw = entry(self._entries, part, stream, whole=whole, docker=number % 3 == 0)
+        if number % 2 == 0 and self.lines[number].startswith(b"<"):
+            # It has no date, and gets that of its first part.
+            self.lines[number] = stamp(self._entries).encode() + b" " + self.lines[number]
         self._holds.setdefault(os.fstat(self._fd).st_ino, set()).add(number)
         cut = len(raw) // 2 if half else len(raw)
         os.write(self._fd, raw[:cut])
@@ -128,7 +136,7 @@ class Pod(World):
         holds = self._holds.get(plain.stat().st_ino, set())
         # A line that was divided by the rotation of this file: its beginning is no longer held back there.
         self._lose({n for n in holds if any(n in more for more in self._holds.values() if more is not holds)})
-        self._lose({number for queue in self._queues.values() for number, _ in queue[:1] if number in holds})
+        self._lose({number for queue in self._queues.values() for number, *_ in queue[:1] if number in holds})
         unfinished = plain.with_name(plain.name + ".tmp")
         unfinished.write_bytes(gzip.compress(plain.read_bytes()))
         yield
@@ -143,7 +151,7 @@ class Containers(Rotations):
     """Reads of some lines at a time, so that blocks end everywhere."""
 
     begun = Pod
-    line = re.compile(rb"(?:Nov 27 10:00:00|2026-11-27T10:00:00\.123456789Z) <(\d{6}):\d*>")
+    line = re.compile(rb"(?:Nov 27 10:00:00|2026-11-27T10:00:00\.\d{1,9}Z) <(\d{6}):\d*>")
 
     def __init__(self) -> None:
         super().__init__()
