@@ -20,7 +20,12 @@ _OWN_DATE = (
     + rb"|[^\s\[]+ [^\s\[]+ [^\s\[]+ \[\d\d/[A-Z][a-z]{2}/\d{4}:" + _CLOCK + rb")"
 )  # fmt: skip
 _DATED = re.compile(_OWN_DATE)
-_WHOLE_AND_DATED = re.compile(rb"^" + _STAMP + rb" std(?:out|err) F (?=" + _OWN_DATE + rb")", re.MULTILINE)
+_BEGIN = rb"^" + _STAMP + rb" std(?:out|err) F "
+# Each matches a line to its end: a search for the next beginning would take longer than the match.
+_ALL_DATED = re.compile(_BEGIN + rb"(" + _OWN_DATE + rb".*\n)", re.MULTILINE)
+_ALL_WHOLE = re.compile(
+    _BEGIN + rb"(" + _OWN_DATE + rb".*\n)|^(" + _STAMP + rb") std(?:out|err) F( .*\n)", re.MULTILINE
+)
 _STREAMS = {"stdout": b"stdout", "stderr": b"stderr"}
 
 
@@ -64,11 +69,15 @@ def dated(stamp: bytes, text: bytes) -> bytes:
     return text if _DATED.match(text) else stamp + b" " + text
 
 
-def whole_and_dated(raw: bytes) -> bytes | None:
-    """The plain text of raw lines that are all CRI, whole, and have dates of their own; None if any is not.
-    Five times faster than line by line, and true of most blocks."""
-    text, count = _WHOLE_AND_DATED.subn(b"", raw)
-    return text if count == raw.count(b"\n") else None
+def whole_lines(raw: bytes) -> bytes | None:
+    """The plain text of raw lines that are all CRI and whole; None if any is not. Much faster than line by
+    line, most of all if all have dates of their own."""
+    count = raw.count(b"\n")
+    dated_lines = _ALL_DATED.findall(raw)
+    if len(dated_lines) == count:
+        return b"".join(dated_lines)
+    lines = _ALL_WHOLE.findall(raw)
+    return b"".join([own or stamp + text for own, stamp, text in lines]) if len(lines) == count else None
 
 
 def plain_line(raw: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sidecar.model import counted, plural, printable
-from sidecar.sources.container.container_line import dated, parsed, whole_and_dated
+from sidecar.sources.container.container_line import dated, parsed, whole_lines
 from sidecar.sources.lines.line_format import LONGEST, Ends, Part, Taken
 
 _SHOWN = 80
@@ -65,7 +65,7 @@ class ContainerLines:
     def take(self, raw: bytes, *, over: bool) -> Taken:
         """See `LineFormat`."""
         if not (self._skipping or self._first.parts or self._first.lines):
-            text = whole_and_dated(raw)
+            text = whole_lines(raw)
             if text is not None:
                 self.ends = Ends(last=_written(raw))
                 return Taken(len(raw), text)

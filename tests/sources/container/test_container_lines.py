@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.sources.container.container_line import parsed, whole_and_dated
+from sidecar.sources.container.container_line import whole_lines
 from sidecar.sources.container.container_lines import ContainerLines
 from sidecar.sources.lines.line_format import LONGEST
 
@@ -141,13 +141,21 @@ def test_any_bytes_are_taken_to_the_end_and_lines_come_out(raw: bytes, over: boo
     assert not over or taken.length == len(raw) + 1 + len(cri("x", "P"))
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=40), max_size=8))
+LINES = st.tuples(
+    st.sampled_from(["", "Nov 27 10:00:00 ", "[2026-11-27 10:00:00"]),
+    st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=40),
+)
+
+
+@given(st.lists(LINES.map("".join), max_size=8))
 def test_a_block_read_at_once_has_the_lines_of_one_read_line_by_line(texts: list[str]) -> None:
-    raw = b"".join(cri(f"Nov 27 10:00:00 {text}") for text in texts)
-    assert whole_and_dated(raw) == b"".join(
-        read_one.text + b"\n" for read_one in map(parsed, raw.split(b"\n")[:-1]) if read_one
+    raw = b"".join(map(cri, texts))
+    at_once, lines = whole_lines(raw), ContainerLines()
+    assert at_once is not None
+    # A line in Docker's format makes it go line by line.
+    assert (
+        lines.take(raw + docker("Nov 27 10:00:00 x\n"), over=False).text == at_once + b"Nov 27 10:00:00 x\n"
     )
-    assert read(raw) == [f"Nov 27 10:00:00 {text}" for text in texts]
 
 
 @given(st.text(max_size=60))
