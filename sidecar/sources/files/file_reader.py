@@ -131,6 +131,11 @@ class FileReader:
         they were compressed."""
         return self._lines.joins and not self.packed
 
+    @property
+    def continues(self) -> bool:
+        """Whether its first lines may be the rest of a line in a file before."""
+        return bool(self._before)
+
     def follow(self, before: Iterable[FileReader]) -> None:
         """This file was begun when one of `before` was rotated: its first lines may be the rest of a line
         there."""

@@ -112,7 +112,7 @@ class Follower:
                 # After a downtime the older files come first, however many there are.
                 put_off = put_off + 1 if again and not self._live and put_off < _MOST_PUT_OFF else 0
                 for reading in list(self._readings):
-                    if put_off and reading.key == self._current:
+                    if put_off and (reading.key == self._current or reading.continues):
                         continue
                     async for block in self._read_turn(reading):
                         # Look again before a backlog counts as read, and after an older file, of which

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 
 from sidecar.model import Position
 from sidecar.sources.container.container_lines import ContainerLines
@@ -172,5 +172,4 @@ TestContainers.settings = settings(
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate],
 )
