@@ -66,8 +66,13 @@ def test_explain_takes_a_line_of_the_file_as_it_is(place: Path) -> None:
     assert told[0][0]["client"] == EVIL
 
 
-def test_check_tells_of_links_that_lead_nowhere_and_of_no_match(place: Path) -> None:
+def test_check_tells_of_a_missing_grammar_and_of_links_that_lead_nowhere(place: Path) -> None:
     assert "containers" not in zmban("--config", place, "check").stdout
+    jail = place / "jail.d/mta.conf"
+    named = jail.read_text()
+    jail.write_text(named.replace("zmban.log = zimbra.log\n", ""))
+    assert "; write zmban.log = zimbra.log into the jail" in zmban("--config", place, "check").stdout
+    jail.write_text(named)
     link = next(place.glob("containers/*"))
     link.unlink()
     assert f"no file matches {place}/containers/*_zimbra_*.log" in zmban("--config", place, "check").stdout

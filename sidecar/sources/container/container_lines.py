@@ -51,11 +51,11 @@ class ContainerLines:
 
     def look_back(self, raw: bytes) -> None:
         """Skip the rest of each line of which a part lies before the position."""
-        parts: dict[bytes, bool] = {}
-        for line in map(parsed, raw.split(b"\n")):
-            if line is not None:
-                parts[line.stream] = not line.whole
-        self._skipping = frozenset(stream for stream, open_ in parts.items() if open_)
+        # What is before the first newline may be the middle of a line: text of a client.
+        begun = raw.split(b"\n")[1:] if len(raw) == self.before else raw.split(b"\n")
+        lines = [line for line in map(parsed, begun) if line is not None]
+        whole = {line.stream: line.whole for line in lines}
+        self._skipping = frozenset(stream for stream, ended in whole.items() if not ended)
 
     def begin_with(self, ends: Ends) -> None:
         """Begin with the parts and lines that were held back at the end of the file before. If this file

@@ -78,6 +78,13 @@ def test_a_position_between_two_parts_is_noticed_by_looking_back() -> None:
     assert lines.take(cri(SYSLOG) + cri(SYSLOG + "!"), over=False).text.decode() == SYSLOG + "!\n"
 
 
+def test_text_in_the_middle_of_a_line_is_not_looked_back_at() -> None:
+    lines = ContainerLines()
+    text = cri("x", "P")
+    lines.look_back(text + b" " * (ContainerLines.before - len(text)))
+    assert lines.take(cri(SYSLOG), over=False).text.decode() == SYSLOG + "\n"
+
+
 def test_an_overlong_line_is_passed_long_enough_to_be_refused_and_its_rest_is_not() -> None:
     part = "x" * 16384
     raw = cri("Nov 27 10:00:00 " + part, "P") + cri(part, "P") * 9 + cri(SYSLOG, "F") + cri(SYSLOG)
