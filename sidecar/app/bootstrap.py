@@ -238,7 +238,7 @@ def _measure(all_of: Components) -> None:
     metrics.suspended.set_function(lambda: float(enforcer.suspended))
     metrics.dry_run.set(enforcer.dry)
     metrics.notifications_waiting.set_function(lambda: len(all_of.messages))
-    metrics.sources.ask = all_of.logs.sources
+    metrics.sources.ask = all_of.logs.sources_by_label
     metrics.standing.ask = lambda: all_of.memory.register.table
 
 

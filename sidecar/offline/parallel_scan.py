@@ -16,6 +16,8 @@ from typing import IO, Protocol
 
 from sidecar.detect.prefilter.prefilter import Sifted
 from sidecar.model import SourceError
+from sidecar.sources.kinds import file_path
+from sidecar.sources.plain_blocks import is_plain, plain_blocks
 
 # Small enough for the cache of a processor: data is still there when it is scanned.
 _BLOCK = 1 << 18
@@ -44,7 +46,7 @@ def processes(logs: Iterable[str]) -> int:
 
 def _size(path: str) -> int:
     try:
-        return os.stat(path).st_size
+        return os.stat(file_path(path)).st_size
     except OSError:
         return 0
 
@@ -52,14 +54,14 @@ def _size(path: str) -> int:
 def prefiltered(path: str, prefilter: Sieve, count: int) -> Iterator[Sifted]:
     """The candidate lines of a log, part by part, by `count` processes. SourceError if it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
+        with Path(file_path(path)).open("rb") as file:
             if file.read(2) == b"\x1f\x8b":
                 raise SourceError(f"{path} is compressed; decompress it into a file first")
             size = os.fstat(file.fileno()).st_size
-            if count > 1 and size > _SHORT:
+            if count > 1 and size > _SHORT and is_plain(path):
                 yield from _by_processes(path, prefilter, count, size)
                 return
-            for data in _blocks(file, 0, None):
+            for data in plain_blocks(path, _blocks(file, 0, None)):
                 yield prefilter.sift(data)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error

@@ -10,11 +10,22 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from typing import NamedTuple, Protocol
 
 from sidecar.model import Block, Instant, Position
+from sidecar.sources.container.container_line import plain_line
+from sidecar.sources.container.container_lines import ContainerLines
+from sidecar.sources.container.container_log import (
+    CONTAINER,
+    ContainerLog,
+    container_label,
+    file_of,
+    grammar_name,
+    look_up_containers,
+)
 from sidecar.sources.files.content import Beginning, FileKey
 from sidecar.sources.files.disk import Disk
 from sidecar.sources.files.file_watcher import FileWatcher
 from sidecar.sources.files.follower import Follower
 from sidecar.sources.files.rotation import Found
+from sidecar.sources.lines.line_format import Lines, PlainLines
 from sidecar.sources.log_lookup import Answer, look_up
 
 FILE = "file"
@@ -65,25 +76,42 @@ class Opening(NamedTuple):
 
 class SourceKind(NamedTuple):
     """`look_up(pattern, known)`: what a pattern names now, in a thread. `log_name`: the file name by which
-    the grammar of a source is chosen."""
+    the grammar of a source is chosen. `label`: what metrics call it; two sources of one label share them.
+
+    Of a kind that lies in files, `file` is the path or glob in a name, `lines` makes the format of a file,
+    and `line` returns the text of one raw line."""
 
     look_up: Callable[[str, Collection[str]], Answer]
     open: Callable[[Opening], LogSource]
     log_name: Callable[[str], str]
+    label: Callable[[str], str] = str
+    file: Callable[[str], str] | None = None
+    lines: Lines = PlainLines
+    line: Callable[[bytes], bytes] = bytes
 
 
 def _follow(opening: Opening) -> LogSource:
-    return Follower(
-        opening.name,
-        opening.watcher,
-        opening.disk,
-        opening.positions,
-        beginning=opening.beginning,
-        oldest=opening.oldest,
-    )
+    name, watcher, disk, positions, beginning, oldest = opening
+    return Follower(name, watcher, disk, positions, beginning=beginning, oldest=oldest)
 
 
-KINDS: dict[str, SourceKind] = {FILE: SourceKind(look_up, _follow, lambda path: path)}
+def _follow_container(opening: Opening) -> LogSource:
+    name, watcher, disk, positions, beginning, oldest = opening
+    return ContainerLog(name, watcher, disk, positions, beginning=beginning, oldest=oldest)
+
+
+KINDS: dict[str, SourceKind] = {
+    FILE: SourceKind(look_up, _follow, str, file=str),
+    CONTAINER: SourceKind(
+        look_up_containers,
+        _follow_container,
+        grammar_name,
+        container_label,
+        file_of,
+        ContainerLines,
+        plain_line,
+    ),
+}
 
 
 def kind_of(name: str, kinds: Mapping[str, SourceKind] | None = None) -> SourceKind:
@@ -105,13 +133,30 @@ def log_name(name: str) -> str:
         return name
 
 
+def label(name: str) -> str:
+    """What metrics call a log; its own name for a kind that is not known."""
+    try:
+        return kind_of(name).label(name)
+    except ValueError:
+        return name
+
+
+def file_path(name: str) -> str:
+    """The path or glob of a log that lies in files; the name itself for any other."""
+    try:
+        of = kind_of(name).file
+    except ValueError:
+        return name
+    return of(name) if of else name
+
+
 def files_of(pattern: str) -> list[str]:
-    """The files that a pattern names now, sorted; none if it names no files: what reads logs without
-    following them (replay, check, discover) reads files only."""
+    """The logs in files that a pattern names now, sorted; none if it names no files: what reads logs without
+    following them (replay, check, discover) reads files only. `file_path` has the path of each."""
     try:
         kind = kind_of(pattern)
     except ValueError:
         return []
-    if kind is not KINDS[FILE]:
+    if kind.file is None:
         return []
     return sorted(name for name, key in kind.look_up(pattern, ()).found.items() if key)

@@ -8,6 +8,8 @@ from pathlib import Path
 from sidecar.model import SourceError
 from sidecar.sources.files import compressed
 from sidecar.sources.files.disk import open_regular
+from sidecar.sources.kinds import file_path
+from sidecar.sources.plain_blocks import plain_part
 
 # A log up to this size is read whole; of a longer one a sample is read at every step.
 _WHOLE = 16 << 20
@@ -17,6 +19,12 @@ _SAMPLE, _STEP = 64 << 10, 4 << 20
 def samples(path: str) -> Iterator[bytes]:
     """A log in blocks of whole lines: all of a short one, of a longer one a part here and there. The same of
     the same file."""
+    for data in _raw(file_path(path)):
+        yield plain_part(path, data)
+
+
+def _raw(path: str) -> Iterator[bytes]:
+    """The same of a file, as it is there."""
     if compressed.is_packed(path):
         yield from _of_packed(path)
         return

@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.model import Block
-from sidecar.sources.files import file_reader
 from sidecar.sources.files.content import KnownContents, Opened
 from sidecar.sources.files.disk import Disk
 from sidecar.sources.files.file_reader import FileReader
+from sidecar.sources.lines.line_format import PlainLines
 
 LONGEST = 64
 MARK = b"\xef\xbb\xbf"
@@ -59,7 +59,7 @@ def cleaned(line: bytes) -> bytes:
 def test_each_line_is_read_once_and_the_position_never_goes_back(chunks: list[bytes], length: int) -> None:
     # The end of the last line, and a line behind it, because the rest of an overlong line is skipped without a block.
     chunks = [*chunks, b"\n", b"last\n"]
-    with tempfile.TemporaryDirectory() as place, mock.patch.object(file_reader, "LONGEST", LONGEST):
+    with tempfile.TemporaryDirectory() as place, mock.patch.object(PlainLines, "longest", LONGEST):
         found = asyncio.run(blocks(chunks, length, Path(place, "x.log")))
     content = b"".join(chunks)
     offsets = [block.position.offset for block in found]

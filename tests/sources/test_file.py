@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.model import SourceError
 from sidecar.sources.files import follower as following
-from sidecar.sources.files.file_reader import LONGEST
+from sidecar.sources.lines.line_format import LONGEST
 from tests.sources.following import Reader, append, reading
 
 

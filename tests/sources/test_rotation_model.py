@@ -28,6 +28,7 @@ from sidecar.sources.files import compressed, disk, file_reader, follower, log_f
 from sidecar.sources.files.disk import Disk
 from sidecar.sources.files.file_watcher import FileWatcher
 from sidecar.sources.files.follower import Follower
+from sidecar.sources.kinds import LogSource
 
 MODELS = int(os.environ.get("ZMBAN_MODELS", "100"))
 # Number of rotated files to keep; more in an olddir, where a log is recognized by its older files.
@@ -58,7 +59,7 @@ class StillWake(FileWatcher):
         await Paused()
         return self.names
 
-    def watch(self, path: str, directories: Any) -> None:
+    def watch(self, path: str, directories: Any, file: str = "") -> None:
         return
 
 
@@ -234,10 +235,14 @@ class World:
 class Rotations(RuleBasedStateMachine):
     """`judged` and `positions`: state in memory; `kept`: the committed state."""
 
+    begun: Callable[[Path], World] = World
+    # What a line looks like when it is read.
+    line = _LINE
+
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp(prefix="zmban-model-"))
-        self.world = World(self.root)
+        self.world = self.begun(self.root)
         self.now = 1000.0
         self.modes: tuple[str, ...] = _MODES
         self.hook: Callable[[], None] = lambda: None
@@ -273,8 +278,10 @@ class Rotations(RuleBasedStateMachine):
     def follow(self) -> None:
         # Newest first, as from the database.
         known = list(reversed(self.positions.values()))
-        follower = Follower(str(self.world.log), StillWake(), StillDisk("x.log"), known)
-        self.blocks, self.waiting = follower.blocks(), None
+        self.blocks, self.waiting = self.opened(known).blocks(), None
+
+    def opened(self, known: list[Position]) -> LogSource:
+        return Follower(str(self.world.log), StillWake(), StillDisk("x.log"), known)
 
     def drive(self, count: int) -> bool:
         """Run the follower for this many blocks or until it waits; whether it waits."""
@@ -302,7 +309,7 @@ class Rotations(RuleBasedStateMachine):
 
     def take(self, block: Block) -> None:
         for line in block.data.splitlines():
-            found = _LINE.fullmatch(line)
+            found = self.line.fullmatch(line)
             if found and self.world.lines[int(found[1])] == line:
                 self.judged[int(found[1])] += 1
                 assert self.judged[int(found[1])] == 1, f"line {int(found[1])} is judged again"

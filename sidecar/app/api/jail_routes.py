@@ -30,6 +30,7 @@ from sidecar.model import ConfigError
 from sidecar.network import Network
 from sidecar.serve.metrics import Metrics
 from sidecar.serve.web.routing import WebError, WebRoute
+from sidecar.sources.kinds import label
 from sidecar.threads import run_uncancellable
 
 JailName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -171,7 +172,7 @@ class JailRoutes:
         log = self._logs.logs.get(path)
         record: Any = log_record(path, log, why) | {
             "bytes": log.scanner.tally.bytes if log else 0,
-            "lag": lags.get(path),
+            "lag": lags.get(label(path)),
             "jails": list(log.scanner.jails) if log else [],
         }
         found: LogAnswer = record

@@ -17,7 +17,7 @@ from sidecar.detect.grammar import Trust
 from sidecar.model import Ban, Seconds
 from sidecar.network import Network
 from sidecar.serve.control import RefusedError
-from sidecar.sources.kinds import FILE, KINDS, kind_of
+from sidecar.sources.kinds import kind_of
 from sidecar.store.changes import EvidenceLines
 from sidecar.threads import detached, run_uncancellable
 
@@ -80,7 +80,7 @@ class EvidenceFinder:
         if self._search is not None and not self._search.done():
             raise RefusedError("an earlier search waits for a disk that does not answer", 69)
         logs = [
-            (path, log.scanner.log) for path, log in self._logs.logs.items() if kind_of(path) is KINDS[FILE]
+            (path, log.scanner.log) for path, log in self._logs.logs.items() if kind_of(path).file is not None
         ]
 
         def search() -> SearchResult:

@@ -22,6 +22,8 @@ from sidecar.network import Network
 from sidecar.sources.files import compressed
 from sidecar.sources.files.disk import open_regular
 from sidecar.sources.files.rotation import listing
+from sidecar.sources.kinds import file_path
+from sidecar.sources.plain_blocks import plain_part
 
 # Of all networks together; a network gets its share, but not more than a ban of a log has.
 MOST_LINES, MOST_BYTES, MOST_OF_ONE = 1000, 1 << 20, 100
@@ -31,11 +33,13 @@ _JUDGED = 4
 
 
 class LogFile(NamedTuple):
-    """A file of a log. `log` is the name that selects the grammar, `changed` when it was written last."""
+    """A file of the log `name`. `log` is the name that selects the grammar, `changed` when it was written
+    last."""
 
     path: str
     log: str
     changed: float
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +68,18 @@ def files_of(logs: Iterable[tuple[str, str]]) -> tuple[list[LogFile], list[str]]
     why a directory could not be read."""
     found: dict[tuple[int, int], LogFile] = {}
     unread = []
-    for path, log in logs:
+    for name, log in logs:
+        path = file_path(name)
         try:
             listed = listing(path)
             if listed.current is not None:
-                found[listed.current] = LogFile(path, log, os.stat(path).st_mtime)
+                found[listed.current] = LogFile(path, log, os.stat(path).st_mtime, name)
         except OSError as error:
             unread.append(f"{path}: {error.strerror or error}")
             continue
         for one in listed.others:
             if one.rotated:
-                found.setdefault(one.key, LogFile(one.path, log, one.changed / 1e9))
+                found.setdefault(one.key, LogFile(one.path, log, one.changed / 1e9, name))
     return sorted(found.values(), key=lambda file: -file.changed), unread
 
 
@@ -131,7 +136,7 @@ class LogSearch:
     def _bounded(self, file: LogFile, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
             self._found.bytes += len(block)
-            yield block
+            yield plain_part(file.name, block)
             if self._found.bytes >= self._bounds.bytes:
                 self._found.stopped = f"after {self._bounds.bytes >> 20} MiB in {file.path}"
             elif time.monotonic() >= self._end:

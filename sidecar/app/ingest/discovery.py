@@ -12,7 +12,7 @@ from sidecar.model import Instant, SourceError
 from sidecar.sources.files.content import FileKey
 from sidecar.sources.files.disk import Disk
 from sidecar.sources.files.rotation import Found, logs_of
-from sidecar.sources.kinds import kind_of
+from sidecar.sources.kinds import file_path, kind_of
 from sidecar.sources.log_copies import copies, last_written, need_not_be, without_copies
 from sidecar.sources.log_lookup import UNTOLD, Answer
 from sidecar.sources.log_names import by_file, names
@@ -132,9 +132,11 @@ class Discovery:
         return pattern, None
 
 
-def _identity(path: str, key: FileKey | None) -> FileKey | str:
-    """The identity of a log: two names of one file are one log."""
-    return path if key is None or key == UNTOLD else key
+def _identity(path: str, key: FileKey | None) -> tuple[str, FileKey] | str:
+    """The identity of a log: two names of one file are one log, if they are read in one way."""
+    if key is None or key == UNTOLD:
+        return path
+    return path.removesuffix(file_path(path)), key
 
 
 def _aliases(

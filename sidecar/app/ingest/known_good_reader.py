@@ -19,6 +19,8 @@ from sidecar.model import Instant, SourceError, counted
 from sidecar.sources.files.compressed import BROKEN, is_packed, unpacking
 from sidecar.sources.files.disk import PATIENCE, Disk, open_regular
 from sidecar.sources.files.rotation import listing
+from sidecar.sources.kinds import file_path
+from sidecar.sources.plain_blocks import plain_blocks
 from sidecar.store.changes import Login
 
 _log = logging.getLogger("zmban")
@@ -71,7 +73,7 @@ class KnownGoodReader:
 
     def _all_of(self, path: str, name: str, until: float) -> list[Note]:
         latest: dict[Note, Instant] = {}
-        for data in _chunks(path, until):
+        for data in plain_blocks(path, _chunks(file_path(path), until)):
             for note in self._reader.of(path, data, time.time(), name, everything=True):
                 alike = note._replace(at=0.0)
                 latest[alike] = max(note.at, latest.get(alike, 0.0))

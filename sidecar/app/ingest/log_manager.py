@@ -29,10 +29,10 @@ from sidecar.model import Block, Instant, Position, Seconds, SourceError
 from sidecar.serve.metrics import Metrics
 from sidecar.sources.files import descriptors
 from sidecar.sources.files.disk import Disk
-from sidecar.sources.files.file_reader import LONGEST
 from sidecar.sources.files.file_watcher import FileWatcher
 from sidecar.sources.files.follower import BLOCK
-from sidecar.sources.kinds import LogSource, Opening, kind_of, log_name
+from sidecar.sources.kinds import LogSource, Opening, kind_of, label, log_name
+from sidecar.sources.lines.line_format import LONGEST
 
 _log = logging.getLogger("zmban.sources")
 # How often globs are looked up, and how often until every backlog is read.
@@ -112,7 +112,7 @@ class LogManager:
             if path in self._waiting:
                 continue
             scanner = self._scanner(path, one.jails)
-            self._metrics.add_source(path)
+            self._metrics.add_source(label(path))
             disk = Disk(path, turns=self._turns)
             clock = await self._zones.clock(scanner, disk)
             log = self.logs[path] = FollowedLog(path, disk, scanner, clock, tail=one.tail)
@@ -141,7 +141,9 @@ class LogManager:
         self._discovery.leave(path, log.source.renamed if log.source else None)
         self._watcher.forget(path)
         self._known_good.forget(path)
-        self._metrics.remove_source(path)
+        if label(path) not in map(label, self.logs):
+            # A container that was started again has two logs with one label for a while.
+            self._metrics.remove_source(label(path))
         _log.info("%s: no longer followed: it is gone, or part of another log", path)
 
     def renew(self, prefilters: Prefilters, same: Collection[str]) -> None:
@@ -211,17 +213,17 @@ class LogManager:
         await asyncio.sleep(0)
 
     def _process(self, log: FollowedLog, block: Block, length: int) -> int:
-        """Process a block and note its position. Returns the length of the next read."""
-        if not block.data:
-            for position in (*block.told, block.position):
-                self._commit_queue.reached(position)
-            return length
+        """Process a block and note its positions. Returns the length of the next read."""
         begun, before = time.perf_counter(), log.scanner.tally.lines
-        self._processor.process(log, block)
-        self._commit_queue.reached(block.position)
+        if block.data:
+            self._processor.process(log, block)
+        for position in (*block.told, block.position):
+            self._commit_queue.reached(position)
+        if not block.data:
+            return length
         log.last_line = now = block.read_at
         lag = 0.0 if block.written is None else max(0.0, time.time() - block.written)
-        self._metrics.read(log.path, log.scanner.tally.lines - before, len(block.data), lag, now)
+        self._metrics.read(label(log.path), log.scanner.tally.lines - before, len(block.data), lag, now)
         took = time.perf_counter() - begun
         if took > _LONGEST_TURN:
             return max(length // 2, LONGEST)
@@ -232,8 +234,8 @@ class LogManager:
         the longest of their windows begins."""
         if log.tail:
             return os.fstat(file.fileno()).st_size
-        since = self._oldest(log)
-        return first_since(file, since, lambda raw: log.scanner.when(raw[:LONGEST_LINE], time.time()))
+        since, line = self._oldest(log), kind_of(log.path).line
+        return first_since(file, since, lambda raw: log.scanner.when(line(raw)[:LONGEST_LINE], time.time()))
 
     def _oldest(self, log: FollowedLog) -> Instant:
         """The time before which no line counts any more."""
@@ -257,6 +259,13 @@ class LogManager:
         others = self._discovery.aliases | self._waiting
         under = {name: read.get(log, f"{name} is not read yet") for name, log in others.items()}
         return self._discovery.missing | under | read
+
+    def sources_by_label(self) -> dict[str, str | None]:
+        """As `sources`, by what metrics call each: the reason of one where several have one label."""
+        found: dict[str, str | None] = {}
+        for name, why in self.sources().items():
+            found[label(name)] = found.get(label(name)) or why
+        return found
 
     def not_ready(self) -> Iterator[str]:
         """Why the logs are not ready."""

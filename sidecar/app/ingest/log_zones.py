@@ -15,6 +15,7 @@ from sidecar.detect.match.matcher import LONGEST_LINE
 from sidecar.detect.scanner import Scanner
 from sidecar.model import Instant, Seconds, SourceError
 from sidecar.sources.files.disk import Disk, open_regular
+from sidecar.sources.kinds import file_path, kind_of
 from sidecar.store.database import Zone
 
 _log = logging.getLogger("zmban.sources")
@@ -35,8 +36,9 @@ class LogZones:
         if scanner.path not in self._known:
             # The follower reports a log that cannot be read.
             with contextlib.suppress(OSError, SourceError):
-                raw, written = await disk.ask(_last_line, scanner.path)
-                if raw and clock.guess(scanner.decode(raw), written):
+                raw, written = await disk.ask(_last_line, file_path(scanner.path))
+                line = scanner.decode(kind_of(scanner.path).line(raw))
+                if raw and clock.guess(line, written):
                     self._learnt(scanner.path, clock)
         return clock
 

@@ -18,6 +18,7 @@ from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.host import side_process
 from sidecar.host.side_process import SideProcessError
 from sidecar.model import Instant, Seconds
+from sidecar.sources.plain_blocks import is_plain
 
 _log = logging.getLogger("zmban.review")
 
@@ -64,7 +65,8 @@ class ReviewWork:
             "state": str(self._options.state.absolute()),
             "config": [str(Path(one).absolute()) for one in self._active.loaded.given],
             "zone": None,
-            "logs": [(path, log.scanner.log) for path, log in self._logs.logs.items()],
+            # The logs of containers are not counted.
+            "logs": [(path, log.scanner.log) for path, log in self._logs.logs.items() if is_plain(path)],
             "ours": [str(network) for network in self._protection.guard.throws()],
             "today": today(time.time()),
             **arguments,

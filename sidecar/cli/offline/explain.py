@@ -15,6 +15,7 @@ from sidecar.cli.places import ask, socket_option
 from sidecar.configuration import loading
 from sidecar.detect.grammar import LOGS
 from sidecar.local_time import moment
+from sidecar.sources.container.container_line import plain_line
 
 
 @click.command()
@@ -53,9 +54,9 @@ def explain(
 
 
 def _lines(subject: str) -> Iterable[str]:
-    if subject != "-":
-        return [subject]
-    return (raw.decode("utf-8", "surrogateescape") for raw in sys.stdin.buffer)
+    """The lines as a jail gets them, also out of the log of a container."""
+    raw = [subject.encode("utf-8", "surrogateescape")] if subject != "-" else sys.stdin.buffer
+    return (plain_line(one.rstrip(b"\n")).decode("utf-8", "surrogateescape") for one in raw)
 
 
 def _show_line(record: Mapping[str, Any], kind: str, *, everything: bool) -> None:

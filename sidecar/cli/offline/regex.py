@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,8 +28,11 @@ from sidecar.host import regex_budget
 from sidecar.model import ConfigError, SourceError
 from sidecar.offline.lines import regex_test as matching
 from sidecar.offline.lines.regex_test import LineResult, Target
+from sidecar.sources.kinds import file_path, log_name
+from sidecar.sources.plain_blocks import is_plain, plain_blocks
 
 Command = Callable[..., Any]
+_BLOCK = 1 << 18
 
 
 def _options(command: Command) -> Command:
@@ -73,6 +77,7 @@ def regex(
 ) -> None:  # fmt: skip
     """Test FILTER (a filter with options, a path, a jail or a regex) on LOG (a file, -, or one line).
 
+    cri:FILE is the log of a container.
     IGNOREREGEX is a regex, or a filter or path whose ignoreregex is used.
     """
     loaded = loading.load(config)
@@ -88,7 +93,7 @@ def regex(
             options["undated"],
             check_all=not options["no_check_all"] and not (as_json or jsonl or options["out"]),
         ),
-        log,
+        log_name(log),
     )
     # The same time limit per line as in the service.
     with regex_budget.limited():
@@ -177,7 +182,7 @@ class _Lines:
             raise click.UsageError(
                 "the journal is not supported; use journalctl -o short-iso | zmban regex - FILTER"
             )
-        path = Path(log)
+        path = Path(file_path(log))
         self.file = log != "-" and len(log) < 256 and path.exists()
         if self.file and path.is_dir():
             raise click.UsageError(f"{log} is a directory; name a file in it")
@@ -190,6 +195,9 @@ class _Lines:
         if not self.file and self._log != "-":
             yield from self._log.split("\n")
             return
+        if not is_plain(self._log):
+            yield from self._of_container()
+            return
         try:
             with self._open() as file:
                 while line := file.readline(LONGEST_LINE + 2):
@@ -200,9 +208,19 @@ class _Lines:
         except (OSError, EOFError, zlib.error) as error:
             raise SourceError(f"{self._log} cannot be read: {error}") from error
 
+    def _of_container(self) -> Iterator[str]:
+        """The lines as the service reads them."""
+        try:
+            with Path(file_path(self._log)).open("rb") as file:
+                for block in plain_blocks(self._log, iter(partial(file.read, _BLOCK), b"")):
+                    for line in block.split(b"\n")[:-1]:
+                        yield line.removesuffix(b"\r").decode(self.encoding, "replace")
+        except OSError as error:
+            raise SourceError(f"{self._log} cannot be read: {error}") from error
+
     def _open(self) -> io.TextIOWrapper:
         stdin = cast(io.BufferedReader, sys.stdin.buffer)
-        buffered = stdin if self._log == "-" else io.BufferedReader(io.FileIO(self._log))
+        buffered = stdin if self._log == "-" else io.BufferedReader(io.FileIO(file_path(self._log)))
         packed = buffered.peek(2)[:2] == b"\x1f\x8b"
         source = gzip.GzipFile(fileobj=buffered) if packed else buffered
         return io.TextIOWrapper(source, self.encoding, errors="replace", newline="\n")

@@ -24,6 +24,7 @@ from sidecar.model import counted
 from sidecar.offline.check import lint
 from sidecar.offline.log_replay import Replay
 from sidecar.records import event_record
+from sidecar.sources.kinds import file_path
 
 _COUNTS = {
     "lines": ("line",), "matches": ("match", "matches"), "failures": ("failure",), "bans": ("ban",),
@@ -43,7 +44,7 @@ def _logs(values: tuple[str, ...]) -> dict[str, list[str]]:
         jail, equals, path = value.partition("=")
         if not equals or not path:
             raise click.UsageError(f"--log {value!r}: write --log JAIL=PATH")
-        if not Path(path).is_file():
+        if not Path(file_path(path)).is_file():
             raise click.UsageError(f"--log {value!r}: {path} is not a file")
         given.setdefault(jail, []).append(path)
     return given
@@ -59,7 +60,7 @@ def _logs(values: tuple[str, ...]) -> dict[str, list[str]]:
     "logs",
     multiple=True,
     metavar="JAIL=PATH",
-    help="Read this file for a jail instead of its logpath. Repeatable.",
+    help="Read this file for a jail instead of its logpath; cri:FILE is a container's. Repeatable.",
 )
 @click.option(
     "--against",
@@ -159,7 +160,9 @@ def _slow(slow: Counter[tuple[str, str]]) -> None:
 
 def _print(run: Replay, by_path: dict[str, list[JailSpec]], *, as_json: bool, jsonl: bool) -> None:
     json_output, terminal = as_json or jsonl, sys.stdout.isatty()
-    with progress(sum(Path(p).stat().st_size for p in by_path), quiet=json_output and terminal) as bar:
+    with progress(
+        sum(Path(file_path(p)).stat().st_size for p in by_path), quiet=json_output and terminal
+    ) as bar:
         run.on_progress(bar.advance)
         records = (event_record(event) for event in run.events(by_path))
         if json_output:

@@ -69,14 +69,19 @@ def _logs(loaded: Loaded) -> Iterator[Fault]:
             except ValueError as error:
                 yield Fault(file, line, f"logpath: {error}", jail.name)
                 continue
-            if kind is not KINDS[FILE]:
+            if kind.file is None:
                 # The source itself reports that it is missing.
                 continue
-            paths = glob.glob(log.glob)
-            unreadable = [path for path in paths or _parents(log.glob) if not os.access(path, os.R_OK)]
+            pattern = kind.file(log.glob)
+            # Of a link that leads nowhere, `look_up` says what is missing.
+            found = kind.look_up(log.glob, ()) if kind is not KINDS[FILE] else None
+            paths = glob.glob(pattern) if found is None else [kind.file(name) for name in found.found]
+            unreadable = [path for path in paths or _parents(pattern) if not os.access(path, os.R_OK)]
             for path in unreadable:
                 yield Fault(file, line, f"{path} {_NOT_READABLE}", jail.name)
-            if not paths and not unreadable and not need_not_be(log.glob):
+            if found is not None and not paths and not unreadable:
+                yield Fault(file, line, found.why, jail.name, warning=True)
+            elif not paths and not unreadable and not need_not_be(log.glob):
                 text = f"{log.glob} does not exist; it is read once it appears (is its directory mounted?)"
                 yield Fault(file, line, text, jail.name, warning=True)
 

@@ -20,6 +20,7 @@ from sidecar.model import ConfigError, Fault, plural
 from sidecar.offline.check.rivals import rivals
 from sidecar.offline.check.typical import taken
 from sidecar.sources.kinds import log_name
+from sidecar.sources.plain_blocks import is_plain
 
 _SPECIAL = ("DEFAULT", "INCLUDES")
 _FILTERS_OWN = ("Definition", "Init")
@@ -163,6 +164,9 @@ def _no_grammar(jail: JailSpec, path: str, kind: str | None) -> str:
         why = "the filter alone decides which address is banned, even if a client wrote it into the line"
     else:
         why = "successful logins there do not count as known-good, and forgeable lines are not confirmed"
+    if not is_plain(path):
+        cure = f"write zmban.log = {kind or 'the name that Zimbra gives the log'} into the jail"
+        return f"no grammar for a log named {path[:200]}: {why}; {cure}"
     name = _suggested_name(path, kind)
     known = f"{Path(path).parent}/{name}" if name else f"one of {', '.join(LOGS)}"
     cure = f"rename or link the log to the name that Zimbra uses: {known[:200]}"

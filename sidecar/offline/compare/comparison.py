@@ -20,7 +20,7 @@ from sidecar.offline.compare.ban_diff import AFTER, BEFORE, SIDES, BanDiff, Bann
 from sidecar.offline.compare.known_good_hits import Known, KnownGoodHits
 from sidecar.offline.compare.shared_reading import SharedReading
 from sidecar.offline.log_replay import Replay
-from sidecar.sources.kinds import log_name
+from sidecar.sources.kinds import file_path, log_name
 
 _DAY = 86400.0
 _NAMES = ("before", "after")
@@ -61,7 +61,7 @@ class Comparison:
     @property
     def bytes(self) -> int:
         """The size of the logs, as far as it is known now: those of both configurations."""
-        return sum(Path(path).stat().st_size for by_path in self.by_path for path in by_path)
+        return sum(Path(file_path(path)).stat().st_size for by_path in self.by_path for path in by_path)
 
     def _replay(self, side: int) -> Replay:
         return Replay.of(self._loaded[side], self._zone, self._now)

@@ -80,13 +80,15 @@ class FileWatcher:
         """Remove the follower of a path."""
         self._waiters.pop(path, None)
 
-    def watch(self, path: str, directories: Iterable[str]) -> None:
-        """Watch the directories of a path and `directories`. Blocks on the disk: call it in a thread.
+    def watch(self, path: str, directories: Iterable[str], file: str = "") -> None:
+        """Watch the directories of a path (or of its `file`, if it is called otherwise), and `directories`.
+        Blocks on the disk: call it in a thread.
 
         Call it again when the path may point elsewhere, or a directory may have been recreated.
         """
         waiter = self._waiters.setdefault(path, _Waiter(path))
-        waiter.lies_at(path, os.path.realpath(path))
+        file = file or path
+        waiter.lies_at(file, os.path.realpath(file))
         near = {str(Path(own).parent) for own in waiter.own}
         watched = [self._watch(directory) for directory in near | set(directories)]
         waiter.sure = all(watched)

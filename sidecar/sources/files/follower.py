@@ -17,10 +17,11 @@ from sidecar.sources.files.compressed import BROKEN
 from sidecar.sources.files.content import MARK, Beginning, FileKey, Look, Opened
 from sidecar.sources.files.descriptors import reason
 from sidecar.sources.files.disk import Disk
-from sidecar.sources.files.file_reader import LONGEST, FileReader, is_utf16
+from sidecar.sources.files.file_reader import FileReader, is_utf16
 from sidecar.sources.files.file_watcher import FileWatcher
 from sidecar.sources.files.log_files import LogFiles
 from sidecar.sources.files.rotation import Found
+from sidecar.sources.lines.line_format import LONGEST, Lines, PlainLines
 
 _log = logging.getLogger("zmban.sources")
 
@@ -44,7 +45,8 @@ class Follower:
     """Follows one path while `blocks` is iterated. Never retries: SourceError ends it.
 
     `positions`: the positions of all known contents, the one that was read last first. `length`: bytes per
-    read; the caller may change it. `beginning` and `oldest`: see `LogFiles`.
+    read; the caller may change it. `beginning` and `oldest`: see `LogFiles`. `file`: where the log lies, if
+    it is not called so. `lines` makes the format of each of its files.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class Follower:
         *,
         beginning: Beginning = lambda _: 0,
         oldest: Callable[[], Instant] = lambda: 0.0,
+        file: str = "",
+        lines: Lines = PlainLines,
     ) -> None:
-        self.path = path
+        self.path, self._file, self._lines = path, file or path, lines
         self.length = LONGEST
         self._wake, self._disk = wake, disk
-        self._files = LogFiles(path, positions, beginning, oldest)
+        self._files = LogFiles(self._file, positions, beginning, oldest)
         self._live = False
         self._at_end: Callable[[], None] = lambda: None
         self._readings: list[FileReader] = []
@@ -108,7 +112,7 @@ class Follower:
                 # After a downtime the older files come first, however many there are.
                 put_off = put_off + 1 if again and not self._live and put_off < _MOST_PUT_OFF else 0
                 for reading in list(self._readings):
-                    if put_off and reading.key == self._current:
+                    if put_off and (reading.key == self._current or reading.continues):
                         continue
                     async for block in self._read_turn(reading):
                         # Look again before a backlog counts as read, and after an older file, of which
@@ -136,21 +140,25 @@ class Follower:
         except (OSError, SourceError) as error:
             # A rotation leaves the name without a file for a moment, but never with another kind of file.
             grace = 0.0 if isinstance(error, SourceError) else _GONE_SECONDS
-            self._trouble = self._trouble or (_text(self.path, error), time.monotonic() + grace)
+            self._trouble = self._trouble or (_text(self._file, error), time.monotonic() + grace)
             return None, False
         try:
-            opened = [FileReader(self.path, one, self._disk) for one in look.opened]
+            opened = [FileReader(self.path, one, self._disk, self._lines) for one in look.opened]
         except BaseException:
             look.close()
             raise
         self._current = look.current
         for reading in [one for one in self._readings if one.key in look.over]:
             self._close(reading)
-        self._readings = sorted([*self._readings, *opened], key=lambda reading: reading.key == look.current)
+        self._readings = sorted(
+            [*self._readings, *opened], key=lambda one: (one.key == look.current, one.late)
+        )
+        for number, reading in enumerate(self._readings):
+            reading.follow(self._readings[:number])
         if look.current is not None:
             self._trouble, self._had_one = None, True
         elif self._trouble is None:
-            gone = f"{self.path} cannot be read: No such file or directory"
+            gone = f"{self._file} cannot be read: No such file or directory"
             self._trouble = gone, time.monotonic() + _GONE_SECONDS
         told = [c.position(self.path) for c in (*look.told, *(one.content for one in opened))]
         if not told:
@@ -161,7 +169,8 @@ class Follower:
         try:
             return self._files.look(reading)
         finally:
-            self._wake.watch(self.path, self._files.listed.places if self._files.listed else ())
+            places = self._files.listed.places if self._files.listed else ()
+            self._wake.watch(self.path, places, self._file)
 
     async def _changed(self, *, heard: bool) -> bool:
         """Whether names may have changed without an event; checked rarely if inotify works (`heard`)."""
@@ -226,7 +235,7 @@ class Follower:
                 self._close(reading)
         except BROKEN as error:
             if current:
-                raise SourceError(_text(self.path, error)) from error
+                raise SourceError(_text(self._file, error)) from error
             _log.warning("cannot continue to read %s (%s); the rest of it is lost", reading.name, error)
             self._leave(reading)
 

@@ -108,3 +108,14 @@ async def test_what_a_listing_misses_is_not_gone(tmp_path: Path, monkeypatch: py
 )
 def test_a_glob_names_a_path_whether_it_is_there_or_not(pattern: str, path: str, whether: bool) -> None:
     assert names(pattern, path) is whether
+
+
+async def test_a_file_that_is_read_in_two_ways_is_two_logs(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.touch()
+    both = {"a": jail("a", f"{log}"), "b": jail("b", f"cri:{log}")}
+    looked = await Discovery(both).look()
+    assert {path: [one.name for one in named.jails] for path, named in looked.items()} == {
+        f"{log}": ["a"],
+        f"cri:{log}": ["b"],
+    }

@@ -16,8 +16,8 @@ from sidecar.app.ingest import log_manager as module
 from sidecar.model import Ban, Batch, Block, Failure, Position, SourceError
 from sidecar.sources import kinds
 from sidecar.sources.files.content import FileKey
-from sidecar.sources.files.file_reader import LONGEST
 from sidecar.sources.kinds import Opening, SourceKind
+from sidecar.sources.lines.line_format import LONGEST
 from sidecar.sources.log_lookup import Answer
 from tests.app.running import InProcess, in_process
 

@@ -1,0 +1,1 @@
+"""Logs of containers as a runtime keeps them: CRI format, and Docker's JSON lines."""
