@@ -160,9 +160,25 @@ def test_a_block_read_at_once_has_the_lines_of_one_read_line_by_line(texts: list
     at_once, lines = whole_lines(raw), ContainerLines()
     assert at_once is not None
     # A line in Docker's format makes it go line by line.
-    assert (
-        lines.take(raw + docker("Nov 27 10:00:00 x\n"), over=False).text == at_once + b"Nov 27 10:00:00 x\n"
-    )
+    mixed = raw + docker("Nov 27 10:00:00 x\n")
+    assert lines.take(mixed, over=False).text == at_once + b"Nov 27 10:00:00 x\n"
+    assert whole_lines(b"".join(docker(text + "\n") for text in texts)) == at_once
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'{"a":1\n"log":"x\\n","stream":"stdout","time":"2026-11-27T10:00:00Z"}\n',
+        docker("part"),
+        cri("x"),
+        b"{\n",
+        docker("x\ny\n"),
+    ],
+)
+def test_docker_s_lines_go_one_by_one_where_one_is_no_whole_line(broken: bytes) -> None:
+    raw = docker(SYSLOG + "\n")
+    assert whole_lines(raw + broken) is None
+    assert ContainerLines().take(raw + broken, over=False).text.startswith(SYSLOG.encode() + b"\n")
 
 
 @given(st.text(max_size=60))
