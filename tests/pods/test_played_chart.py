@@ -148,10 +148,10 @@ def test_the_daemonset_protects_a_node_from_its_first_log_line_to_its_end(node: 
     pods.podman("kube", "play", "/daemon.yaml")
     container = pods.podman("ps", "--format", "{{.Names}}").split()
     zmban = next((name for name in container if name.endswith("-zmban")), "")
-    until(lambda: "ready" in pods.podman("exec", zmban, "zmban", "status", check=False), 90)
+    until(lambda: "ready" in pods.podman("exec", zmban, "/opt/zmban/bin/zmban", "status", check=False), 90)
 
     def bans() -> str:
-        return pods.podman("exec", zmban, "zmban", "bans", "--jsonl", check=False)
+        return pods.podman("exec", zmban, "/opt/zmban/bin/zmban", "bans", "--jsonl", check=False)
 
     assert node.connects(ATTACKER)
     node.fails(ATTACKER)
@@ -163,8 +163,8 @@ def test_the_daemonset_protects_a_node_from_its_first_log_line_to_its_end(node: 
     pods.write(
         "/config/jail.d/99-changed.local", f"[DEFAULT]\nignoreip = {OTHER}\n[zimbra-smtp]\nmaxretry = 9\n"
     )
-    until(lambda: "9" in pods.podman("exec", zmban, "zmban", "explain", OTHER, check=False) or "ignore" in pods.podman(
-        "exec", zmban, "zmban", "explain", OTHER, check=False), 60)  # fmt: skip
+    until(lambda: "9" in pods.podman("exec", zmban, "/opt/zmban/bin/zmban", "explain", OTHER, check=False) or "ignore" in pods.podman(
+        "exec", zmban, "/opt/zmban/bin/zmban", "explain", OTHER, check=False), 60)  # fmt: skip
     # A kill leaves no gap, and loses nothing.
     pods.podman("kill", "--signal", "KILL", zmban)
     assert not node.connects(ATTACKER)
@@ -175,7 +175,7 @@ def test_the_daemonset_protects_a_node_from_its_first_log_line_to_its_end(node: 
     assert not node.connects(ATTACKER)
     pods.podman(
         "run", "--rm", "--network", "host", "--cap-drop", "ALL", "--cap-add", "NET_ADMIN", "-e", "ZMBAN_KERNEL_NAMESPACE=own",
-        "-v", "/var/lib/zmban:/var/lib/zmban", "localhost/zmban:test", "zmban", "flush", "--uninstall",
+        "-v", "/var/lib/zmban:/var/lib/zmban", "localhost/zmban:test", "/opt/zmban/bin/zmban", "flush", "--uninstall",
     )  # fmt: skip
     assert host.routes("2520") == []
     assert node.connects(ATTACKER)
