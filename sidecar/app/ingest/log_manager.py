@@ -190,6 +190,7 @@ class LogManager:
                             log.error, pause = None, _RETRY_SECONDS[0]
                         await self._take(log, block, source)
             except SourceError as error:
+                self._metrics.read_errors.labels(log.path).inc()
                 if log.error is None:
                     _log.warning("%s; retrying", error)
                 log.error, log.positions, log.idle = str(error), source.positions, True
@@ -220,7 +221,7 @@ class LogManager:
         self._processor.process(log, block)
         self._commit_queue.reached(block.position)
         log.last_line = now = block.read_at
-        lag = 0.0 if block.written is None else max(0.0, time.time() - block.written)
+        lag = 0.0 if block.written is None else log.behind(block.data, block.written, time.time())
         self._metrics.read(log.path, log.scanner.tally.lines - before, len(block.data), lag, now)
         took = time.perf_counter() - begun
         if took > _LONGEST_TURN:
