@@ -135,7 +135,7 @@ def sites(
     everything = listen or serving.listen
     addresses = [address for address in (everything, serving.metrics) if address]
     gate = Gate([*serving.names, *(address.rpartition(":")[0] for address in addresses)], tokens)
-    health = HealthRoutes(parts.metrics.exposed, parts.not_ready).routes()
+    health = HealthRoutes(parts.metrics.taken, parts.not_ready).routes()
     found = {address: Site(health, gate) for address in addresses}
     if everything:
         found[everything] = Site([*health, *api(parts, answering, gate).routes()], gate, assets())

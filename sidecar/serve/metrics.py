@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counted
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -13,9 +13,11 @@ from prometheus_client.process_collector import ProcessCollector
 
 from sidecar import __version__
 from sidecar.model import Ban, Batch, Event, Failure, Instant, Match, Refused, Slow, Unban
-from sidecar.serve.scrape_collectors import SourceStates, StandingBans
+from sidecar.serve.scrape_collectors import SourceStates, StandingBans, Taken
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
+# Refusals that alerts ask for: a series that begins above 0 hides its first increase.
+_ALERTING_REFUSALS = ("framed", "gateway", "masked", "untrusted-proxy")
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _STAGE_TIMES = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 _LATE = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -150,6 +152,8 @@ class Metrics:
                 metric.labels(jail)
             for counter in (self.bans, self.dry_bans):
                 counter.labels(jail, "log")
+            for reason in _ALERTING_REFUSALS:
+                self.refused.labels(jail, reason)
             self.standing.jails.add(jail)
         for kind in ("route", "rule", "ingress"):
             self.drift.labels(kind)
@@ -229,8 +233,10 @@ class Metrics:
         for target in targets:
             self.notifications.labels(target.partition(" ")[0], result).inc()
 
-    def exposed(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics, and their content type: as OpenMetrics if the header Accept asks for it, otherwise in
-        the text format of Prometheus."""
+    def taken(self, accept: str = "") -> Callable[[], tuple[bytes, str]]:
+        """Take all values now. The function that is returned formats them, which takes longer and may be done
+        in a thread: bytes and content type, as OpenMetrics if the header Accept asks for it, otherwise in the
+        text format of Prometheus."""
         encode, kind = choose_encoder(accept)
-        return encode(self.registry), kind
+        values = Taken(self.registry)
+        return lambda: (encode(values), kind)

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sidecar.bans.table import BanTable
+
+
+class Taken(Collector):
+    """The values of a registry at one moment."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._values = list(registry.collect())
+
+    def collect(self) -> Iterable[Metric]:
+        """All metric families."""
+        return self._values
 
 
 class SourceStates(Collector):

@@ -101,7 +101,7 @@ class Host:
         self._judge()
         self._enforce()
         self._serve()
-        return self.metrics.exposed()[0]
+        return self.metrics.taken()()[0]
 
     def _read(self) -> None:
         for source in SOURCES:

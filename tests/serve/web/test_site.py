@@ -28,7 +28,8 @@ def free_port() -> int:
 def health(metrics: bytes = b"", names: Sequence[str] = ()) -> Site:
     """A server of metrics and health."""
     return Site(
-        HealthRoutes(lambda accept: (metrics, accept or "text/plain"), list).routes(), Gate(names, None)
+        HealthRoutes(lambda accept: lambda: (metrics, accept or "text/plain"), list).routes(),
+        Gate(names, None),
     )
 
 
