@@ -20,8 +20,9 @@ from tests.app.running import LISTEN, Running, until
 from tests.app.test_service import EVIL
 from tests.cli.running import zmban
 from tests.delivery.servers import Hook, answering, hook
+from tests.monitoring.queries import run_dashboard_queries
 from tests.monitoring.test_rules import rules
-from tests.monitoring.watch import Watch, alert_names, watching
+from tests.monitoring.watch import URL, Watch, alert_names, watching
 from tests.netns import Namespace
 
 pytestmark = pytest.mark.kernel
@@ -313,6 +314,17 @@ def test_messages_that_a_target_refuses_are_told(watch: Watch, tmp_path: Path) -
         running.start()
         watch.fire("ZmbanNotificationsLost")
         watch.rest("ZmbanNotificationsLost")
+
+
+def test_a_real_service_answers_every_query_of_the_dashboards(watch: Watch, tmp_path: Path) -> None:
+    with healthy(watch, tmp_path) as running:
+        running.attack(EVIL)
+        until(lambda: running.metric('zmban_bans_active{jail="smtp"}') == 1)
+        time.sleep(2)  # some scrapes
+        counts = run_dashboard_queries(URL)
+    empty = {name.partition(": ")[2] for name, series in counts.items() if not series}
+    # All logs are read; and what happened is annotated, if it did.
+    assert {name for name in empty if not name.startswith("annotation ")} <= {"Logs that are not read A"}
 
 
 def test_each_alert_was_seen_above(watch: Watch) -> None:

@@ -108,3 +108,17 @@ async def test_what_a_listing_misses_is_not_gone(tmp_path: Path, monkeypatch: py
 )
 def test_a_glob_names_a_path_whether_it_is_there_or_not(pattern: str, path: str, whether: bool) -> None:
     assert names(pattern, path) is whether
+
+
+async def test_many_jails_of_many_logs_are_told_apart_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.log").touch()
+    jails = [jail(f"j{number}", f"{tmp_path}/*.log") for number in range(3)]
+
+    def compared(one: JailSpec, other: object) -> bool:
+        pytest.fail("to compare whole jails takes seconds for 100 jails of 500 logs")
+
+    monkeypatch.setattr(JailSpec, "__eq__", compared)
+    assert await found(*jails) == {f"{number}.log": ["j0", "j1", "j2"] for number in range(3)}
