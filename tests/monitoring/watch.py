@@ -20,7 +20,7 @@ RULES = CONFIG.parent / "rules/zmban.yml"
 URL = "http://127.0.0.1:9090"
 # Every duration in an expression of the rules. `for` is a second throughout.
 _QUICK = {
-    "1m": "2s", "2m": "2s", "5m": "3s", "10m": "3s", "15m": "4s", "30m": "20s", "1h": "8s", "1d": "20s",
+    "1m": "2s", "2m": "2s", "5m": "3s", "10m": "3s", "15m": "4s", "30m": "30s", "1h": "8s", "1d": "20s",
     "3600": "6", "86400": "10",
 }  # fmt: skip
 _SIGNS = ("<error", "<no value>", "{{", "%!")
