@@ -19,6 +19,11 @@ class BackgroundTasks:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    @property
+    def running(self) -> int:
+        """The number of tasks that are not done."""
+        return len(self._tasks)
+
     async def settled(self) -> None:
         """Wait until all spawned tasks are done, and the tasks that these spawned."""
         while self._tasks:

@@ -111,7 +111,7 @@ def _logs(
     """What reads the logs, up to the decision."""
     zones = LogZones(active.zone, memory.zones, queue)
     known_good = KnownGoodReader(active, memory.known_good, memory.suspects, protection, queue)
-    processor = Processor(active, memory.engine, bus, known_good, zones, resolver, background)
+    processor = Processor(active, memory.engine, bus, known_good, zones, resolver, background, metrics)
     return LogManager(active, memory.suspects.trust, processor, zones, known_good, queue, metrics, periodic)
 
 
@@ -152,7 +152,7 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
     active = ActiveConfiguration(loaded, dry_run=options.dry_run)
     memory = restored(options.state, active)
     engine, suspects, register = memory.engine, memory.suspects, memory.register
-    queue = CommitQueue(memory.store, background)
+    queue = CommitQueue(memory.store, background, metrics.stages["commit"].observe)
     upkeep = DatabaseUpkeep(queue, metrics)
     allow_list, memos = AllowList(memory.allowed, queue), Memos(memory.memos, queue)
     messages, refusals = MessageQueue(memos, metrics.lost_notifications), RefusalLog(metrics)
@@ -239,6 +239,17 @@ def _measure(all_of: Components) -> None:
     metrics.dry_run.set(enforcer.dry)
     metrics.notifications_waiting.set_function(lambda: len(all_of.messages))
     metrics.sources.ask = all_of.logs.sources_by_label
+    queues = {
+        "commit": lambda: all_of.commit_queue.waiting, "routes": lambda: enforcer.due,
+        "names": lambda: all_of.resolver.waiting, "tasks": lambda: all_of.background.running,
+    }  # fmt: skip
+    for name, length in queues.items():
+        metrics.queues.labels(name).set_function(length)
+    engine, known_good = all_of.memory.engine, all_of.memory.known_good
+    metrics.known_good.labels("client").set_function(lambda: len(known_good.clients))
+    metrics.known_good.labels("mail-server").set_function(lambda: len(known_good.mail_servers))
+    metrics.widened.set_function(lambda: len(engine.widening.widened))
+    metrics.sprayed.set_function(lambda: engine.spray.attacked(time.time()))
     metrics.standing.ask = lambda: all_of.memory.register.table
 
 

@@ -135,6 +135,15 @@ class Reload:
     async def reload(self, *, lift: bool = False) -> dict[str, Any]:
         """Reload the configuration; with `lift` also lift the bans of removed jails. If it has faults,
         nothing changes, and the faults are logged and returned."""
+        try:
+            answer = await self._reload(lift=lift)
+        except Exception:
+            self._metrics.reloaded("failed")
+            raise
+        self._metrics.reloaded(answer["result"])
+        return answer
+
+    async def _reload(self, *, lift: bool) -> dict[str, Any]:
         active = self._active
         async with self._protection.lock:
             after = await run_detached(loading.load_or_empty, active.loaded.given)
@@ -159,7 +168,6 @@ class Reload:
         }
 
     def _refused(self, faults: Iterable[str]) -> dict[str, Any]:
-        self._metrics.reload_good.set(0)
         for fault in faults:
             _log.error("%s", fault)
         _log.error("configuration not reloaded because of these faults; the previous one stays in force")

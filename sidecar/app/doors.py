@@ -72,6 +72,7 @@ def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None
     pages = HttpPages(sites(parts, answering, listen, tokens))
     courier = Courier(parts.active, parts.messages, parts.metrics)
     control = Control(socket, ControlCommands(commands(parts, answering, courier)).handle)
+    parts.metrics.review_failing.set_function(lambda: float(bool(answering.daily.doubts())))
     parts.periodic.every(10.0, "listen", pages.look, at_once=True)
     parts.periodic.every(1.0, "delivery", courier.look, at_once=True)
     parts.periodic.every(300.0, "review counts", answering.work.count)
@@ -136,7 +137,7 @@ def sites(
     addresses = [address for address in (everything, serving.metrics) if address]
     secured = WebConfigFile(serving.web_config) if serving.web_config else None
     gate = Gate([*serving.names, *(address.rpartition(":")[0] for address in addresses)], tokens)
-    health = HealthRoutes(parts.metrics.text, parts.not_ready).routes()
+    health = HealthRoutes(parts.metrics.taken, parts.not_ready).routes()
     found = {address: Site(health, gate, secured=secured) for address in addresses}
     if everything:
         found[everything] = Site([*health, *api(parts, answering, gate).routes()], gate, assets())

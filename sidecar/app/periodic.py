@@ -53,7 +53,9 @@ class Periodic:
         while True:
             if pause is None:
                 pause = seconds * random.uniform(1 - _JITTER, 1)  # noqa: S311 - no secret
+            due = time.monotonic() + pause
             await asyncio.sleep(pause)
+            self._metrics.loop_lag.observe(max(0.0, time.monotonic() - due))
             pause = await self._once(name, work)
 
     async def _once(self, name: str, work: Work) -> Seconds | None:

@@ -43,6 +43,11 @@ class Resolver:
         self._kept: OrderedDict[str, tuple[Instant, tuple[Network, ...]]] = OrderedDict()
         self._waiting: dict[str, asyncio.Future[tuple[Network, ...]]] = {}
 
+    @property
+    def waiting(self) -> int:
+        """The number of names that are being looked up."""
+        return len(self._waiting)
+
     def known(self, name: str) -> tuple[Network, ...] | None:
         """The answer, if it is there already."""
         at, found = self._kept.get(name, (0.0, None))

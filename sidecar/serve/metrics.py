@@ -3,68 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter as Counted
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
 from sidecar import __version__
-from sidecar.bans.table import BanTable
 from sidecar.model import Ban, Batch, Event, Failure, Instant, Match, Refused, Slow, Unban
+from sidecar.serve.scrape_collectors import SourceStates, StandingBans, Taken
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
+# Refusals that alerts ask for: a series that begins above 0 hides its first increase.
+_ALERTING_REFUSALS = ("framed", "gateway", "masked", "untrusted-proxy")
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_STAGE_TIMES = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+_LATE = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 
 
-class _Sources(Collector):
-    """Whether each log is followed. `ask` is called at each scrape: the reason why not by log, or None."""
-
-    def __init__(self) -> None:
-        self.ask: Callable[[], Mapping[str, str | None]] = dict
-
-    def collect(self) -> Iterable[Metric]:
-        """One metric family with a series for each log."""
-        text = "1 if the log is followed, 0 if it is missing or cannot be read"
-        family = GaugeMetricFamily("zmban_source_up", text, labels=["source"])
-        for source, why in self.ask().items():
-            family.add_metric([source], float(why is None))
-        yield family
-
-
-class _StandingBans(Collector):
-    """The bans of each jail, counted at each scrape; `ask` returns the table."""
-
-    def __init__(self) -> None:
-        self.ask: Callable[[], BanTable] = BanTable
-        self.jails: set[str] = set()
-
-    def collect(self) -> Iterable[Metric]:
-        """A series of each jail, also where nothing stands."""
-        table = self.ask()
-        for name, text, numbers in (
-            ("bans_active", "Active bans that are enforced", table.active),
-            (
-                "bans_suspended",
-                "Active bans that are not enforced for now: allowed, protected or ignored",
-                table.resting,
-            ),
-            ("dry_bans_active", "Active dry bans", table.dry),
-        ):
-            family = GaugeMetricFamily(f"zmban_{name}", text, labels=["jail"])
-            for jail in sorted(self.jails | numbers.keys()):
-                family.add_metric([jail], numbers[jail])
-            yield family
+# Parts of the work whose time is measured, each once per block, transaction or check and never per line.
+STAGES = ("sift", "match", "commit", "reconcile", "verify")
+RELOAD_RESULTS = ("reloaded", "refused", "failed")
+UNBAN_REASONS = ("expired", "manual", "replaced", "reload", "shrunk", "other")
 
 
 class Metrics:
@@ -74,12 +36,14 @@ class Metrics:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self.sources, self.standing = _Sources(), _StandingBans()
+        self.sources, self.standing = SourceStates(), StandingBans()
         self.registry.register(self.sources)
         self.registry.register(self.standing)
         self._add_logs()
         self._add_bans()
         self._add_kernel()
+        self._add_times()
+        self._add_configuration()
         self._add_service()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -88,12 +52,16 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"zmban_{name}", text, labels, registry=self.registry)
 
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"zmban_{name}", text, labels, buckets=buckets, registry=self.registry)
+
     def _add_logs(self) -> None:
         counter, gauge = self._counter, self._gauge
         self.lines = counter("lines", "Lines read", "source")
         self.bytes = counter("bytes", "Bytes read", "source")
         self.lag = gauge("source_lag_seconds", "How far reading is behind the end of the log", "source")
         self.last_line = gauge("source_last_line_timestamp_seconds", "When a line was last read", "source")
+        self.read_errors = counter("source_errors", "Failed attempts to read the log", "source")
         self.matches = counter("matches", "Lines that a failregex matched", "jail")
         self.slow = counter("slow_regex", "Lines on which a regex exceeded its time budget", "jail")
         self.masked = counter("masked_clients", "Failures whose client is hidden by a trusted proxy")
@@ -105,14 +73,21 @@ class Metrics:
         self.failures = counter("failures", "Failures that counted", "jail")
         self.bans = counter("bans", "Bans", "jail", "origin")
         self.unbans = counter("unbans", "Bans that ended", "jail")
+        # Not a label of `unbans`: that has one series for each jail.
+        self.unban_reasons = counter("unban_reasons", "Bans that ended, by the reason of the end", "reason")
+        for reason in UNBAN_REASONS:
+            self.unban_reasons.labels(reason)
         self.refused = counter("refused", "Bans and failures refused", "jail", "reason")
         text = "Bans that were decided and recorded, but not enforced"
         self.dry_bans = counter("dry_bans", text, "jail", "origin")
         self.still_seen = counter("still_seen", "Lines of clients that were banned over 10 s ago", "jail")
         text = "Time from reading the line to the route in the kernel"
-        self.latency = Histogram(
-            "zmban_ban_latency_seconds", text, buckets=_LATENCIES, registry=self.registry
-        )
+        self.latency = self._histogram("ban_latency_seconds", text, _LATENCIES)
+        gauge = self._gauge
+        self.known_good = gauge("known_good", "Known-good clients and mail servers", "kind")
+        self.widened = gauge("widened_networks", "Whole prefixes that are banned because of bans inside")
+        text = "Accounts tried from ten or more addresses within a day"
+        self.sprayed = gauge("accounts_under_attack", text)
 
     def _add_kernel(self) -> None:
         counter, gauge = self._counter, self._gauge
@@ -128,6 +103,26 @@ class Metrics:
         self.dry_run = gauge("dry_run", "1 if the service runs with --dry-run and writes no routes")
         self.suspended = gauge("suspended", "1 between zmban flush and zmban resume")
 
+    def _add_times(self) -> None:
+        text = "Time of one block (sift, match), transaction (commit) or check (reconcile, verify)"
+        times = self._histogram("stage_duration_seconds", text, _STAGE_TIMES, "stage")
+        self.stages = {stage: times.labels(stage) for stage in STAGES}
+        text = "How late periodic jobs begin, because the event loop is busy or the process has no CPU"
+        self.loop_lag = self._histogram("event_loop_lag_seconds", text, _LATE)
+        text = "Changes to commit, routes to write, host names to look up, background tasks"
+        self.queues = self._gauge("queue_length", text, "queue")
+
+    def _add_configuration(self) -> None:
+        counter, gauge = self._counter, self._gauge
+        text = "Jails that run, that run without a faulty part, that cannot run"
+        self.jails = gauge("jails", text, "state")
+        self.config_faults = gauge("config_faults", "Faults in the configuration, without warnings")
+        self.reload_good = gauge("config_last_reload_successful", "1 if the last load found no fault")
+        self.reload_at = gauge("config_last_reload_timestamp_seconds", "When the configuration was loaded")
+        self.reloads = counter("config_reloads", "Reloads of the configuration", "result")
+        for result in RELOAD_RESULTS:
+            self.reloads.labels(result)
+
     def _add_service(self) -> None:
         counter, gauge = self._counter, self._gauge
         self.ready = gauge("ready", "1 if /readyz answers 200, 0 if it answers 503")
@@ -136,11 +131,8 @@ class Metrics:
         self.history_rows = gauge("database_history_rows", "Ended bans in the history")
         text = "Problems of the database: failing writes, damaged files set aside, running salvages"
         self.store_failing = gauge("store_failing", text, "reason")
-        text = "Jails that run, that run without a faulty part, that cannot run"
-        self.jails = gauge("jails", text, "state")
-        self.config_faults = gauge("config_faults", "Faults in the configuration, without warnings")
-        self.reload_good = gauge("config_last_reload_successful", "1 if the last load found no fault")
-        self.reload_at = gauge("config_last_reload_timestamp_seconds", "When the configuration was loaded")
+        text = "1 if counting logs for the daily review fails, or its report"
+        self.review_failing = gauge("review_failing", text)
         # Not "job": Prometheus puts a label of that name on everything that it scrapes.
         self.job_errors = counter("job_errors", "Runs of a periodic job that failed", "task")
         text = "When a periodic job last succeeded"
@@ -160,6 +152,8 @@ class Metrics:
                 metric.labels(jail)
             for counter in (self.bans, self.dry_bans):
                 counter.labels(jail, "log")
+            for reason in _ALERTING_REFUSALS:
+                self.refused.labels(jail, reason)
             self.standing.jails.add(jail)
         for kind in ("route", "rule", "ingress"):
             self.drift.labels(kind)
@@ -177,20 +171,31 @@ class Metrics:
         self.reload_good.set(0 if faults else 1)
         self.reload_at.set_to_current_time()
 
+    def reloaded(self, result: str) -> None:
+        """Count a reload; `result` is one of RELOAD_RESULTS."""
+        self.reloads.labels(result).inc()
+        if result != "reloaded":
+            self.reload_good.set(0)
+
     def add_source(self, source: str) -> None:
         """Create the series of a log at 0, before its first line."""
-        for metric in (self.lines, self.bytes):
+        for metric in (self.lines, self.bytes, self.read_errors):
             metric.labels(source)
 
     def remove_source(self, source: str) -> None:
         """Remove the series of a log."""
-        for metric in (self.lines, self.bytes, self.lag, self.last_line):
+        for metric in (self.lines, self.bytes, self.lag, self.last_line, self.read_errors):
             metric.remove(source)
 
     def handle(self, batch: Batch) -> None:
         """Count events. A subscriber of the bus."""
-        for (counter, labels), number in Counted(filter(None, map(self._series, batch.new))).items():
+        found = Counted(filter(None, map(self._series, batch.new)))
+        for (counter, labels), number in found.items():
             counter.labels(*labels).inc(number)
+        if any(counter is self.unbans for counter, _ in found):
+            ends = Counted(event.reason for event in batch.new if isinstance(event, Unban) and not event.dry)
+            for reason, number in ends.items():
+                self.unban_reasons.labels(reason if reason in UNBAN_REASONS else "other").inc(number)
 
     def _series(self, event: Event | Match) -> tuple[Counter, tuple[str, ...]] | None:
         """The counter of an event, and its labels."""
@@ -228,6 +233,10 @@ class Metrics:
         for target in targets:
             self.notifications.labels(target.partition(" ")[0], result).inc()
 
-    def text(self) -> bytes:
-        """All metrics in the text format of Prometheus."""
-        return generate_latest(self.registry)
+    def taken(self, accept: str = "") -> Callable[[], tuple[bytes, str]]:
+        """Take all values now. The function that is returned formats them, which takes longer and may be done
+        in a thread: bytes and content type, as OpenMetrics if the header Accept asks for it, otherwise in the
+        text format of Prometheus."""
+        encode, kind = choose_encoder(accept)
+        values = Taken(self.registry)
+        return lambda: (encode(values), kind)

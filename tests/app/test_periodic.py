@@ -133,7 +133,7 @@ async def test_the_time_of_the_last_success_is_kept_over_a_failure(
         if error := next(outcomes):
             raise error
 
-    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: next(moments)))
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: next(moments), monotonic=time.monotonic))
     await repeated(Periodic(metrics), work, monkeypatch, 4)
     assert seen == [None, 1000.0, 1000.0]
     assert value(metrics, "last_run_timestamp_seconds") == 2000.0

@@ -66,3 +66,16 @@ def test_a_jail_bans_the_addresses_of_a_spray_only_if_configured() -> None:
 
     assert bans() == 0
     assert bans(most_addresses=10) == 11
+
+
+def test_accounts_that_are_under_attack_now_are_counted_and_those_of_another_day_are_not() -> None:
+    spread = PasswordSprayDetector()
+    for number in range(MANY):
+        network = Network.parse(f"198.51.100.{number}")
+        spread.see(network, "old@example.com", 1000.0 + number)
+        spread.see(network, "new@example.com", 100_000.0 + number)
+        spread.see(network, "few@example.com" if number else "one@example.com", 100_000.0 + number)
+    assert spread.attacked(1100.0) == 2
+    assert spread.attacked(100_100.0) == 1
+    assert spread.attacked(300_000.0) == 0
+    assert PasswordSprayDetector().attacked(0.0) == 0

@@ -25,6 +25,7 @@ OPERATOR = {
 }  # kinds of the Prometheus operator: Kubernetes has no schema
 RULES = ROOT / "config/prometheus/rules/zmban.yml"
 DASHBOARD = ROOT / "config/grafana/dashboards/zmban.json"
+ATTACK = DASHBOARD.with_name("zmban-attack.json")
 
 
 def schema() -> dict[str, Any]:
@@ -146,15 +147,20 @@ def test_jails_and_filters_arrive_letter_by_letter(render: Render) -> None:
 def test_rules_and_dashboard_are_those_of_the_project(render: Render) -> None:
     manifests = render(EVERYTHING)
     assert one(manifests, "PrometheusRule")["spec"] == yaml.safe_load(RULES.read_text())
-    carried = one(manifests, "ConfigMap", "guard-dashboard")["data"]["zmban.json"]
-    assert json.loads(carried) == json.loads(DASHBOARD.read_text())
+    carried = one(manifests, "ConfigMap", "guard-dashboard")["data"]
+    for name, source in (("zmban.json", DASHBOARD), ("zmban-attack.json", ATTACK)):
+        assert json.loads(carried[name]) == json.loads(source.read_text())
 
 
 def test_the_packed_chart_carries_rules_and_dashboard_themselves(helm: Helm, tmp_path: Path) -> None:
     done = helm("package", CHART, "-d", tmp_path)
     assert done.returncode == 0, done.stderr
     with tarfile.open(next(tmp_path.glob("zmban-*.tgz"))) as packed:
-        for name, source in (("rules.yml", RULES), ("dashboard.json", DASHBOARD)):
+        for name, source in (
+            ("rules.yml", RULES),
+            ("dashboard.json", DASHBOARD),
+            ("dashboard-attack.json", ATTACK),
+        ):
             carried = packed.extractfile(f"zmban/files/{name}")
             assert carried is not None
             assert carried.read() == source.read_bytes()

@@ -1,4 +1,4 @@
-"""Simulated hosts with zmban: HTTP servers with all its metrics, healthy or with faults."""
+"""Simulated hosts: HTTP servers with the real metrics of zmban, healthy or with faults."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    ProcessCollector,
-    generate_latest,
-)
+from sidecar.bans.table import BanTable
+from sidecar.model import Ban
+from sidecar.network import Network
+from sidecar.serve.metrics import STAGES, Metrics
 
 JAILS = ("zimbra-smtp", "zimbra-mail", "zimbra-nginx")
 SOURCES = ("/var/log/zimbra.log", "/opt/zimbra/log/mailbox.log", "/opt/zimbra/log/nginx.log")
+QUEUES = ("commit", "routes", "names", "tasks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +29,23 @@ class Condition:
     gateway: int = 0
     latency: float = 0.004
     lag: float = 0.2
+    late: float = 0.001
     silence: float = 3.0
     drift: int = 0
     errors: int = 0
+    lost: int = 0
     routes: int = 12_000
     enforced: bool = True
+    suspended: bool = False
+    dry: bool = False
     configured: bool = True
     stopped: int = 0
+    degraded: int = 0
+    proxies: int = 0
     database: int = 12_000_000
     written: bool = True
     read: bool = True
+    reviewed: bool = True
 
 
 HEALTHY = Condition()
@@ -52,17 +55,23 @@ TROUBLED = Condition(
     gateway=9,
     latency=4.0,
     lag=300.0,
+    late=3.0,
     silence=200_000.0,
     drift=5,
     errors=1,
+    lost=1,
     enforced=False,
     configured=False,
     stopped=1,
+    degraded=1,
+    proxies=1,
     database=5 << 30,
     written=False,
     read=False,
+    reviewed=False,
 )
 DECEIVED = Condition(routes=0)  # reports "enforced" with an empty table
+IDLE = Condition(enforced=False, suspended=True, dry=True)  # on purpose
 
 
 class Host:
@@ -70,109 +79,81 @@ class Host:
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
-        self.registry = r = CollectorRegistry()
-        ProcessCollector(registry=r)
-        Info("zmban_build", "Version.", registry=r).info({"version": "0.1.0"})
-        self.lines = Counter("zmban_lines_total", "Lines read.", ["source"], registry=r)
-        self.bytes = Counter("zmban_bytes_total", "Bytes read.", ["source"], registry=r)
-        self.lag = Gauge("zmban_source_lag_seconds", "Lag.", ["source"], registry=r)
-        self.up = Gauge("zmban_source_up", "Read.", ["source"], registry=r)
-        self.last = Gauge("zmban_source_last_line_timestamp_seconds", "Last line.", ["source"], registry=r)
-        self.matches = Counter("zmban_matches_total", "Matches.", ["jail"], registry=r)
-        self.failures = Counter("zmban_failures_total", "Failures.", ["jail"], registry=r)
-        self.bans = Counter("zmban_bans_total", "Bans.", ["jail", "origin"], registry=r)
-        self.unbans = Counter("zmban_unbans_total", "Ends.", ["jail"], registry=r)
-        self.refused = Counter("zmban_refused_total", "Refusals.", ["jail", "reason"], registry=r)
-        self.slow = Counter(
-            "zmban_slow_regex_total", "Lines on which a regex worked too long.", ["jail"], registry=r
-        )
-        self.active = Gauge("zmban_bans_active", "Active.", ["jail"], registry=r)
-        self.resting = Gauge("zmban_bans_suspended", "Suspended.", ["jail"], registry=r)
-        self.dry_bans = Counter("zmban_dry_bans_total", "Dry bans.", ["jail", "origin"], registry=r)
-        self.dry_active = Gauge("zmban_dry_bans_active", "Dry bans.", ["jail"], registry=r)
-        self.routes = Gauge("zmban_table_routes", "Routes.", ["family"], registry=r)
-        self.addresses = Gauge("zmban_table_addresses", "Addresses.", ["family"], registry=r)
-        self.latency = Histogram("zmban_ban_latency_seconds", "Line to route.", registry=r)
-        self.ingress = Counter("zmban_ingress_dropped_packets_total", "Dropped.", registry=r)
-        self.still_seen = Counter("zmban_still_seen_total", "Seen.", ["jail"], registry=r)
-        self.masked = Counter("zmban_masked_clients_total", "Hidden.", registry=r)
-        self.drift = Counter("zmban_kernel_drift_total", "Drift.", ["kind"], registry=r)
-        self.errors = Counter("zmban_kernel_errors_total", "Errors.", registry=r)
-        self.enforced = Gauge("zmban_enforced", "Enforced.", registry=r)
-        self.dry = Gauge("zmban_dry_run", "Dry.", registry=r)
-        self.suspended = Gauge("zmban_suspended", "Suspended.", registry=r)
-        self.ready = Gauge("zmban_ready", "Ready.", registry=r)
-        self.database = Gauge("zmban_database_bytes", "Size.", registry=r)
-        self.database_log = Gauge("zmban_database_wal_bytes", "Log.", registry=r)
-        self.history = Gauge("zmban_database_history_rows", "Ended.", registry=r)
-        self.store = Gauge("zmban_store_failing", "Database.", ["reason"], registry=r)
-        self.jails = Gauge("zmban_jails", "Jails.", ["state"], registry=r)
-        self.faults = Gauge("zmban_config_faults", "Faults.", registry=r)
-        self.suspected = Gauge("zmban_suspected_proxies", "Suspects.", registry=r)
-        self.reload = Gauge("zmban_config_last_reload_successful", "Success.", registry=r)
-        self.reloaded = Gauge("zmban_config_last_reload_timestamp_seconds", "When.", registry=r)
-        self.reloaded.set(time.time() - 3600)
-        self.job_errors = Counter("zmban_job_errors_total", "Failed.", ["task"], registry=r)
-        self.told = Counter("zmban_notifications_total", "Told.", ["target", "result"], registry=r)
-        self.untold = Gauge("zmban_notifications_waiting", "Waiting.", registry=r)
-        self.job_run = Gauge("zmban_job_last_run_timestamp_seconds", "When.", ["task"], registry=r)
+        self.metrics = metrics = Metrics()
+        metrics.add_jails(JAILS)
+        for source in SOURCES:
+            metrics.add_source(source)
+        one = Ban(Network.parse("198.51.100.7"), JAILS[0], 1.0, None, "log")
+        metrics.standing.ask = lambda: BanTable([one])
+        why = None if condition.read else "it is missing"
+        metrics.sources.ask = lambda: dict.fromkeys(SOURCES, why)
+        metrics.configured(JAILS, JAILS[: condition.degraded], JAILS[: condition.stopped], 0)
+        metrics.reload_good.set(condition.configured)
+        metrics.reload_at.set(time.time() - 3600)
+
+    def value(self, name: str, **labels: str) -> float:
+        """One value; 0 if there is no such series."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     def scrape(self) -> bytes:
         """Advance the counters and return the exposition text."""
         self._read()
         self._judge()
         self._enforce()
-        return generate_latest(self.registry)
+        self._serve()
+        return self.metrics.taken()()[0]
 
     def _read(self) -> None:
         for source in SOURCES:
-            self.lines.labels(source).inc(250)
-            self.bytes.labels(source).inc(40_000)
-            self.up.labels(source).set(self.condition.read)
-            self.lag.labels(source).set(self.condition.lag)
-            self.last.labels(source).set(time.time() - self.condition.silence)
-
-        self.job_errors.labels("verify").inc(0)
-        self.told.labels("webhook", "sent").inc()
-        self.job_run.labels("verify").set_to_current_time()
+            at = time.time() - self.condition.silence
+            self.metrics.read(source, 250, 40_000, self.condition.lag, at)
+        for stage in STAGES:
+            self.metrics.stages[stage].observe(0.002)
+        self.metrics.loop_lag.observe(self.condition.late)
 
     def _judge(self) -> None:
+        metrics, condition = self.metrics, self.condition
         for jail in JAILS:
-            self.matches.labels(jail).inc(5)
-            self.failures.labels(jail).inc(4)
-            self.bans.labels(jail, "log").inc(self.condition.bans)
-            self.bans.labels(jail, "manual").inc(0)
-            self.unbans.labels(jail).inc(1)
-            self.refused.labels(jail, "ignored").inc(1)
-            self.refused.labels(jail, "framed").inc(self.condition.framed)
-            self.refused.labels(jail, "gateway").inc(self.condition.gateway)
-            self.slow.labels(jail).inc(0)
-            self.active.labels(jail).set(4_000)
-            self.resting.labels(jail).set(1)
-            self.dry_bans.labels(jail, "log").inc(0)
-            self.dry_active.labels(jail).set(0)
+            metrics.matches.labels(jail).inc(5)
+            metrics.failures.labels(jail).inc(4)
+            metrics.bans.labels(jail, "log").inc(condition.bans)
+            metrics.unbans.labels(jail).inc(1)
+            metrics.unban_reasons.labels("expired").inc(1)
+            metrics.refused.labels(jail, "ignored").inc(1)
+            metrics.refused.labels(jail, "framed").inc(condition.framed)
+            metrics.refused.labels(jail, "gateway").inc(condition.gateway)
+        metrics.suspected.set(condition.proxies)
+        for kind in ("client", "mail-server"):
+            metrics.known_good.labels(kind).set(40)
 
     def _enforce(self) -> None:
+        metrics, condition = self.metrics, self.condition
         for family, width in (("ipv4", 20.0), ("ipv6", 2.0**64)):
-            self.routes.labels(family).set(self.condition.routes)
-            self.addresses.labels(family).set(self.condition.routes * width)
-        for _ in range(math.ceil(self.condition.bans)):
-            self.latency.observe(self.condition.latency)
-        self.drift.labels("missing").inc(self.condition.drift)
-        self.still_seen.labels("smtp")
-        self.masked.inc(0)
-        self.errors.inc(self.condition.errors)
-        self.enforced.set(self.condition.enforced)
-        self.ready.set(self.condition.enforced)
-        self.database.set(self.condition.database)
-        self.database_log.set(self.condition.database / 100)
-        self.history.set(50_000)
-        self.store.labels("unwritten").set(not self.condition.written)
-        self.store.labels("set-aside").set(0)
-        self.store.labels("upkeep").set(not self.condition.written)
-        self.reload.set(self.condition.configured)
-        for state, number in (("running", len(JAILS)), ("degraded", 0), ("stopped", self.condition.stopped)):
-            self.jails.labels(state).set(number)
+            metrics.table_routes.labels(family).set(condition.routes)
+            metrics.table_addresses.labels(family).set(condition.routes * width)
+        for _ in range(math.ceil(condition.bans)):
+            metrics.latency.observe(condition.latency)
+        metrics.drift.labels("route").inc(condition.drift)
+        metrics.kernel_errors.inc(condition.errors)
+        metrics.enforced.set(condition.enforced)
+        metrics.ready.set(condition.enforced)
+        metrics.suspended.set(condition.suspended)
+        metrics.dry_run.set(condition.dry)
+
+    def _serve(self) -> None:
+        metrics, condition = self.metrics, self.condition
+        metrics.database_bytes.set(condition.database)
+        metrics.log_bytes.set(condition.database / 100)
+        metrics.history_rows.set(50_000)
+        for reason, failing in (("unwritten", not condition.written), ("upkeep", not condition.written)):
+            metrics.store_failing.labels(reason).set(failing)
+        for queue in QUEUES:
+            metrics.queues.labels(queue).set(0)
+        metrics.review_failing.set(not condition.reviewed)
+        metrics.job_errors.labels("verify").inc(0)
+        metrics.job_last_run.labels("verify").set_to_current_time()
+        metrics.notifications.labels("webhook", "sent").inc()
+        metrics.notifications.labels("webhook", "expired").inc(condition.lost)
 
 
 @contextmanager

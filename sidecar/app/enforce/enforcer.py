@@ -50,7 +50,7 @@ class Enforcer:
         self._after_commit, self._background = after_commit, background
         # Bans are only recorded.
         self.dry = not backend.enforces
-        self._routes = Reconciler(backend, table)
+        self._routes = Reconciler(backend, table, metrics.stages["reconcile"].observe)
         self._writer = self._routes.writer
         self._marker = SuspensionMarker(state)
         self._writer.stopped = self._marker.is_suspended
@@ -67,6 +67,11 @@ class Enforcer:
     def exempted(self) -> set[Network]:
         """The networks that stay reachable under a wider ban."""
         return self._routes.exempted
+
+    @property
+    def due(self) -> int:
+        """How many entries were not written yet."""
+        return len(self._writer.due)
 
     def exempt(self, networks: set[Network]) -> None:
         """Set the networks that stay reachable under a wider ban; the caller reconciles."""
@@ -228,18 +233,19 @@ class Enforcer:
         looks_on = self.dry or self.suspended or self._turn.locked()
         if looks_on:
             wanted = self._routes.wanted()
-            absent = set((await run_uncancellable(self._backend.differs, wanted)).add)
+            absent = lacking = set((await run_uncancellable(self._backend.differs, wanted)).add)
             missing = absent & {CANARY}
         else:
             async with self._turn:
                 made = await self._routes.make_good()
             self._count_drift()
-            wanted, absent = dict(made.wanted), made.wanted.keys() & made.refused.keys()
+            wanted, lacking = dict(made.wanted), set(made.lacking)
+            absent = made.wanted.keys() & made.refused.keys()
             missing = {network for network in absent if self._routes.wish(network) is not None}
         present = {n: entry for n, entry in wanted.items() if n not in absent} if absent else wanted
         newest = self._table.newest(_NEWEST)
-        seen = await run_uncancellable(look, self._backend, present, newest, self.exempted)
-        status = found(seen, present, missing, len(wanted), self._table, self.exempted)
+        seen = await run_uncancellable(look, self._backend, present, newest, self.exempted, lacking)
+        status = found(seen, missing, len(wanted), self._table, self.exempted)
         if self.dry:
             return EnforcementStatus((DRY_RUN,), (), status.counts)
         reasons = (SUSPENDED,) if self.suspended else status.missing

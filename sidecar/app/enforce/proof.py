@@ -25,12 +25,13 @@ _LINK_LOCAL = Network.parse("fe80::/10")
 class Proof:
     """The result of one check.
 
-    `counts`: the entries present. `detached`: families in which packets do not consult the list, with the
-    reason. `let_in`: banned networks that are reachable, each with a sentence. `silent`: families in which no
-    address is reachable, so that a refused lookup proves nothing. `shut_out`: exempted networks that a route
-    of another program refuses.
+    `listed`: the entries that the kernel listed; `counts`: their numbers. `detached`: families in which
+    packets do not consult the list, with the reason. `let_in`: banned networks that are reachable, each with
+    a sentence. `silent`: families in which no address is reachable, so that a refused lookup proves nothing.
+    `shut_out`: exempted networks that a route of another program refuses.
     """
 
+    listed: Entries
     counts: dict[int, Count]
     detached: Mapping[int, str]
     let_in: list[tuple[Network, str]]
@@ -46,17 +47,21 @@ class Proof:
 
 
 def look(
-    backend: BanBackend, present: Entries, newest: Iterable[Network], spared: Collection[Network]
-) -> Proof:
+    backend: BanBackend, present: Entries, newest: Iterable[Network], spared: Collection[Network],
+    lacking: Collection[Network] = (),
+) -> Proof:  # fmt: skip
     """Perform the lookups. Takes a second for a million entries. KernelError.
 
     `present` are the entries in the kernel, `newest` bans to look up in any case, `spared` the networks that
-    must be reachable.
+    must be reachable. The last dump was `lacking` some entries, although they are written by now: they are
+    not counted, so that the metrics tell what the kernel listed.
     """
+    listed = {n: entry for n, entry in present.items() if n not in lacking} if lacking else present
     asked = dict.fromkeys([CANARY, *newest, *_some(present)])
     kept = list(_some(spared))
     return Proof(
-        count(present),
+        listed,
+        count(listed),
         backend.detached(),
         list(_let_in(backend, asked, present, Ranges(spared))),
         tuple(v for v in backend.versions if not _reaches_any(backend, v, kept)),

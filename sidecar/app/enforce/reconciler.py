@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from sidecar.app.enforce.proof import CANARY
@@ -10,7 +11,7 @@ from sidecar.app.enforce.route_writer import RouteWriter
 from sidecar.bans.table import BanTable
 from sidecar.kernel.backend import Difference, Entries, Entry, EntryFault, EntryList
 from sidecar.kernel.plan import covering
-from sidecar.model import KernelError
+from sidecar.model import KernelError, Seconds
 from sidecar.network import Network, PrefixSet
 from sidecar.threads import run_uncancellable
 
@@ -21,11 +22,12 @@ _DUMPS = 5
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The result of one reconcile: the number of `written` entries, the `wanted` ones, and the errno of each
-    `refused` one; `faults` describe these."""
+    """The result of one reconcile: the number of `written` entries, the `wanted` ones, those that the last
+    dump was `lacking`, and the errno of each `refused` one; `faults` describe these."""
 
     written: int
     wanted: Entries
+    lacking: Collection[Network]
     refused: Mapping[Network, int]
     faults: tuple[EntryFault, ...]
 
@@ -33,11 +35,14 @@ class Made:
 class Reconciler:
     """Writes in the event loop, and reads in a thread at the same time. One reconcile at a time.
 
-    `exempted` are the networks that must stay reachable under a wider ban.
+    `exempted` are the networks that must stay reachable under a wider ban. `took` gets the time of each
+    reconcile.
     """
 
-    def __init__(self, backend: EntryList, table: BanTable) -> None:
-        self._backend, self._table = backend, table
+    def __init__(
+        self, backend: EntryList, table: BanTable, took: Callable[[Seconds], None] = lambda _: None
+    ) -> None:
+        self._backend, self._table, self._took = backend, table, took
         self.writer = RouteWriter(backend)
         self.exempted: set[Network] = set()
         # Bans that an earlier process wrote into the kernel, until it is known whether they are wanted.
@@ -107,6 +112,13 @@ class Reconciler:
 
         `keep_unknown` keeps bans that are not wanted, until `forget_unknown`.
         """
+        begun = time.perf_counter()
+        try:
+            return await self._make_good(keep_unknown=keep_unknown)
+        finally:
+            self._took(time.perf_counter() - begun)
+
+    async def _make_good(self, *, keep_unknown: bool) -> Made:
         wish = self.wish
         self._keeps |= keep_unknown
         with self.writer.owing():
@@ -131,7 +143,7 @@ class Reconciler:
         # If one of them can be written later, that is not drift.
         self.writer.due |= self._blocked
         self.writer.seen_whole()
-        return Made(written, wanted, refused, tuple(self._faults(refused, wanted)))
+        return Made(written, wanted, change.add.keys(), refused, tuple(self._faults(refused, wanted)))
 
     def _kept(self, change: Difference) -> set[Network]:
         """Unknown bans, except those of protected networks."""

@@ -43,7 +43,8 @@ class Verifier:
         """Check now."""
         metrics = self._metrics
         try:
-            self.status = self._with_others(await self._enforcer.check())
+            with metrics.stages["verify"].time():
+                self.status = self._with_others(await self._enforcer.check())
             await self._enforcer.count_dropped()
         except KernelError as error:
             self.status = EnforcementStatus((str(error),))

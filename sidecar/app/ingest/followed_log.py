@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.detect.log_clock import LogClock
+from sidecar.detect.match.matcher import LONGEST_LINE
 from sidecar.detect.prefilter.prefilter import Prefilter
 from sidecar.detect.scanner import Scanner
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Position, Seconds
+from sidecar.model import Instant, Position, Seconds
 from sidecar.sources.files.content import FileKey
 from sidecar.sources.files.disk import Disk
 from sidecar.sources.files.follower import LATE_SECONDS
@@ -53,6 +54,13 @@ class FollowedLog:
     def at_end(self) -> None:
         """All lines of the file were read."""
         self.caught_up, self.error, self.idle = True, None, True
+
+    def behind(self, data: bytes, written: Instant, now: Instant) -> Seconds:
+        """The age of the last line of a block that does not reach the end of the log. While a log is written
+        to, the time of its last change (`written`) does not show how old the lines are."""
+        line = data[data.rfind(b"\n", 0, -1) + 1 :][:LONGEST_LINE]
+        at = self.scanner.when(line, now)
+        return max(0.0, now - (written if at is None else min(at, written)))
 
     def is_over(self, now: Seconds) -> bool:
         """Whether its name has been missing longer than in a rotation, and the renamed file is no longer

@@ -192,6 +192,7 @@ class LogManager:
                             log.error, pause = None, _RETRY_SECONDS[0]
                         await self._take(log, block, source)
             except SourceError as error:
+                self._metrics.read_errors.labels(log.path).inc()
                 if log.error is None:
                     _log.warning("%s; retrying", error)
                 log.error, log.positions, log.idle = str(error), source.positions, True
@@ -222,7 +223,7 @@ class LogManager:
         if not block.data:
             return length
         log.last_line = now = block.read_at
-        lag = 0.0 if block.written is None else max(0.0, time.time() - block.written)
+        lag = 0.0 if block.written is None else log.behind(block.data, block.written, time.time())
         self._metrics.read(label(log.path), log.scanner.tally.lines - before, len(block.data), lag, now)
         took = time.perf_counter() - begun
         if took > _LONGEST_TURN:

@@ -48,12 +48,14 @@ _KEPT = (Failure, FailuresCleared, Ban, Extended, Unban)
 class CommitQueue:
     """Changes in order, and the newest position in each content of each log. One transaction writes both.
 
-    `failing`: why decisions would not survive the process; None if they would. `salvages` still read rows of
-    damaged files.
+    `took` gets the time of each transaction. `failing`: why decisions would not survive the process; None if
+    they would. `salvages` still read rows of damaged files.
     """
 
-    def __init__(self, store: Store, background: BackgroundTasks) -> None:
-        self._background = background
+    def __init__(
+        self, store: Store, background: BackgroundTasks, took: Callable[[Seconds], None] = lambda _: None
+    ) -> None:
+        self._background, self._took = background, took
         self._snapshot: Callable[[], Iterable[Change]] = tuple
         self._changes: list[Change] = []
         self._hooks: list[Hook] = []
@@ -94,6 +96,11 @@ class CommitQueue:
     def checked(self) -> None:
         """The check found the database undamaged."""
         self.store = replace(self.store, check=None)
+
+    @property
+    def waiting(self) -> int:
+        """The number of changes that wait to be committed."""
+        return len(self._changes)
 
     @property
     def behind(self) -> bool:
@@ -145,6 +152,7 @@ class CommitQueue:
         positions, self._positions = self._positions, {}
         hooks, self._hooks = self._hooks, []
         if changes or positions:
+            begun = time.perf_counter()
             try:
                 await asyncio.to_thread(self.database.write, [*changes, *positions.values()])
             except DamagedError as error:
@@ -156,6 +164,7 @@ class CommitQueue:
                 self._positions = older | self._positions
             else:
                 self.failing = self.store.failing
+            self._took(time.perf_counter() - begun)
         # A file that is still being salvaged must not be replaced by the database in memory.
         may = time.monotonic() - self._tried > _RETURN_SECONDS and all(s.over for s in self.salvages)
         if self.store.failing and may:

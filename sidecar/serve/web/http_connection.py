@@ -120,6 +120,7 @@ def client_of(request: web.BaseRequest) -> Client:
         bearer=token.strip() if scheme.lower() == "bearer" else None,
         cookie=cookie,
         csrf=headers.get(CSRF),
+        accept=headers.get("Accept", ""),
         passed_on_for=headers.get("X-Forwarded-For", "").rpartition(",")[2].strip(),
         last_event=headers.get("Last-Event-ID", ""),
         secure=headers.get("X-Forwarded-Proto", "") == "https",

@@ -39,10 +39,11 @@ class WebError(ZmbanError):
 
 @dataclass(frozen=True)
 class PlainText:
-    """An answer that is no JSON."""
+    """An answer that is no JSON. `kind`: its content type."""
 
     body: bytes
     status: HTTPStatus = HTTPStatus.OK
+    kind: str = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,7 @@ class Site:
         given = {**await _given(request, route), **values}
         found = await route.answered(given, actor, client)
         if isinstance(found, PlainText):
-            return web.Response(
-                body=found.body, status=found.status, content_type="text/plain", charset="utf-8"
-            )
+            return web.Response(body=found.body, status=found.status, headers={"Content-Type": found.kind})
         if hasattr(found, "__anext__"):
             if request.method == "HEAD":
                 await found.aclose()

@@ -99,11 +99,11 @@ async def test_a_live_line_of_a_client_who_has_been_banned_for_a_while_is_a_reas
         assert not (await one.verifier.verify()).missing
         one.bus.publish([Failure("smtp", who, 1011.0, "")], live=True)
         (reason,) = (await one.verifier.verify()).missing
-        assert b'zmban_still_seen_total{jail="smtp"} 1.0' in one.metrics.text()
+        assert b'zmban_still_seen_total{jail="smtp"} 1.0' in one.metrics.taken()()[0]
         assert reason.startswith("a line of banned clients after their bans")
         await one.tell("flush")
         one.bus.publish([Failure("smtp", who, 1012.0, "")], live=True)
-        assert b'zmban_still_seen_total{jail="smtp"} 1.0' in one.metrics.text()
+        assert b'zmban_still_seen_total{jail="smtp"} 1.0' in one.metrics.taken()()[0]
 
 
 def test_a_client_under_a_wider_ban_has_been_refused_since_that_began() -> None:

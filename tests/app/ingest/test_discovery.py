@@ -119,3 +119,17 @@ async def test_a_file_that_is_read_in_two_ways_is_two_logs(tmp_path: Path) -> No
         f"{log}": ["a"],
         f"cri:{log}": ["b"],
     }
+
+
+async def test_many_jails_of_many_logs_are_told_apart_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.log").touch()
+    jails = [jail(f"j{number}", f"{tmp_path}/*.log") for number in range(3)]
+
+    def compared(one: JailSpec, other: object) -> bool:
+        pytest.fail("to compare whole jails takes seconds for 100 jails of 500 logs")
+
+    monkeypatch.setattr(JailSpec, "__eq__", compared)
+    assert await found(*jails) == {f"{number}.log": ["j0", "j1", "j2"] for number in range(3)}

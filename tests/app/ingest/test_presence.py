@@ -198,7 +198,7 @@ def test_a_log_that_is_deleted_is_let_go_when_all_of_it_was_read_and_goes_on_whe
         running.attack(EVIL, times=1, log=log)
     until(lambda: blackholes(host) == {EVIL})
     counted = {"zmban_lines_total", "zmban_bytes_total", "zmban_source_lag_seconds"}
-    counted |= {"zmban_source_last_line_timestamp_seconds", "zmban_source_up"}
+    counted |= {"zmban_source_last_line_timestamp_seconds", "zmban_source_up", "zmban_source_errors_total"}
     assert series(running, "more-1.log") == counted
     for log in (globbed, named):
         # The last line has no newline, and never will.

@@ -27,7 +27,10 @@ def free_port() -> int:
 
 def health(metrics: bytes = b"", names: Sequence[str] = ()) -> Site:
     """A server of metrics and health."""
-    return Site(HealthRoutes(lambda: metrics, list).routes(), Gate(names, None))
+    return Site(
+        HealthRoutes(lambda accept: lambda: (metrics, accept or "text/plain"), list).routes(),
+        Gate(names, None),
+    )
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ class Client:
     """What a request says of its client. `peer` and `local` are the addresses of the connection; `forwarded`:
     a proxy passed the request on; `site` and `origin` are what the browser says of the page that asks;
     `secure`: it speaks TLS to that proxy; `last_event`: the last event that it got; `passed_on_for`: the
-    client that the last proxy saw."""
+    client that the last proxy saw; `accept`: the content types that it takes."""
 
     peer: str
     local: str
@@ -40,6 +40,7 @@ class Client:
     secure: bool = False
     last_event: str = ""
     passed_on_for: str = ""
+    accept: str = ""
 
     @property
     def near(self) -> bool:
