@@ -13,7 +13,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from sidecar import __version__
 from sidecar.model import Ban, Batch, Event, Failure, Instant, Match, Refused, Slow, Unban
-from sidecar.serve.scrape_collectors import SourceStates, StandingBans, Taken
+from sidecar.serve.scrape_collectors import ScrapedValues, SourceStates, StandingBans
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
 # Refusals that alerts ask for: a series that begins above 0 hides its first increase.
@@ -238,5 +238,5 @@ class Metrics:
         in a thread: bytes and content type, as OpenMetrics if the header Accept asks for it, otherwise in the
         text format of Prometheus."""
         encode, kind = choose_encoder(accept)
-        values = Taken(self.registry)
+        values = ScrapedValues(self.registry)
         return lambda: (encode(values), kind)

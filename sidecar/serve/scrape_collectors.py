@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from sidecar.bans.table import BanTable
 
 
-class Taken(Collector):
+class ScrapedValues(Collector):
     """The values of a registry at one moment."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -192,7 +192,7 @@ class LogManager:
                             log.error, pause = None, _RETRY_SECONDS[0]
                         await self._take(log, block, source)
             except SourceError as error:
-                self._metrics.read_errors.labels(log.path).inc()
+                self._metrics.read_errors.labels(label(log.path)).inc()
                 if log.error is None:
                     _log.warning("%s; retrying", error)
                 log.error, log.positions, log.idle = str(error), source.positions, True

@@ -153,11 +153,11 @@ async def test_a_pod_that_is_gone_takes_its_series_away(tmp_path: Path, node: No
         # The kubelet removes the older container first: the pod's label stays.
         (node.place / "0.log").unlink()
         await until(lambda: len(heard.logs) == 1)
-        assert LABEL.encode() in metrics.text()
+        assert LABEL.encode() in metrics.taken("")()[0]
         # A link that leads nowhere is a log that is gone.
         node.file.unlink()
         await until(lambda: not heard.logs)
-        assert LABEL.encode() not in metrics.text()
+        assert LABEL.encode() not in metrics.taken("")()[0]
 
 
 async def test_the_container_s_date_counts_where_the_line_has_none(tmp_path: Path, node: Node) -> None:

@@ -30,7 +30,11 @@ TLS = "tls_server_config:\n  cert_file: localhost.pem\n  key_file: localhost.pem
 async def serving(root: Path, text: str) -> AsyncIterator[tuple[Site, WebConfigFile, int]]:
     (root / "web.yml").write_text(text)
     config = WebConfigFile(str(root / "web.yml"))
-    site = Site(HealthRoutes(lambda: b"zmban_enforced 1\n", list).routes(), Gate([], None), secured=config)
+    site = Site(
+        HealthRoutes(lambda _accept: lambda: (b"zmban_enforced 1\n", "text/plain"), list).routes(),
+        Gate([], None),
+        secured=config,
+    )
     await site.open("127.0.0.1:0")
     port = site._doors[0]._listening.getsockname()[1]
     try:
