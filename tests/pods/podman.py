@@ -44,7 +44,8 @@ class Podman:
         with host.inside():
             self._holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == "ready\n"
+        with self._holder.stdout as said:
+            assert said.readline() == "ready\n"
 
     def run(
         self, *command: str, check: bool = True, stdin: str | None = None
