@@ -147,9 +147,10 @@ def main() -> None:
     """Measure, print, write."""
     options = argparse.ArgumentParser(prog="bench-review", description=__doc__)
     options.add_argument("--quick", action="store_true", help="a shorter log; writes no page")
+    options.add_argument("--lines", type=int, default=10_000_000, help="of the log")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as root:
-        found = Found(Path(root), 400_000 if given.quick else 10_000_000, 1 if given.quick else 3)
+        found = Found(Path(root), 400_000 if given.quick else given.lines, 1 if given.quick else 3)
     parts = [table.markdown() for table in found.tables()]
     page.show(found.tables())
     if given.quick:
