@@ -124,10 +124,10 @@ def written(directory: Path, text: str, **filters: str) -> Path:
               ("zimbra-probe", "nginx_acces.log", LOOSE, "/opt/zimbra/log/nginx.access.log"),
               ("zimbra-smtp", "postoffice.log", LOOSE, ANY),
               ("zimbra-mail", "postoffice.log", KNOWN, MAILBOX))),
-        ("[zimbra-scan]\nlogpath = /data/web*.log",
+        ("[zimbra-scan]\nlogpath = /data/web*.log\nzmban.log =",
          "2: warning: no grammar for a log named /data/web*.log: its filter uses the grammar of the log, so "
          f"it finds no client; {NAME}: /data/nginx.access.log"),
-        ("[zimbra-probe]\nlogpath = /data/syslog",
+        ("[zimbra-probe]\nlogpath = /data/syslog\nzmban.log =",
          f"2: warning: no grammar for a log named /data/syslog: {LOOSE}; {NAME}: /data/zimbra.log"),
         ("[x]\nenabled = 1\nfilter = f\nlogpath = /opt/zimbra/log/my.log",
          f"4: warning: no grammar for a log named /opt/zimbra/log/my.log: {LOOSE}; {NAME}: {ANY}"),

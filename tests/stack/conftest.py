@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,8 +124,11 @@ def stack() -> Iterator[Stack]:
     """The demonstration after its clients have finished, under Compose 2 if available. It keeps running for the
     tests. Its zmban keeps its routes when it stops, as in production."""
     version = {} if compose_missing("2") else {"ZMBAN_COMPOSE": "2"}
-    running = Stack(DEMO_ON_STOP="keep", **version)
-    try:
-        yield running
-    finally:
-        running.down()
+    # There is one stack on a host: the tests of another worker wait until these are over.
+    with (Path(tempfile.gettempdir()) / "zmban-stack.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        running = Stack(DEMO_ON_STOP="keep", **version)
+        try:
+            yield running
+        finally:
+            running.down()
