@@ -1,6 +1,6 @@
 # Each target installs what it needs.
-# Two workers: most tests wait for a kernel, a server or a timer. Tests of one file share a stack: one worker per file.
-PARALLEL := -n 2 --dist loadfile
+# Two workers: most tests wait for a kernel, a server or a timer. Which worker runs which test: tests/conftest.py.
+PARALLEL := -n 2
 
 .PHONY: help up down demo test check unit chart stack conformance venv test-blame test-faults lock clean screenshots bench bench-scan bench-kernel bench-page bench-review
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.netns import Namespace
 
@@ -13,6 +15,17 @@ from tests.netns import Namespace
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.register_profile("new", deadline=None)
 settings.load_profile("new" if os.environ.get("ZMBAN_THOROUGH") else "same")
+
+
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """One worker for the tests of a file, and one for all of tests/stack: a host has one compose stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/stack" if nodeid.startswith("tests/stack/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:
+    return _ByFile(config, log)
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,11 +122,9 @@ def stack() -> Iterator[Stack]:
     """The demonstration after its clients have finished, under Compose 2 if available. It keeps running for the
     tests. Its zmban keeps its routes when it stops, as in production."""
     version = {} if compose_missing("2") else {"ZMBAN_COMPOSE": "2"}
-    # There is one stack on a host: the tests of another worker wait until these are over.
-    with (Path(tempfile.gettempdir()) / "zmban-stack.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        running = Stack(DEMO_ON_STOP="keep", **version)
-        try:
-            yield running
-        finally:
-            running.down()
+    running = Stack(DEMO_ON_STOP="keep", **version)
+    try:
+        assert running.first.returncode == 0, running.first.stdout + running.first.stderr
+        yield running
+    finally:
+        running.down()

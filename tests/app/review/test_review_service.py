@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,15 @@ from tests.app.running import Running, service
 from tests.cli.running import zmban
 from tests.netns import Namespace
 
-TODAY = date.today().isoformat()
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A time zone where it is noon, so that no test is on two days."""
+    with monkeypatch.context() as at_noon:
+        at_noon.setenv("TZ", f"Etc/GMT{datetime.now(UTC).hour - 12:+d}")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture
@@ -44,12 +53,12 @@ def test_the_report_has_mail_decisions_and_health(running: Running) -> None:
         log.write(mail(2000))
     running.attack("203.0.113.9", 2)
     first = report(running)
-    assert first["report"] == TODAY
+    assert first["report"] == date.today().isoformat()
     assert first["totals"]["received"] > 50
     assert "203.0.113.9/32" in [one["network"] for one in first["decisions"]["bans"]]
     assert first["sources"][0]["source"] == str(running.log)
     assert report(running)["totals"] == first["totals"]
-    assert (running.state / f"reports/{TODAY}.html").exists()
+    assert (running.state / f"reports/{date.today()}.html").exists()
 
 
 def test_lines_count_once_over_kills_and_rotations(running: Running) -> None:
@@ -81,7 +90,7 @@ def test_a_damaged_database_of_counts_harms_no_ban_and_is_told(running: Running)
     found = report(running)
     assert any("damaged" in fault for fault in found["faults"])
     assert "203.0.113.9/32" in running.banned()
-    assert ReviewStore(running.state).days() == [TODAY]
+    assert ReviewStore(running.state).days() == [date.today().isoformat()]
 
 
 def test_a_day_that_nobody_saw_is_empty_and_a_wrong_one_is_refused(running: Running) -> None:
