@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidecar.model import ConfigError, ZmbanError
+from sidecar.whole_file import whole_file
 
 SENDERS, HEADERS = "sender_access.pcre", "header_checks.pcre"
 # Postfix reads a PCRE map when a process starts, and never looks at it again. A replaced LMDB file makes it
@@ -94,22 +95,11 @@ def _meta_page(number: int) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new one, also after a crash."""
-    new = path.with_name(f".{path.name}.new")
     try:
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with whole_file(path) as file:
             file.write(data)
-            _as_before(path, descriptor)
-            file.flush()
-            os.fsync(descriptor)
-        new.replace(path)
-        _sync(path.parent)
+            _as_before(path, file.fileno())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink()
         cure = (
             "; its directory must be writable by zmban's user" if isinstance(error, PermissionError) else ""
         )
@@ -125,11 +115,3 @@ def _as_before(path: Path, descriptor: int) -> None:
         with contextlib.suppress(PermissionError):
             os.fchown(descriptor, before.st_uid, before.st_gid)
     os.fchmod(descriptor, mode)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

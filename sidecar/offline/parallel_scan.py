@@ -3,32 +3,24 @@ returned in order."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import multiprocessing
 import os
-import signal
 from collections.abc import Iterable, Iterator
-from itertools import chain, cycle, islice
-from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import IO, Protocol
+from io import BufferedReader
+from itertools import chain, islice
+from typing import Protocol
 
 from sidecar.detect.prefilter.prefilter import Sifted
 from sidecar.model import SourceError
+from sidecar.offline.forked import in_turn
+from sidecar.sources.files.disk import open_regular
 from sidecar.sources.kinds import file_path
 from sidecar.sources.plain_blocks import is_plain, plain_blocks
+from sidecar.sources.whole_lines import LONGEST, is_compressed, whole_lines
 
-# Small enough for the cache of a processor: data is still there when it is scanned.
-_BLOCK = 1 << 18
-# Longer lines are cut.
-_LONGEST = 1 << 20
 _PART = 1 << 23
 # Shorter logs are read before a process has started.
 _SHORT = 1 << 26
 _MOST_PROCESSES = 4
-# Size of the pipe of each process, which also holds one part.
-_PIPE = 1 << 20
 
 
 class Sieve(Protocol):
@@ -52,64 +44,24 @@ def _size(path: str) -> int:
 
 
 def prefiltered(path: str, prefilter: Sieve, count: int) -> Iterator[Sifted]:
-    """The candidate lines of a log, part by part, by `count` processes. SourceError if it cannot be read."""
+    """The candidate lines of a log, also of a compressed one, part by part, by `count` processes. SourceError
+    if it cannot be read."""
     try:
-        with Path(file_path(path)).open("rb") as file:
-            if file.read(2) == b"\x1f\x8b":
-                raise SourceError(f"{path} is compressed; decompress it into a file first")
-            size = os.fstat(file.fileno()).st_size
-            if count > 1 and size > _SHORT and is_plain(path):
-                yield from _by_processes(path, prefilter, count, size)
-                return
-            for data in plain_blocks(path, _blocks(file, 0, None)):
-                yield prefilter.sift(data)
+        file = file_path(path)
+        in_parts = count > 1 and os.stat(file).st_size > _SHORT and is_plain(path) and not is_compressed(file)
+        parts = list(_parts(file)) if in_parts else []
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+    if not parts:
+        for data in plain_blocks(path, whole_lines(file)):
+            yield prefilter.sift(data)
+        return
 
+    def every(number: int) -> Iterator[Sifted]:
+        for begin, end in islice(parts, number, None, count):
+            yield _together([prefilter.sift(data) for data in whole_lines(file, begin, end)])
 
-def _by_processes(path: str, prefilter: Sieve, count: int, size: int) -> Iterator[Sifted]:
-    # Forked, because a compiled Hyperscan database cannot be sent. No process pool, because its threads would
-    # wait for the interpreter while results are processed.
-    context = multiprocessing.get_context("fork")
-    with contextlib.ExitStack() as stack:
-        ends: list[Connection] = []
-        for number in range(count):
-            here, there = context.Pipe(duplex=False)
-            fcntl.fcntl(there.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
-            one = context.Process(
-                target=_look, args=(there, path, prefilter, size, number, count), daemon=True
-            )
-            one.start()
-            stack.callback(one.join)
-            stack.callback(one.kill)
-            stack.callback(here.close)
-            there.close()
-            ends.append(here)
-        for end in cycle(ends):
-            try:
-                got = end.recv()
-            except EOFError:
-                raise SourceError(f"{path}: a scanning process was killed; check the free memory") from None
-            if got is None:
-                return
-            if isinstance(got, SourceError):
-                raise got
-            yield got
-
-
-def _look(out: Connection, path: str, prefilter: Sieve, size: int, number: int, count: int) -> None:
-    """Runs in one process: sends every `count`-th part, beginning with `number`, and then None."""
-    # Ctrl-C is handled by the parent process, which stops this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(BrokenPipeError), out:
-        try:
-            with Path(path).open("rb") as file:
-                for begin, end in islice(_parts(file, size), number, None, count):
-                    each = [prefilter.sift(data) for data in _blocks(file, begin, end)]
-                    out.send(_together(each))
-            out.send(None)
-        except OSError as error:
-            out.send(SourceError(f"{path} cannot be read: {error.strerror}"))
+    yield from in_turn(path, count, every)
 
 
 def _together(each: list[Sifted]) -> Sifted:
@@ -117,30 +69,17 @@ def _together(each: list[Sifted]) -> Sifted:
     return Sifted(sum(one.lines for one in each), sum(one.bytes for one in each), candidates)
 
 
-def _parts(file: IO[bytes], size: int) -> Iterator[tuple[int, int | None]]:
+def _parts(path: str) -> Iterator[tuple[int, int | None]]:
     """The offsets of parts of whole lines. The last part ends with the file, wherever that is then."""
     begin = 0
-    while begin + _PART + _LONGEST < size:
-        file.seek(begin + _PART)
-        if not file.readline(_LONGEST).endswith(b"\n"):
-            # An overlong line is left to the last part.
-            break
-        end = file.tell()
-        yield begin, end
-        begin = end
+    with BufferedReader(open_regular(path)) as file:
+        size = os.fstat(file.fileno()).st_size
+        while begin + _PART + LONGEST < size:
+            file.seek(begin + _PART)
+            if not file.readline(LONGEST).endswith(b"\n"):
+                # An overlong line is left to the last part.
+                break
+            end = file.tell()
+            yield begin, end
+            begin = end
     yield begin, None
-
-
-def _blocks(file: IO[bytes], begin: int, end: int | None) -> Iterator[bytes]:
-    """A part of a file in blocks of whole lines. A missing newline at the end is added; an overlong line is
-    cut."""
-    file.seek(begin)
-    while data := file.read(_BLOCK if end is None else min(_BLOCK, end - begin)):
-        if not data.endswith(b"\n"):
-            data += file.readline(_LONGEST)
-        begin += len(data)
-        if not data.endswith(b"\n"):
-            data += b"\n"
-            while (more := file.readline(_LONGEST)) and not more.endswith(b"\n"):
-                pass
-        yield data

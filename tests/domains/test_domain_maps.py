@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -350,10 +351,18 @@ def test_a_missing_directory_is_named_with_the_cure(tmp_path: Path) -> None:
 
 def test_a_map_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
     maps = refuse(tmp_path, "bad.example")
-    (tmp_path / ".header_checks.pcre.new").mkdir()
     (tmp_path / "header_checks.pcre").unlink()
-    with pytest.raises(DomainMapError, match=r"header_checks\.pcre"):
-        maps.add(["b.example"], reason="", until=None, now=NOW)
-    (tmp_path / ".header_checks.pcre.new").rmdir()
+    written = os.fsync
+
+    def full(descriptor: int) -> None:
+        if "header_checks" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written(descriptor)
+
+    with pytest.MonkeyPatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(DomainMapError, match=r"header_checks\.pcre: No space left"):
+            maps.add(["b.example"], reason="", until=None, now=NOW)
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".new"]
     maps.expire(NOW)
     assert found(tmp_path / "header_checks.pcre", "From: x@b.example").startswith("REJECT")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import multiprocessing
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from sidecar.detect.prefilter.prefilter import Candidate, Prefilter
 from sidecar.fail2ban.spec import FilterSpec, Pattern
 from sidecar.model import SourceError
 from sidecar.offline import parallel_scan
+from sidecar.sources import whole_lines
 
 LINES = [b"no" * (n % 37) + (b" wanted %d" % n if n % 11 == 0 else b"") for n in range(3000)]
 
@@ -27,8 +31,14 @@ def prefilter() -> Prefilter:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small parts, as if the log had many gigabytes."""
-    for name, size in (("_BLOCK", 512), ("_PART", 4096), ("_LONGEST", 1024), ("_SHORT", 0)):
-        monkeypatch.setattr(parallel_scan, name, size)
+    for room, name, size in (
+        (whole_lines, "BLOCK", 512),
+        (whole_lines, "LONGEST", 1024),
+        (parallel_scan, "LONGEST", 1024),
+        (parallel_scan, "_PART", 4096),
+        (parallel_scan, "_SHORT", 0),
+    ):
+        monkeypatch.setattr(room, name, size)
 
 
 def read(path: Path, prefilter: Prefilter, count: int) -> tuple[int, list[Candidate]]:
@@ -90,18 +100,36 @@ def test_a_process_that_is_killed_is_told_and_no_line_is_left_out_in_silence(
     sifted = begun(log, prefilter)
     for one in set(multiprocessing.active_children()) - before:
         one.kill()
-    with pytest.raises(SourceError, match="a scanning process was killed; check the free memory"):
+    with pytest.raises(SourceError, match="a reading process was killed; check the free memory"):
         for _ in sifted:
             pass
 
 
-def test_a_packed_log_and_one_that_is_not_there_are_named(tmp_path: Path, prefilter: Prefilter) -> None:
-    log = tmp_path / "log.gz"
-    log.write_bytes(b"\x1f\x8b\x08")
-    with pytest.raises(SourceError, match="is compressed; decompress it into a file first"):
-        read(log, prefilter, 2)
-    with pytest.raises(SourceError, match="cannot be read: No such file"):
-        read(tmp_path / "none", prefilter, 2)
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("name", ["log.1.{}", "log"])
+def test_a_compressed_log_is_read_whatever_its_name(
+    tmp_path: Path, prefilter: Prefilter, pack: Callable[[bytes], bytes], name: str
+) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"\n".join(LINES))
+    suffix = {gzip.compress: "gz", bz2.compress: "bz2", lzma.compress: "xz"}[pack]
+    log = tmp_path / name.format(suffix)
+    log.write_bytes(pack(plain.read_bytes()))
+    assert read(log, prefilter, 2) == read(plain, prefilter, 2)
+
+
+def test_a_damaged_log_and_one_that_is_not_there_are_named(tmp_path: Path, prefilter: Prefilter) -> None:
+    for name in ("log.gz", "log"):
+        (tmp_path / name).write_bytes(gzip.compress(b"\n".join(LINES))[:100])
+    (tmp_path / "log.zst").write_bytes(b"(\xb5/\xfd")
+    for name, why in (
+        ("log.gz", "Compressed file ended"),
+        ("log", "Compressed file ended"),
+        ("log.zst", "not compressed by gzip, bzip2 or xz"),
+        ("none", "No such file"),
+    ):
+        with pytest.raises(SourceError, match=f"{name} cannot be read: {why}"):
+            read(tmp_path / name, prefilter, 2)
 
 
 def test_each_long_log_has_its_share_of_the_processors(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from io import FileIO
-from typing import NamedTuple
 
 from sidecar.detect import grammar
 from sidecar.detect.address_search import AddressSearch
@@ -21,25 +20,15 @@ from sidecar.model import Seconds, SourceError
 from sidecar.network import Network
 from sidecar.sources.files import compressed
 from sidecar.sources.files.disk import open_regular
-from sidecar.sources.files.rotation import listing
-from sidecar.sources.kinds import file_path
+from sidecar.sources.kept_files import LogFile, files_of
 from sidecar.sources.plain_blocks import plain_part
+from sidecar.sources.whole_lines import whole_lines
 
 # Of all networks together; a network gets its share, but not more than a ban of a log has.
 MOST_LINES, MOST_BYTES, MOST_OF_ONE = 1000, 1 << 20, 100
 _BLOCK = 1 << 20
 # So many lines of a network are judged for each one that is kept: lines that blame it are preferred.
 _JUDGED = 4
-
-
-class LogFile(NamedTuple):
-    """A file of the log `name`. `log` is the name that selects the grammar, `changed` when it was written
-    last."""
-
-    path: str
-    log: str
-    changed: float
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +50,6 @@ class SearchResult:
     seconds: Seconds = 0.0
     stopped: str = ""
     unread: list[str] = field(default_factory=list)
-
-
-def files_of(logs: Iterable[tuple[str, str]]) -> tuple[list[LogFile], list[str]]:
-    """The files of logs (path and name of the grammar's log), with the rotated ones, the newest first; and
-    why a directory could not be read."""
-    found: dict[tuple[int, int], LogFile] = {}
-    unread = []
-    for name, log in logs:
-        path = file_path(name)
-        try:
-            listed = listing(path)
-            if listed.current is not None:
-                found[listed.current] = LogFile(path, log, os.stat(path).st_mtime, name)
-        except OSError as error:
-            unread.append(f"{path}: {error.strerror or error}")
-            continue
-        for one in listed.others:
-            if one.rotated:
-                found.setdefault(one.key, LogFile(one.path, log, one.changed / 1e9, name))
-    return sorted(found.values(), key=lambda file: -file.changed), unread
 
 
 class LogSearch:
@@ -122,16 +91,15 @@ class LogSearch:
         return all(lines.full for lines in self._kept.values())
 
     def _read(self, file: LogFile) -> None:
+        if compressed.is_packed(file.path):
+            # Only forwards; its last lines are judged.
+            self._judge(file, self._candidates(self._bounded(file, whole_lines(file.path))))
+            return
         with open_regular(file.path) as opened:
-            if not compressed.is_packed(file.path):
-                for block in self._bounded(file, _backwards(opened)):
-                    self._judge(file, self._candidates([block]))
-                    if self._is_over():
-                        return
-            else:
-                # Only forwards; its last lines are judged.
-                content = compressed.unpacking(opened)
-                self._judge(file, self._candidates(self._bounded(file, _forwards(content.read))))
+            for block in self._bounded(file, _backwards(opened)):
+                self._judge(file, self._candidates([block]))
+                if self._is_over():
+                    return
 
     def _bounded(self, file: LogFile, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
@@ -219,15 +187,3 @@ def _backwards(file: FileIO) -> Iterator[bytes]:
         if whole or not begin:
             yield data[whole:]
         rest = data[:whole] if whole or len(data) > 2 * _BLOCK else data
-
-
-def _forwards(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """The blocks of a file from its beginning, each of whole lines. A line longer than a block is split."""
-    rest = b""
-    while data := read(_BLOCK):
-        data = rest + data
-        end = data.rfind(b"\n") + 1 or len(data)
-        yield data[:end]
-        rest = data[end:]
-    if rest:
-        yield rest

@@ -16,16 +16,15 @@ from sidecar.decide.suspected_proxies import SuspectedProxies
 from sidecar.detect import grammar
 from sidecar.detect.login_notes import Note, NoteReader
 from sidecar.model import Instant, SourceError, counted
-from sidecar.sources.files.compressed import BROKEN, is_packed, unpacking
-from sidecar.sources.files.disk import PATIENCE, Disk, open_regular
+from sidecar.sources.files.disk import PATIENCE, Disk
 from sidecar.sources.files.rotation import listing
 from sidecar.sources.kinds import file_path
 from sidecar.sources.plain_blocks import plain_blocks
+from sidecar.sources.whole_lines import whole_lines
 from sidecar.store.changes import Login
 
 _log = logging.getLogger("zmban")
 
-_CHUNK = 4 << 20
 # Maximum time for reading past logs at the start, before anything is decided.
 _PATIENCE_SECONDS = 20.0
 
@@ -94,14 +93,8 @@ def _chunks(path: str, until: float) -> Iterator[bytes]:
     with contextlib.suppress(OSError):
         older = [found.path for found in listing(path).others if found.rotated and not found.below]
     for name in (*older, path):
-        rest = b""
-        with (
-            contextlib.suppress(*BROKEN, SourceError),
-            open_regular(name) as opened,
-            unpacking(opened) if is_packed(name) else opened as file,
-        ):
-            while time.monotonic() < until and (data := file.read(_CHUNK)):
-                whole, newline, behind = (rest + data).rpartition(b"\n")
-                yield whole + newline
-                rest = behind[-_CHUNK:]
-            yield rest
+        with contextlib.suppress(SourceError):
+            for data in whole_lines(name):
+                if time.monotonic() >= until:
+                    return
+                yield data

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from sidecar.local_time import moment
 from sidecar.model import StoreError
 from sidecar.review.report import html_report
+from sidecar.whole_file import whole_file
 
 _KEPT = 62
 
@@ -29,8 +29,8 @@ class ReportFiles:
         day = str(report["report"])
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            _replace(self.directory / f"{day}.json", json.dumps(report))
-            _replace(self.page(day), "".join(html_report.rendered(report, moment)))
+            _write(self.directory / f"{day}.json", json.dumps(report))
+            _write(self.page(day), "".join(html_report.rendered(report, moment)))
             for suffix in ("json", "html"):
                 for old in sorted(self.directory.glob(f"[0-9]*.{suffix}"))[:-_KEPT]:
                     old.unlink(missing_ok=True)
@@ -52,12 +52,6 @@ class ReportFiles:
         return sorted((path.stem for path in self.directory.glob("[0-9]*.json")), reverse=True)
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a file as a whole, or not at all."""
-    new = path.with_name(f".{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as file:
+        file.write(text.encode())

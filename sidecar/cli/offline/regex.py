@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import tzinfo
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,9 +29,9 @@ from sidecar.offline.lines import regex_test as matching
 from sidecar.offline.lines.regex_test import LineResult, Target
 from sidecar.sources.kinds import file_path, log_name
 from sidecar.sources.plain_blocks import is_plain, plain_blocks
+from sidecar.sources.whole_lines import whole_lines
 
 Command = Callable[..., Any]
-_BLOCK = 1 << 18
 
 
 def _options(command: Command) -> Command:
@@ -210,13 +209,9 @@ class _Lines:
 
     def _of_container(self) -> Iterator[str]:
         """The lines as the service reads them."""
-        try:
-            with Path(file_path(self._log)).open("rb") as file:
-                for block in plain_blocks(self._log, iter(partial(file.read, _BLOCK), b"")):
-                    for line in block.split(b"\n")[:-1]:
-                        yield line.removesuffix(b"\r").decode(self.encoding, "replace")
-        except OSError as error:
-            raise SourceError(f"{self._log} cannot be read: {error}") from error
+        for block in plain_blocks(self._log, whole_lines(file_path(self._log))):
+            for line in block.split(b"\n")[:-1]:
+                yield line.removesuffix(b"\r").decode(self.encoding, "replace")
 
     def _open(self) -> io.TextIOWrapper:
         stdin = cast(io.BufferedReader, sys.stdin.buffer)

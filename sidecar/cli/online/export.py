@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +16,7 @@ from sidecar.cli.output.printing import emit, json_options, say
 from sidecar.cli.places import socket_option, state_option
 from sidecar.model import StoreError, counted
 from sidecar.store.imports import exported, list_line
+from sidecar.whole_file import whole_file
 
 
 @click.command()
@@ -72,22 +72,8 @@ def _output(file: Path | None) -> Iterator[BinaryIO]:
             with file.open("wb") as out:
                 yield out
             return
-        with _replacing(Path(os.path.realpath(file))) as out:
+        # For the owner only, because log lines name people.
+        with whole_file(Path(os.path.realpath(file))) as out:
             yield out
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _replacing(file: Path) -> Iterator[BinaryIO]:
-    # For the owner only, because log lines name people.
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name[:100]}-", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(descriptor)
-        os.replace(name, file)  # noqa: PTH105 - a text, not a Path
-    except BaseException:
-        os.unlink(name)  # noqa: PTH108
-        raise

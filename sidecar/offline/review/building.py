@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sidecar.detect.prefilter.prefilter import Prefilter, Sifted
 from sidecar.host import regex_budget
 from sidecar.model import Event, Instant, Match, SourceError
 from sidecar.offline import parallel_scan
@@ -18,10 +17,6 @@ from sidecar.offline.review.log_tally import Readers, TallyResult
 from sidecar.review.decision_notes import DecisionNotes
 from sidecar.review.mail.day_counts import DayCounts
 from sidecar.review.report import day_report, mail_section
-from sidecar.sources.files import compressed
-from sidecar.sources.files.disk import open_regular
-
-_BLOCK = 1 << 18
 
 
 class FileReport:
@@ -44,7 +39,8 @@ class FileReport:
         days = {self._day: whole.days.get(self._day, DayCounts())} if self._day else whole.days
         decisions = self._decisions({path: result.log for path, result in results})
         patterns = whole.miner.patterns(trials.MOST)
-        records = trials.records(patterns, {p: r.log for p, r in results if r.log}, self._readers, self._now)
+        files = {path: result.log for path, result in results if result.log}
+        records, _ = trials.kept(patterns, {}, files, self._readers, self._now)
         span = sorted(whole.days)
         more = {
             "sources": [{"source": path, "lines": result.lines} for path, result in results],
@@ -66,11 +62,12 @@ class FileReport:
     def _decisions(self, logs: dict[str, str]) -> dict[str, Any]:
         """What the enabled jails decide over these files."""
         run = Replay.of(self._readers.loaded, self._readers.zone, self._now)
-        notes = DecisionNotes(lambda network: run.accounts(network))
+        notes = DecisionNotes(run.accounts)
         run.on_events(lambda events: notes.take(e for e in events if self._is_of_the_day(e)))
         by_path = {path: self._readers.jails(log) for path, log in logs.items() if log}
         with regex_budget.limited():
-            for _ in run.events({p: jails for p, jails in by_path.items() if jails}, _read, logs.get):
+            read = parallel_scan.prefiltered
+            for _ in run.events({p: jails for p, jails in by_path.items() if jails}, read, logs.get):
                 pass
         return notes.found({name: jail.maxretry for name, jail in self._readers.loaded.jails.jails.items()})
 
@@ -79,17 +76,3 @@ class FileReport:
             return True
         at = getattr(event, "at", None)
         return at is None or datetime.fromtimestamp(at, self._readers.zone).date().isoformat() == self._day
-
-
-def _read(path: str, prefilter: Prefilter, count: int) -> Iterator[Sifted]:
-    """The candidate lines of a file, also of a compressed one."""
-    if not compressed.is_packed(path):
-        yield from parallel_scan.prefiltered(path, prefilter, count)
-        return
-    with open_regular(path) as file, compressed.unpacking(file) as unpacked:
-        rest = b""
-        while data := unpacked.read(_BLOCK):
-            whole, newline, rest = (rest + data).rpartition(b"\n")
-            yield prefilter.sift(whole + newline)
-        if rest:
-            yield prefilter.sift(rest + b"\n")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from io import FileIO
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator
+from functools import reduce
+from io import BufferedReader
 
 from sidecar.model import Instant, SourceError
+from sidecar.offline.forked import in_turn
 from sidecar.offline.review.log_tally import LogTally, Readers, TallyResult, kind_of
-from sidecar.sources.files import compressed
 from sidecar.sources.files.disk import open_regular
+from sidecar.sources.whole_lines import LONGEST, is_compressed, whole_lines
 
-_BLOCK = 1 << 18
-_LONGEST = 1 << 24
 # Shorter files are counted before a process has started.
 _SHORT = 1 << 25
 _MOST_PROCESSES = 4
@@ -25,7 +21,7 @@ Progress = Callable[[int], None]
 
 
 class FileCounting:
-    """Counts files in the order given, as parts of one log after the other."""
+    """Counts files in the order given, as parts of one log after the other. `progress` is told the bytes."""
 
     def __init__(self, readers: Readers, now: Instant, progress: Progress = lambda _: None) -> None:
         self._readers, self._now, self._progress = readers, now, progress
@@ -33,92 +29,39 @@ class FileCounting:
     def counted(self, path: str) -> TallyResult:
         """Everything in a file. SourceError if it cannot be read."""
         try:
-            with open_regular(path) as file:
-                if compressed.is_packed(path):
-                    with compressed.unpacking(file) as unpacked:
-                        return self._part(path, unpacked.read, None)
-                size = os.fstat(file.fileno()).st_size
-                processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
-                if processes < 2 or size < _SHORT:
-                    return self._part(path, file.read, None)
-                return self._by_processes(path, _parts(file, size, processes))
+            size = os.stat(path).st_size
+            processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+            if processes < 2 or size < _SHORT or is_compressed(path):
+                return self._part(path, 0, None, self._progress)
+            parts = list(_parts(path, size, size // processes + 1))
         except FileNotFoundError:
             raise SourceError(f"{path} is not there") from None
-        except compressed.BROKEN as error:
-            raise SourceError(f"{path} cannot be read: {error}") from None
+        except OSError as error:
+            raise SourceError(f"{path} cannot be read: {error.strerror}") from None
+        each = in_turn(path, len(parts), lambda number: [self._part(path, *parts[number], lambda _: None)])
+        return reduce(TallyResult.joined, self._told(each, parts))
 
-    def _part(self, path: str, read: Callable[[int], bytes], length: int | None) -> TallyResult:
-        """Count up to `length` bytes, which end with a line; None: all."""
+    def _told(self, each: Iterator[TallyResult], parts: list[tuple[int, int]]) -> Iterator[TallyResult]:
+        for result, (begin, end) in zip(each, parts, strict=True):
+            self._progress(end - begin)
+            yield result
+
+    def _part(self, path: str, begin: int, end: int | None, progress: Progress) -> TallyResult:
+        """Count from one offset to another one, None: to the end."""
         tally: LogTally | None = None
-        rest, left = b"", length
-        while left != 0 and (data := read(_BLOCK if left is None else min(_BLOCK, left))):
-            left = None if left is None else left - len(data)
-            self._progress(len(data))
-            if tally is None:
-                tally = LogTally(self._readers, kind_of(path, data), self._now)
-            whole, newline, behind = (rest + data).rpartition(b"\n")
-            if newline:
-                tally.read(whole + newline)
-            rest = behind if len(behind) < _LONGEST else b""
-        if tally is None:
-            tally = LogTally(self._readers, "", self._now)
-        if rest:
-            tally.read(rest + b"\n")
-        return tally.result()
-
-    def _by_processes(self, path: str, parts: Sequence[tuple[int, int]]) -> TallyResult:
-        # Forked: the configuration and compiled literals are there already.
-        context = multiprocessing.get_context("fork")
-        with contextlib.ExitStack() as stack:
-            ends: list[Connection] = []
-            for begin, length in parts:
-                here, there = context.Pipe(duplex=False)
-                one = context.Process(target=self._look, args=(there, path, begin, length), daemon=True)
-                one.start()
-                stack.callback(one.join)
-                stack.callback(one.kill)
-                stack.callback(here.close)
-                there.close()
-                ends.append(here)
-            whole: TallyResult | None = None
-            for end, (_, length) in zip(ends, parts, strict=True):
-                try:
-                    result = end.recv()
-                except EOFError:
-                    raise SourceError(
-                        f"{path}: a counting process was killed; check the free memory"
-                    ) from None
-                if isinstance(result, SourceError):
-                    raise result
-                self._progress(length)
-                whole = result if whole is None else whole.joined(result)
-        assert whole is not None  # noqa: S101 - there is at least one part
-        return whole
-
-    def _look(self, out: Connection, path: str, begin: int, length: int) -> None:
-        """Runs in one process: counts a part, and sends the result."""
-        # Ctrl-C is handled by the parent process, which stops this one.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._progress = lambda _: None
-        with contextlib.suppress(BrokenPipeError), out:
-            try:
-                with open_regular(path) as file:
-                    file.seek(begin)
-                    out.send(self._part(path, file.read, length))
-            except OSError as error:
-                out.send(SourceError(f"{path} cannot be read: {error.strerror}"))
+        for data in whole_lines(path, begin, end):
+            progress(len(data))
+            tally = tally or LogTally(self._readers, kind_of(path, data), self._now)
+            tally.read(data)
+        return (tally or LogTally(self._readers, "", self._now)).result()
 
 
-def _parts(file: FileIO, size: int, most: int) -> list[tuple[int, int]]:
-    """Offset and length of parts of whole lines."""
-    return list(_whole_parts(file, size, size // most + 1))
-
-
-def _whole_parts(file: FileIO, size: int, length: int) -> Iterator[tuple[int, int]]:
+def _parts(path: str, size: int, length: int) -> Iterator[tuple[int, int]]:
+    """The offsets of parts of whole lines."""
     begin = 0
-    while begin < size:
-        file.seek(min(size, begin + length))
-        end = begin + length + len(file.readline(_LONGEST)) if begin + length < size else size
-        yield begin, end - begin
-        begin = end
-    file.seek(0)
+    with BufferedReader(open_regular(path)) as file:
+        while begin < size:
+            file.seek(min(size, begin + length))
+            end = begin + length + len(file.readline(LONGEST)) if begin + length < size else size
+            yield begin, end
+            begin = end

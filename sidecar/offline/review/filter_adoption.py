@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.model import ConfigError, StoreError, counted, printable
 from sidecar.review.patterns.mined_pattern import MinedPattern
 from sidecar.review.patterns.reading.log_forms import FORMS
+from sidecar.whole_file import whole_file
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
 _LONGEST_NAME = 60
@@ -176,18 +176,8 @@ def _other(path: Path) -> ConfigError:
 
 
 def _write(path: Path, text: str) -> None:
-    """Create a file with this text, whole or not at all. FileExistsError if it exists."""
-    # Samples are lines of logs, which are nobody else's.
-    mode = 0o600 if path.suffix == ".jsonl" else 0o644
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        # Unlike a rename, a link never replaces a file.
-        os.link(temporary, path)
-    finally:
-        temporary.unlink()
+    """Create a file with this text. FileExistsError if it exists."""
+    with whole_file(path, replace=False) as file:
+        # Samples are lines of logs, which are nobody else's.
+        os.fchmod(file.fileno(), 0o600 if path.suffix == ".jsonl" else 0o644)
+        file.write(text.encode())

@@ -6,10 +6,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from io import FileIO
 from typing import Any
 
 from sidecar.detect.grammar import GRAMMARS, Trust, of_log
@@ -25,10 +24,8 @@ from sidecar.network import Network, PrefixSet
 from sidecar.offline import parallel_scan
 from sidecar.review.patterns.mined_pattern import MinedPattern
 from sidecar.review.patterns.soundness import spec
-from sidecar.sources.files import compressed
 
 DAY: Seconds = 86400.0
-_BLOCK, _LONGEST = 1 << 18, 1 << 20
 # Clients that are counted, and shown, for each proposal; accounts that are remembered for each client.
 _MOST_CLIENTS, _MOST_SHOWN, _MOST_ACCOUNTS = 200_000, 100, 20
 _IPV6_UNIT = 64
@@ -174,7 +171,7 @@ class _Trial:
         scanner = Scanner(path, jails, zone, trust, self._prefilters.get(log) or Prefilter([]), log=log)
         notes = NoteReader(zone, trust, relays=0)
         latest: Instant = 0.0
-        for sifted in _sifted(path, sieve):
+        for sifted in parallel_scan.prefiltered(path, sieve, parallel_scan.processes([path])):
             # Lines that the prefilter wants have regexes to try, others may show a login.
             logins = b"".join(line + b"\n" for line, wanted in sifted.candidates if not wanted)
             wanted = [one for one in sifted.candidates if one[1]]
@@ -250,30 +247,3 @@ class _Sieve:
         found = self._prefilter.sift(data) if self._prefilter else Sifted(0, len(data), [])
         logins = [(line, ()) for line in lines_with(data, self._markers)]
         return found._replace(candidates=[*found.candidates, *logins])
-
-
-def _sifted(path: str, sieve: _Sieve) -> Iterator[Sifted]:
-    """The wanted lines of a plain or compressed file, part by part."""
-    try:
-        with FileIO(path) as file:
-            packed = compressed.opened(file)
-            if packed is not None:
-                for data in _blocks(packed.read):
-                    yield sieve.sift(data)
-                return
-    except compressed.BROKEN as error:
-        raise SourceError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    yield from parallel_scan.prefiltered(path, sieve, parallel_scan.processes([path]))
-
-
-def _blocks(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """A content in blocks of whole lines; a line that is longer than _LONGEST is cut."""
-    rest = b""
-    while data := read(_BLOCK):
-        data = rest + data
-        end = data.rfind(b"\n") + 1
-        rest = data[end:][:_LONGEST]
-        if end:
-            yield data[:end]
-    if rest:
-        yield rest + b"\n"

@@ -10,7 +10,7 @@ from sidecar.model import Instant, Seconds, SourceError
 from sidecar.offline.review.log_tally import Readers
 from sidecar.offline.review.trial import tried
 from sidecar.review.patterns.mined_pattern import MinedPattern
-from sidecar.sources.files.rotation import listing
+from sidecar.sources import kept_files
 
 # Patterns that are shown.
 MOST = 20
@@ -22,22 +22,8 @@ _LAST_DAYS: Seconds = 3 * 86400.0
 
 def files_of(logs: Iterable[tuple[str, str]], now: Instant) -> dict[str, str]:
     """The files of logs (path and name of the grammar's log) of the last days, each with that name."""
-    found: dict[str, str] = {}
-    for path, log in logs:
-        with suppress(OSError):
-            listed = listing(path)
-            lately = [one for one in listed.others if one.rotated and one.changed > (now - _LAST_DAYS) * 1e9]
-            found |= {one.path: log for one in lately}
-            if listed.current is not None:
-                found[path] = log
-    return found
-
-
-def records(
-    patterns: Sequence[MinedPattern], files: Mapping[str, str], readers: Readers, now: Instant
-) -> list[dict[str, Any]]:
-    """The records of patterns, each with `trial`: null without a failregex."""
-    return kept(patterns, {}, files, readers, now)[0]
+    files, _ = kept_files.files_of(logs)
+    return {file.path: file.log for file in files if file.changed > now - _LAST_DAYS}
 
 
 def kept(
@@ -47,8 +33,8 @@ def kept(
     readers: Readers,
     now: Instant,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """As `records`, with the results of earlier trials by pattern; and all results to keep, empty if there is
-    no new one."""
+    """The records of patterns, each with `trial`: null without a failregex; and the results to keep, by
+    pattern, empty if there is no new one. `before` are those of earlier trials."""
     wanted = [one for one in patterns if one.failregex and not _is_fresh(before.get(one.id), one, now)]
     found: dict[str, Any] = {}
     if wanted and files:

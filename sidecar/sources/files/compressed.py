@@ -23,14 +23,14 @@ _OPENERS: dict[bytes, Callable[[FileIO], object]] = {
 }
 _SUFFIXES = (".gz", ".bz2", ".xz")
 # Formats without support; their lines are not read.
-_CLOSED = (".zst", ".zip", ".lz4", ".7z", ".br", ".lzma", ".Z")
+CLOSED = (".zst", ".zip", ".lz4", ".7z", ".br", ".lzma", ".Z")
 # Bytes to decompress at a time while skipping to an offset.
 _STEP = 16 << 20
 
 
 def is_packed(path: str) -> bool:
     """Whether the name is that of a compressed file."""
-    return path.endswith((*_SUFFIXES, *_CLOSED))
+    return path.endswith((*_SUFFIXES, *CLOSED))
 
 
 def unpacking(file: FileIO) -> IO[bytes]:

@@ -117,7 +117,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_searched(tmp_path: Path) -
     found = search(log)
     assert found.lines == {EVIL: [failed(0), failed(1)]}
     (unread,) = found.unread
-    assert unread.startswith(f"{tmp_path}/zimbra.log.1.gz: ")
+    assert unread.startswith(f"{tmp_path}/zimbra.log.1.gz cannot be read: ")
     assert search(tmp_path / "gone/zimbra.log").unread[0].endswith("No such file or directory")
 
 
@@ -144,8 +144,5 @@ def test_blocks_from_the_end_are_the_lines_of_the_file(lines: list[bytes], newli
         path.write_bytes(data)
         with open_regular(str(path)) as file:
             backwards = list(log_search._backwards(file))
-        with path.open("rb") as content:
-            forwards = list(log_search._forwards(content.read))
-    assert b"".join(forwards) == data
     if all(len(line) < block for line in lines):
         assert b"".join(backwards[::-1]) == data
