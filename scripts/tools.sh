@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the programs that the tests run: ip, setpriv, curl, nft, logrotate, Prometheus, Chromium, pflogsumm, Postfix with
-# its PCRE and LMDB maps, and those given as arguments, each from the distribution's package of that name.
+# its PCRE and LMDB maps, Redis, and those given as arguments, each from the distribution's package of that name.
 set -eu
 
 say() { printf '%s\n' "tools: $*" >&2; }
@@ -21,6 +21,7 @@ need logrotate logrotate
 need chromium chromium
 need pflogsumm pflogsumm
 need postmap postfix
+need redis-server redis-server
 for map in pcre lmdb; do
     [ -e "/usr/lib/postfix/postfix-$map.so" ] || wanted="$wanted postfix-$map"
 done

@@ -31,6 +31,7 @@ _log = logging.getLogger("zmban.config")
 # Settings that take effect at a start only.
 _AT_START = {
     "kernel": ("backend", "table", "namespace", "preference", "on_stop", "ingress"),
+    "cluster": ("url", "host", "group"),
     "serve": ("listen", "metrics", "names", "web_config"),
 }
 RELOAD = "reload"

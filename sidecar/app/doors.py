@@ -17,6 +17,7 @@ from sidecar.app.api.review.review_routes import ReviewRoutes
 from sidecar.app.api.workbench_routes import WorkbenchRoutes
 from sidecar.app.bans.importer import Importer
 from sidecar.app.bootstrap import Components
+from sidecar.app.commands.cluster_commands import ClusterCommands, Member
 from sidecar.app.commands.confirmation import Confirmation
 from sidecar.app.commands.dispatcher import Command, ControlCommands
 from sidecar.app.commands.dry_run_switches import DryRunSwitches
@@ -68,10 +69,17 @@ class Answering:
 def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None]:
     """Serve commands and pages inside this context."""
     tokens = TokenFile(parts.options.tokens) if parts.options.tokens else None
-    answering = answered_by(parts, lambda: pages.faults, lambda: tokens.faults if tokens else ())
+    cluster = ClusterCommands(_joined(parts))
+
+    def doubts() -> Iterator[str]:
+        yield from tokens.faults if tokens else ()
+        yield from cluster.doubts()
+
+    answering = answered_by(parts, lambda: pages.faults, doubts)
     pages = HttpPages(sites(parts, answering, listen, tokens))
     courier = Courier(parts.active, parts.messages, parts.metrics)
-    control = Control(socket, ControlCommands(commands(parts, answering, courier)).handle)
+    every_command = {**commands(parts, answering, courier), "cluster": cluster.cluster}
+    control = Control(socket, ControlCommands(every_command).handle)
     parts.metrics.review_failing.set_function(lambda: float(bool(answering.daily.doubts())))
     parts.periodic.every(10.0, "listen", pages.look, at_once=True)
     parts.periodic.every(1.0, "delivery", courier.look, at_once=True)
@@ -84,6 +92,15 @@ def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None
         courier.stop()
         pages.close()
         control.close()
+
+
+def _joined(parts: Components) -> Member | None:
+    """The member of a group; None without a cluster, for which nothing more is imported."""
+    if not parts.active.settings.cluster.url:
+        return None
+    from sidecar.app.cluster import joining
+
+    return joining.join(parts)
 
 
 def answered_by(

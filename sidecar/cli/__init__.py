@@ -41,6 +41,7 @@ COMMANDS = {
     "report": "sidecar.cli.review.report:report",
     "notify": "sidecar.cli.online.notify:notify",
     "dry-run": "sidecar.cli.online.dry_run_switch:dry_run",
+    "cluster": "sidecar.cli.cluster.cluster_group:cluster",
     "domain": "sidecar.cli.domain.domain_commands:domain",
     "discover": "sidecar.cli.offline.discover:discover",
 }

@@ -55,6 +55,9 @@ class DecisionEngine:
         # The rules that apply to each jail, and the jails with failures that another log may confirm.
         self._counting: dict[str, tuple[Rule, ...]] = {}
         self._unconfirmed: list[JailState] = []
+        # Failures that other hosts may count with theirs, each with its weight: not those that a policy
+        # counts elsewhere, such as those of known-good clients. None: nobody asks for them.
+        self.gathered: list[tuple[Failure, int]] | None = None
         self.renew(jails, good)
 
     @property
@@ -144,19 +147,22 @@ class DecisionEngine:
         events = self._count(case, weight)
         return (*confirmed, *events) if confirmed else events
 
-    def decide_failure(self, failure: Failure, now: Instant) -> Sequence[Event]:
-        """The events that follow from a failure seen by another host. That host applied grammar and filter;
-        guard, policies and window apply here."""
-        jail = self.jails.get(failure.jail)
-        if jail is None or now - failure.at >= jail.spec.findtime:
+    def decide_together(
+        self, jail: str, network: Network, at: Instant, now: Instant, failures: int
+    ) -> Sequence[Event]:
+        """The events where several hosts together counted maxretry failures, the last one at `at`. The
+        evidence is that of this host, and its guard and policies apply."""
+        state = self.jails.get(jail)
+        if state is None or now - at >= state.spec.findtime:
             return ()
-        single = failure.network.address if failure.network.single else str(failure.network)
-        network, refusal = jail.ban_target(single)
-        if network is None or refusal:
-            return (Refused(single, failure.jail, failure.at, refusal or "no-address", line=failure.line),)
-        earlier = self._earlier(jail.spec, network)
-        case = Case(jail, network, failure.at, now, failure.line, earlier, single)
-        return self._count(case, failure_weight(jail.spec, earlier, failure.at))
+        single = network.address if network.single else str(network)
+        target, refusal = state.ban_target(single)
+        if target is None or refusal:
+            return (Refused(single, jail, at, refusal or "no-address"),)
+        lines = tuple(state.window.lines(network))[-max(1, state.spec.maxmatches) :]
+        case = Case(state, network, at, now, "", self._earlier(state.spec, network), single)
+        state.window.forget(network)
+        return self._ban(case, ThresholdReached(failures, lines, at))
 
     def _count(self, case: Case, weight: int) -> Sequence[Event]:
         """Let the policies choose the window, count the failure in it, and ban if its threshold is
@@ -167,7 +173,11 @@ class DecisionEngine:
                 return self._counted_by(outcome, case, weight)
         failure = Failure(name, network, at, case.line)
         threshold = case.jail.window.add(network, at, case.line, weight)
-        return (failure,) if threshold is None else (failure, *self._ban(case, threshold))
+        if threshold is None:
+            if self.gathered is not None and case.spec.shared == "counts":
+                self.gathered.append((failure, weight))
+            return (failure,)
+        return (failure, *self._ban(case, threshold))
 
     def _counted_by(self, outcome: Outcome, case: Case, weight: int) -> Sequence[Event]:
         """The events where a policy decided."""

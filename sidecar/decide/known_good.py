@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sidecar.bans.guard import Guard
 from sidecar.decide.recent_logins import RecentLogins
@@ -16,6 +16,11 @@ class KnownGood:
 
     def __init__(self, lasts: Seconds = 0.0) -> None:
         self.clients, self.mail_servers = RecentLogins(lasts), RecentLogins(lasts)
+        self._told: Callable[[Network, str, Instant], None] = lambda *_: None
+
+    def tell(self, listener: Callable[[Network, str, Instant], None]) -> None:
+        """Tell a listener of each login of a log that must be saved: network, account, time."""
+        self._told = listener
 
     def keep_for(self, lasts: Seconds) -> None:
         """Set how long a client is known-good after a login."""
@@ -30,8 +35,10 @@ class KnownGood:
             network = Network.parse(note.client).unit()
         except ValueError:
             return None
-        worth = not guard.refuse(network) and self.learn(network, note.account, note.at)
-        return network if worth else None
+        if guard.refuse(network) or not self.learn(network, note.account, note.at):
+            return None
+        self._told(network, note.account, note.at)
+        return network
 
     def learn(self, network: Network, account: str, at: Instant) -> bool:
         """Record a login of an account, "" for a mail server. Returns whether it must be saved."""

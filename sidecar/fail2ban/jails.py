@@ -57,6 +57,7 @@ class JailSpec:
     most_addresses: int = 0
     # The file name of the Zimbra log whose lines its logs carry, "" for their own file names.
     log: str = ""
+    shared: zmban_options.Shared = "counts"
     # When to ban whole prefixes.
     widen: tuple[zmban_options.WidenRule, ...] = ()
 

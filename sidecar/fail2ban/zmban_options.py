@@ -12,12 +12,14 @@ from sidecar.fail2ban.syntax.durations import seconds
 from sidecar.model import LONGEST, Seconds
 
 Count: TypeAlias = Literal["lines", "logins"]
+# What a jail shares with the other hosts of a cluster: failures and bans, bans, nothing.
+Shared: TypeAlias = Literal["counts", "bans", "no"]
 # Fields of a line whose distinct values can be counted.
 _DISTINCT = ("user", "recipient", "sender")
 KEYS = {
     "zmban.confirms", "zmban.count", "zmban.distinct", "zmban.dry_run", "zmban.excused_by",
     "zmban.ipv4_prefix", "zmban.ipv6_prefix", "zmban.log", "zmban.most_addresses", "zmban.report_only",
-    "zmban.spare_good", "zmban.spare_peers", "zmban.widen",
+    "zmban.shared", "zmban.spare_good", "zmban.spare_peers", "zmban.widen",
 }  # fmt: skip
 _WIDEN = re.compile(r"(\d{1,3}):(\d{1,9}):(\S{1,200})", re.ASCII)
 _MOST_UNITS = 10_000
@@ -56,6 +58,7 @@ def read(options: Options) -> dict[str, Any]:
         "count": options.one_of("zmban.count", "lines", ("lines", "logins")),
         "excused_by": options.text("zmban.excused_by"),
         "log": options.text("zmban.log"),
+        "shared": options.one_of("zmban.shared", "counts", ("counts", "bans", "no")),
         "distinct": options.one_of("zmban.distinct", "", _DISTINCT),
         "widen": tuple(dict.fromkeys(_widen(options, *prefixes.values()))),
     }

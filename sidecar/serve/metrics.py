@@ -44,6 +44,7 @@ class Metrics:
         self._add_kernel()
         self._add_times()
         self._add_configuration()
+        self._add_cluster()
         self._add_service()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -122,6 +123,21 @@ class Metrics:
         self.reloads = counter("config_reloads", "Reloads of the configuration", "result")
         for result in RELOAD_RESULTS:
             self.reloads.labels(result)
+
+    def _add_cluster(self) -> None:
+        gauge = self._gauge
+        text = "0 while a host of a cluster cannot reach the others, else 1"
+        self.cluster_up = gauge("cluster_up", text)
+        self.cluster_up.set(1)
+        self.cluster_peers = gauge("cluster_peers", "Other hosts that were heard of within two minutes")
+        text = "How old the last decision of another host was when it was applied, the most of all hosts"
+        self.cluster_lag = gauge("cluster_lag_seconds", text)
+        text = "Decisions of other hosts that wait because a host exceeds its quota"
+        self.cluster_waiting = gauge("cluster_waiting", text)
+        text = "Decisions of other hosts that were refused: not signed, not trusted, over the quota"
+        self.cluster_refused = self._counter("cluster_refused", text, "reason")
+        for reason in ("signature", "unknown-host", "quota"):
+            self.cluster_refused.labels(reason)
 
     def _add_service(self) -> None:
         counter, gauge = self._counter, self._gauge

@@ -2,6 +2,7 @@
 
 from sidecar.settings.layers import Read, read
 from sidecar.settings.schema import (
+    ClusterSettings,
     DomainSettings,
     GoodSettings,
     KernelSettings,
@@ -12,6 +13,7 @@ from sidecar.settings.schema import (
 )
 
 __all__ = [
+    "ClusterSettings",
     "DomainSettings",
     "GoodSettings",
     "KernelSettings",

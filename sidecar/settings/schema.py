@@ -69,6 +69,31 @@ def _smtp(value: object) -> SmtpServer:
     return SmtpServer.parse(value or "smtp://127.0.0.1:25")
 
 
+def _redis_url(value: object) -> str:
+    """The URL of Redis, whose password is elsewhere; sidecar.cluster reads the rest of it."""
+    text = str(value or "")
+    scheme, colon, rest = text.partition("://")
+    if not text or (colon and scheme in REDIS_SCHEMES and rest and not set(rest) & set("@?# ")):
+        return text
+    cure = f"write {', '.join(f'{one}://' for one in REDIS_SCHEMES)} and hosts; no user, password or option"
+    raise ValueError(f"{text.rpartition('@')[2][:60]!r} is not a URL of Redis; {cure}")
+
+
+def _host_name(value: object) -> str:
+    if isinstance(value, str) and (not value or _NAME.fullmatch(value)):
+        return value
+    raise ValueError(
+        f"{str(value)[:60]!r} is not a name; write letters, digits, dots and hyphens, at most 64"
+    )
+
+
+def _trusted(value: object) -> str:
+    name, _, key = str(value).partition("=")
+    if _NAME.fullmatch(name.strip()) and key.strip().startswith("ed25519:"):
+        return f"{name.strip()}={key.strip()}"
+    raise ValueError(f"{str(value)[:30]!r} is not HOST=ed25519:KEY, as zmban cluster keys prints it")
+
+
 def _domain(value: object) -> str:
     """A domain name with a dot, in any spelling; sidecar.domains reads it."""
     if isinstance(value, str) and _DOMAIN.fullmatch(value.strip()):
@@ -77,6 +102,10 @@ def _domain(value: object) -> str:
 
 
 _DOMAIN = re.compile(r"[^\s@/.*]+(?:\.[^\s@/.*]+)+\.?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+REDIS_SCHEMES = (
+    "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+)  # fmt: skip
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
 _MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 # The names of sidecar.kernel.registry.BACKENDS, which this room cannot import.
@@ -201,6 +230,33 @@ class DomainSettings(_Section):
     nested: Literal["warn", "reject", "off"] = "warn"
 
 
+# What hosts can share.
+Shared = Literal["counts", "bans", "good", "allowed"]
+
+
+class ClusterSettings(_Section):
+    """[cluster]: other hosts, over Redis or Valkey. `url` is where it is ("": no cluster), `user` its ACL
+    user, `host` the name of this host ("": its host name), `group` whom it shares with. Hosts know each other
+    by `key_file` and `trust` (HOST=ed25519:KEY), or all have `shared_key_file`. A peer may make
+    `bans_per_minute`, and `most_bans` with `most_addresses` in all."""
+
+    url: Annotated[str, PlainValidator(_redis_url)] = ""
+    user: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    cert_key_file: str = ""
+    host: Annotated[str, PlainValidator(_host_name)] = ""
+    group: Annotated[str, PlainValidator(_host_name)] = "zmban"
+    key_file: str = ""
+    shared_key_file: str = ""
+    trust: Annotated[tuple[Annotated[str, PlainValidator(_trusted)], ...], BeforeValidator(listed)] = ()
+    share: Annotated[tuple[Shared, ...], BeforeValidator(listed)] = ("counts", "bans", "good", "allowed")
+    bans_per_minute: Annotated[int, Field(ge=1, le=10_000_000)] = 6000
+    most_bans: Annotated[int, Field(ge=1, le=100_000_000)] = 500_000
+    most_addresses: Annotated[int, Field(ge=1)] = 1 << 22
+
+
 # Keys whose values no message may show.
 SECRET = {("notify", "webhooks")}
 
@@ -216,6 +272,7 @@ class Settings(_Section):
     notify: NotifySettings = NotifySettings()
     report: ReportSettings = ReportSettings()
     domains: DomainSettings = DomainSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
 
 def keys_of(section: str) -> list[str]:

@@ -20,7 +20,7 @@ from sidecar.detect.count.evidence import Evidence
 from sidecar.detect.count.window import ThresholdReached
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.spec import FilterSpec
-from sidecar.model import Ban, Failure, LineFacts, Refused
+from sidecar.model import Ban, LineFacts, Match, Refused
 from sidecar.network import Network
 from sidecar.settings import GoodSettings
 
@@ -148,38 +148,36 @@ def engine(spec: JailSpec = SPEC, **protected: list[Network]) -> DecisionEngine:
     return DecisionEngine([spec], Guard(protected), BanRegister())
 
 
-def failure(at: float = NOW, network: Network = WHO) -> Failure:
-    return Failure("mail", network, at, "line of another host")
-
-
-def test_failures_that_another_host_saw_count_together_with_our_own() -> None:
+def test_failures_that_hosts_counted_together_ban_with_the_evidence_of_this_host() -> None:
     one = engine()
-    assert one.decide_failure(failure(NOW - 1), NOW) == (failure(NOW - 1),)
-    counted, ban = one.decide_failure(failure(), NOW)
-    assert counted == failure()
+    one.gathered = []
+    (seen,) = one.decide(Match("mail", WHO.address, NOW, "a line of this host"), NOW, NOW)
+    assert one.gathered == [(seen, 1)]
+    (ban,) = one.decide_together("mail", WHO, NOW, NOW, 5)
     assert isinstance(ban, Ban)
-    assert (ban.network, ban.failures, ban.evidence) == (WHO, 2, ("line of another host",) * 2)
-    assert one.register.table.stands(WHO)
+    assert (ban.network, ban.failures, ban.evidence) == (WHO, 5, ("a line of this host",))
+    assert one.register.table.stands(WHO) and one.jails["mail"].window.count(WHO) == 0
+
+
+def test_a_jail_that_shares_no_counts_and_failures_that_a_policy_counts_elsewhere_are_not_gathered() -> None:
+    for spec in (replace(SPEC, shared="bans"), replace(SPEC, spare_peers=True)):
+        one = engine(spec)
+        one.gathered = []
+        one.known_good.keep_for(DAY)
+        one.known_good.learn(WHO, "", NOW)
+        one.decide(Match("mail", WHO.address, NOW, "a line"), NOW, NOW)
+        assert one.gathered == []
 
 
 @pytest.mark.parametrize("network", [WHO, Network.parse("203.0.113.0/24")])
-def test_our_own_guard_holds_against_what_another_host_saw(network: Network) -> None:
+def test_our_own_guard_holds_against_what_hosts_counted_together(network: Network) -> None:
     one = engine(gateway=[Network.parse("203.0.113.0/24")])
-    (refused,) = one.decide_failure(failure(network=network), NOW)
+    (refused,) = one.decide_together("mail", network, NOW, NOW, 5)
     assert isinstance(refused, Refused)
     assert refused.reason == "gateway"
 
 
-def test_our_own_policies_hold_against_what_another_host_saw() -> None:
-    one = engine(replace(SPEC, spare_peers=True))
-    one.known_good.keep_for(DAY)
-    one.known_good.learn(WHO, "", NOW)
-    (refused,) = one.decide_failure(failure(), NOW)
-    assert isinstance(refused, Refused)
-    assert (refused.host, refused.reason, refused.client) == (WHO.address, "known-good", None)
-
-
-def test_what_another_host_saw_too_long_ago_or_of_a_jail_that_is_not_here_is_nothing() -> None:
+def test_what_hosts_counted_too_long_ago_or_for_a_jail_that_is_not_here_is_nothing() -> None:
     one = engine()
-    assert one.decide_failure(failure(NOW - 600), NOW) == ()
-    assert one.decide_failure(failure()._replace(jail="other"), NOW) == ()
+    assert one.decide_together("mail", WHO, NOW - 600, NOW, 5) == ()
+    assert one.decide_together("other", WHO, NOW, NOW, 5) == ()

@@ -17,7 +17,7 @@ from sidecar.serve.metrics import STAGES, Metrics
 
 JAILS = ("zimbra-smtp", "zimbra-mail", "zimbra-nginx")
 SOURCES = ("/var/log/zimbra.log", "/opt/zimbra/log/mailbox.log", "/opt/zimbra/log/nginx.log")
-QUEUES = ("commit", "routes", "names", "tasks")
+QUEUES = ("commit", "routes", "names", "tasks", "cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class Condition:
     written: bool = True
     read: bool = True
     reviewed: bool = True
+    alone: bool = False
+    waiting: int = 0
 
 
 HEALTHY = Condition()
@@ -69,6 +71,8 @@ TROUBLED = Condition(
     written=False,
     read=False,
     reviewed=False,
+    alone=True,
+    waiting=5,
 )
 DECEIVED = Condition(routes=0)  # reports "enforced" with an empty table
 IDLE = Condition(enforced=False, suspended=True, dry=True)  # on purpose
@@ -150,6 +154,9 @@ class Host:
         for queue in QUEUES:
             metrics.queues.labels(queue).set(0)
         metrics.review_failing.set(not condition.reviewed)
+        metrics.cluster_up.set(not condition.alone)
+        metrics.cluster_waiting.set(condition.waiting)
+        metrics.cluster_refused.labels("signature").inc(condition.waiting)
         metrics.job_errors.labels("verify").inc(0)
         metrics.job_last_run.labels("verify").set_to_current_time()
         metrics.notifications.labels("webhook", "sent").inc()

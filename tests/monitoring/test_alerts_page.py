@@ -28,6 +28,7 @@ _GROUPS = {
     "zmban-database": "Database",
     "zmban-review": "Review and messages",
     "zmban-attack": "Attacks",
+    "zmban-cluster": "Other hosts",
 }
 _VALUES = {
     '{{ or $labels.instance "any host" }}': "HOST",

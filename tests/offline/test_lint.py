@@ -30,7 +30,7 @@ ENUM = "zimbra-enum after 5 different users within 1 hour, for 11.4 years"
 NAME = "rename or link the log to the name that Zimbra uses"
 OWN = (
     "zmban.confirms, zmban.count, zmban.distinct, zmban.dry_run, zmban.excused_by, zmban.ipv4_prefix, zmban.ipv6_prefix, zmban.log, "
-    "zmban.most_addresses, zmban.report_only, zmban.spare_good, zmban.spare_peers, zmban.widen"
+    "zmban.most_addresses, zmban.report_only, zmban.shared, zmban.spare_good, zmban.spare_peers, zmban.widen"
 )
 KNOWN = "successful logins there do not count as known-good, and forgeable lines are not confirmed"
 LOOSE = "the filter alone decides which address is banned, even if a client wrote it into the line"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,6 +20,11 @@ class AllowList:
         # Version and prefix length of all networks that were ever allowed; there are few.
         self._lengths = {(network[0], network[-1]) for network in self._allowed}
         self._commit_queue = commit_queue
+        self._watching: list[Callable[[Network, Allowed | None], None]] = []
+
+    def watch(self, watcher: Callable[[Network, Allowed | None], None]) -> None:
+        """Tell of each network that is allowed, or (None) no longer."""
+        self._watching.append(watcher)
 
     def __iter__(self) -> Iterator[Allowed]:
         return iter(self._allowed.values())
@@ -29,12 +34,17 @@ class AllowList:
         self._allowed |= {one.network: one for one in entries}
         self._lengths |= {(one.network[0], one.network[-1]) for one in entries}
         self._commit_queue.add(entries)
+        for watcher in self._watching:
+            for one in entries:
+                watcher(one.network, one)
 
     def end(self, network: Network) -> bool:
         """Remove exactly this network. Returns whether it was allowed."""
         known = self._allowed.pop(network, None) is not None
         if known:
             self._commit_queue.add([Allowed(network, 0.0, 0.0, "ended")])
+            for watcher in self._watching:
+                watcher(network, None)
         return known
 
     def expire(self, now: Instant) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.app.enforce.enforcement_status import EnforcementStatus
 from sidecar.app.notify.announcer import Announcer
-from sidecar.model import Ban, Batch, Event, Failure, Refused
+from sidecar.model import Ban, Batch, Event, Match, Refused
 from sidecar.network import Network
 from tests.app.notify.telling import Telling, telling
 from tests.delivery.servers import hook
@@ -77,7 +77,7 @@ async def test_a_real_ban_of_a_known_good_client_is_told(host: Namespace, tmp_pa
         engine, now = one.one.engine, time.time()
         engine.known_good.learn(WHO, "bob@example.com", now)
         for _ in range(2):
-            one.one.bus.publish(engine.decide_failure(Failure("smtp", WHO, now, "line"), now))
+            one.one.bus.publish(engine.decide(Match("smtp", WHO.address, now, "line"), now, now))
         assert one.one.table.of(WHO, "smtp") and not engine.known_good.clients.is_known(WHO, now)
         assert [event for event, _, _ in await messages(one)] == ["known-good-ban"]
 

@@ -1,0 +1,244 @@
+"""Applies what other hosts decided, as far as this host's own guards allow it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from sidecar.app.background import BackgroundTasks
+from sidecar.app.bus import Bus
+from sidecar.app.cluster.own_decisions import SOURCE, OwnDecisions
+from sidecar.app.cluster.peer import Peer
+from sidecar.app.cluster.shared_time import SharedTime
+from sidecar.app.enforce.enforcer import Enforcer
+from sidecar.app.persist.commit_queue import CommitQueue
+from sidecar.app.protect.allow_list import AllowList
+from sidecar.app.protect.protection import Protection
+from sidecar.cluster import decision_records as records
+from sidecar.cluster.batches import SignedBatch
+from sidecar.cluster.claims import Claim, Claims, Key
+from sidecar.cluster.decision_records import (
+    ALLOW,
+    BAN,
+    SharedAllowed,
+    SharedBan,
+    SharedLifting,
+    SharedLogin,
+)
+from sidecar.cluster.hybrid_clock import NEVER
+from sidecar.decide.engine import DecisionEngine
+from sidecar.model import Ban, Batch, Event, Instant, Refused, Unban
+from sidecar.store.changes import Allowed, Forgotten, Login
+
+_log = logging.getLogger("zmban.cluster")
+# Jails of bans that no jail of the configuration made.
+_NO_JAIL = ("manual", "import")
+
+
+class PeerDecisions:
+    """Applies batches. `is_dry` tells whether bans of a jail are only recorded here."""
+
+    def __init__(
+        self, host: str, time: SharedTime, claims: Claims, own: OwnDecisions, engine: DecisionEngine,
+        bus: Bus, allow_list: AllowList, protection: Protection, enforcer: Enforcer,
+        commit_queue: CommitQueue, background: BackgroundTasks, shares: Callable[[str], bool],
+        is_dry: Callable[[str], bool],
+    ) -> None:  # fmt: skip
+        self._host, self._time, self._claims, self._own = host, time, claims, own
+        self._engine, self._register, self._bus = engine, engine.register, bus
+        self._allow_list, self._protection, self._enforcer = allow_list, protection, enforcer
+        self._commit_queue, self._background = commit_queue, background
+        self._shares, self._is_dry = shares, is_dry
+        # The peer that each ban counts for.
+        self._made: dict[Key, Peer] = {}
+
+    def handle(self, batch: Batch) -> None:
+        """Give back the quota of bans that ended. A subscriber of the bus."""
+        if not self._made:
+            return
+        for event in batch.events:
+            if isinstance(event, Unban) and (peer := self._made.pop(_key(event), None)) is not None:
+                peer.quota.release(event.network)
+
+    def take(self, peer: Peer, batch: SignedBatch, *, at_once: bool) -> None:
+        """Apply a batch. `at_once`: it was read from what the peer decided earlier."""
+        events: list[Event] = []
+        allowed = False
+        for record in batch.records:
+            try:
+                one = records.read(record, batch.host)
+            except (ValueError, TypeError, KeyError):
+                peer.refuse("malformed")
+                continue
+            if isinstance(one, SharedBan):
+                events += self._ban(peer, one, at_once=at_once)
+            elif isinstance(one, SharedLogin):
+                self._login(peer, one)
+            elif isinstance(one, SharedLifting):
+                allowed |= one.key[0] == ALLOW
+                events += self._lift(peer, one, at_once=at_once)
+            elif isinstance(one, SharedAllowed):
+                allowed |= self._allow(peer, one)
+        # Bans that were made earlier were counted and logged then.
+        self._bus.publish(events, source=SOURCE, restored=at_once, live=not at_once, read_at=time.time())
+        if allowed:
+            self._protection.apply()
+            self._background.spawn(self._enforcer.reconcile())
+
+    def _ban(self, peer: Peer, one: SharedBan, *, at_once: bool) -> list[Event]:
+        if not self._shares(one.jail):
+            return []
+        if not self._time.stamps.see(one.stamp):
+            peer.refuse("clock")
+            return []
+        if peer.name != self._host and peer.quota.is_full_with(len(peer.waiting)):
+            # Not even remembered: a peer must not fill this host's memory.
+            peer.refuse("quota")
+            return []
+        if not self._claims.claim(one.key, Claim(one.stamp, one.until)):
+            return []
+        peer.waiting.pop(one.key, None)
+        return self._stand(peer, one, at_once=at_once)
+
+    def _stand(self, peer: Peer, one: SharedBan, *, at_once: bool) -> list[Event]:
+        """Make a ban of a peer, or lengthen one that stands."""
+        now = time.time()
+        until = None if one.until is None else self._time.local(one.until)
+        if until is not None and until <= now:
+            return []
+        standing = self._register.table.of(one.network, one.jail)
+        if standing is None:
+            if refusal := self._refusal(one, now):
+                peer.refuse(refusal)
+                at = self._time.local(one.at)
+                return [
+                    Refused(
+                        str(one.network), one.jail, at, refusal, line=f"a ban of {peer.name}: {one.reason}"
+                    )
+                ]
+            if peer.name != self._host and not self._admit(peer, one, at_once=at_once):
+                return []
+        elif standing.origin == "cluster" and one.key not in self._made:
+            # From before a restart.
+            peer.quota.count(one.network)
+            self._made[one.key] = peer
+        return list(self._register.ban(self._ban_of(peer, one, until), now))
+
+    def _admit(self, peer: Peer, one: SharedBan, *, at_once: bool) -> bool:
+        if peer.quota.admit(one.network, at_once=at_once):
+            self._made[one.key] = peer
+            return True
+        self._wait(peer, one)
+        return False
+
+    @staticmethod
+    def _wait(peer: Peer, one: SharedBan | SharedLifting) -> None:
+        if not peer.waiting:
+            _log.warning("%s decides more than its quota admits; what is beyond waits", peer.name)
+        peer.waiting[one.key] = one
+
+    def _ban_of(self, peer: Peer, one: SharedBan, until: Instant | None) -> Ban:
+        at, own = self._time.local(one.at), peer.name == self._host
+        by = one.by if own else f"{one.by}@{peer.name}" if one.by else peer.name
+        origin = one.origin if own else "cluster"
+        dry = self._is_dry(one.jail)
+        return Ban(one.network, one.jail, at, until, origin, one.reason, one.failures, (), 1, dry, by)  # type: ignore[arg-type]
+
+    def _refusal(self, one: SharedBan, now: Instant) -> str | None:
+        """Why this host does not make a ban of a peer. Its own guards hold against all of them."""
+        if refusal := self._protection.refuse(one.network, one.jail):
+            return refusal
+        unit = one.network.unit() if one.network.single else one.network
+        if one.origin != "manual" and self._engine.known_good.clients.is_known(unit, now):
+            return "known-good"
+        return None
+
+    def drain(self, peer: Peer) -> None:
+        """Make the bans of a peer that wait, as far as its quota admits now."""
+        events: list[Event] = []
+        for key in list(peer.waiting):
+            one = peer.waiting.pop(key)
+            if isinstance(one, SharedLifting):
+                events += self._lift(peer, one, at_once=False)
+            elif (claim := self._claims.of(key)) is not None and claim.stamp == one.stamp:
+                events += self._stand(peer, one, at_once=False)
+            if key in peer.waiting:
+                break
+        self._bus.publish(events, source=SOURCE, live=True, read_at=time.time())
+
+    def _lift(self, peer: Peer, one: SharedLifting, *, at_once: bool) -> list[Event]:
+        jail = one.key[2] if one.key[0] == BAN else ""
+        if not self._shares(jail) or not self._seen(peer, one):
+            return []
+        if one.stamp <= self._claims.lifted.get(one.key, NEVER):
+            return []
+        if peer.name != self._host:
+            if peer.quota.is_full_with(peer.lifted):
+                peer.refuse("quota")
+                return []
+            if not at_once and not peer.quota.take():
+                self._wait(peer, one)
+                return []
+            peer.lifted += 1
+            self._own.keep_lifted(one.key, one.stamp, one.by)
+        self._claims.lift(one.key, one.stamp)
+        peer.waiting.pop(one.key, None)
+        return self._end(peer, one, jail)
+
+    def _end(self, peer: Peer, one: SharedLifting, jail: str) -> list[Event]:
+        rest = self._claims.of(one.key)
+        if one.key[0] == ALLOW:
+            if rest is None:
+                self._quietly(lambda: self._allow_list.end(one.network))
+            return []
+        if rest is not None:
+            until = None if rest.until is None else self._time.local(rest.until)
+            return list(self._register.end_at(one.network, jail, until))
+        by = f"{one.by}@{peer.name}" if one.by else peer.name
+        self._commit_queue.add([Forgotten(meant, jail) for meant in self._engine.forget(one.network, jail)])
+        lifted = self._register.lift(one.network, time.time(), "manual", jail)
+        return [unban._replace(by=by) for unban in lifted]
+
+    def _seen(self, peer: Peer, one: SharedLifting | SharedAllowed) -> bool:
+        if self._time.stamps.see(one.stamp):
+            return True
+        peer.refuse("clock")
+        return False
+
+    def _allow(self, peer: Peer, one: SharedAllowed) -> bool:
+        """Allow what a peer allows; not what is wider than the widest ban, which would open the door."""
+        if not self._shares("") or not self._seen(peer, one):
+            return False
+        if one.network.length < self._protection.guard.widest[one.network.version]:
+            peer.refuse("too-wide")
+            return False
+        if not self._claims.claim(one.key, Claim(one.stamp, one.until)):
+            return False
+        until = None if one.until is None else self._time.local(one.until)
+        by = one.by if peer.name == self._host else f"{one.by}@{peer.name}"
+        self._quietly(
+            lambda: self._allow_list.allow(Allowed(one.network, time.time(), until, one.reason, by))
+        )
+        return True
+
+    def _quietly(self, change: Callable[[], object]) -> None:
+        """Change the allow list without telling it as a decision of this host."""
+        self._own.listening = False
+        try:
+            change()
+        finally:
+            self._own.listening = True
+
+    def _login(self, peer: Peer, one: SharedLogin) -> None:
+        if not self._shares("good") or peer.name == self._host:
+            return
+        at = min(self._time.local(one.at), time.time())
+        if self._protection.guard.refuse(one.network):
+            return
+        if self._engine.known_good.learn(one.network, one.account, at):
+            self._commit_queue.add([Login(one.network, one.account, at)])
+
+
+def _key(event: Unban) -> Key:
+    return records.ban_key(event.network, event.jail)

@@ -1,0 +1,1 @@
+"""`zmban cluster`: the other hosts."""

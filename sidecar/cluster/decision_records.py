@@ -1,0 +1,191 @@
+"""Decisions as the records of a batch, in the time that all hosts share.
+
+`["b", network, jail, stamp, until, at, origin, reason, failures, by]` a ban, `["u", network, jail, stamp,
+by]` it was lifted, `["a", network, stamp, until, reason, by]` a network is allowed, `["d", network, stamp,
+by]` no longer, `["g", network, account, at]` a login, `["h", last, version]` a host is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from sidecar.cluster.claims import Key
+from sidecar.cluster.hybrid_clock import Stamp
+from sidecar.model import LATEST, Instant
+from sidecar.network import Network
+
+Record: TypeAlias = list[Any]
+BAN, UNBAN, ALLOW, DISALLOW, GOOD, HERE = "b", "u", "a", "d", "g", "h"
+_LONGEST_TEXT = 500
+ORIGINS = ("log", "manual", "import")
+
+
+class SharedBan(NamedTuple):
+    """A ban of another host."""
+
+    network: Network
+    jail: str
+    stamp: Stamp
+    until: Instant | None
+    at: Instant
+    origin: str
+    reason: str
+    failures: int
+    by: str
+
+    @property
+    def key(self) -> Key:
+        """Its subject."""
+        return ban_key(self.network, self.jail)
+
+    def record(self) -> Record:
+        """As it travels."""
+        return [BAN, str(self.network), self.jail, self.stamp.entry, self.until, self.at, self.origin,
+                self.reason[:_LONGEST_TEXT], self.failures, self.by[:_LONGEST_TEXT]]  # fmt: skip
+
+    @classmethod
+    def read(cls, record: Record, host: str) -> SharedBan:
+        """ValueError for anything that no host writes."""
+        _, network, jail, entry, until, at, origin, reason, failures, by = record
+        if origin not in ORIGINS or not isinstance(failures, int) or not _is_name(jail):
+            raise ValueError(f"{origin!r}, {failures!r} or {jail!r}")
+        stamp = Stamp.of_entry(_text(entry), host)
+        return cls(
+            Network.parse(_text(network)), jail, stamp, _end(until), _time(at), origin, _text(reason),
+            max(0, min(failures, 1 << 31)), _text(by),
+        )  # fmt: skip
+
+
+class SharedAllowed(NamedTuple):
+    """A network that another host allows."""
+
+    network: Network
+    stamp: Stamp
+    until: Instant | None
+    reason: str
+    by: str
+
+    @property
+    def key(self) -> Key:
+        """Its subject."""
+        return allowed_key(self.network)
+
+    def record(self) -> Record:
+        """As it travels."""
+        text = self.reason[:_LONGEST_TEXT], self.by[:_LONGEST_TEXT]
+        return [ALLOW, str(self.network), self.stamp.entry, self.until, *text]
+
+    @classmethod
+    def read(cls, record: Record, host: str) -> SharedAllowed:
+        """ValueError for anything that no host writes."""
+        _, network, entry, until, reason, by = record
+        stamp = Stamp.of_entry(_text(entry), host)
+        return cls(Network.parse(_text(network)), stamp, _end(until), _text(reason), _text(by))
+
+
+class SharedLifting(NamedTuple):
+    """The end of a ban or of an allowed network, decided by another host."""
+
+    key: Key
+    stamp: Stamp
+    by: str
+
+    @property
+    def network(self) -> Network:
+        """Whose."""
+        found: Network = self.key[1]
+        return found
+
+    def record(self) -> Record:
+        """As it travels."""
+        kind, network, *jail = self.key
+        return [
+            UNBAN if kind == BAN else DISALLOW,
+            str(network),
+            *jail,
+            self.stamp.entry,
+            self.by[:_LONGEST_TEXT],
+        ]
+
+    @classmethod
+    def read(cls, record: Record, host: str) -> SharedLifting:
+        """ValueError for anything that no host writes."""
+        kind, network, *jail, entry, by = record
+        key = (BAN if kind == UNBAN else ALLOW, Network.parse(_text(network)), *jail)
+        if len(jail) != (kind == UNBAN) or not all(map(_is_name, jail)):
+            raise ValueError(f"{jail!r}")
+        return cls(key, Stamp.of_entry(_text(entry), host), _text(by))
+
+
+class SharedLogin(NamedTuple):
+    """A login seen by another host; `account` "" marks a mail server."""
+
+    network: Network
+    account: str
+    at: Instant
+
+    def record(self) -> Record:
+        """As it travels."""
+        return [GOOD, str(self.network), self.account, self.at]
+
+    @classmethod
+    def read(cls, record: Record, _host: str) -> SharedLogin:
+        """ValueError for anything that no host writes."""
+        _, network, account, at = record
+        return cls(Network.parse(_text(network)), _text(account), _time(at))
+
+
+Shared: TypeAlias = SharedBan | SharedAllowed | SharedLifting | SharedLogin
+_KINDS: dict[str, type[SharedBan | SharedAllowed | SharedLifting | SharedLogin]] = {
+    BAN: SharedBan, ALLOW: SharedAllowed, UNBAN: SharedLifting, DISALLOW: SharedLifting, GOOD: SharedLogin,
+}  # fmt: skip
+
+
+def ban_key(network: Network, jail: str) -> Key:
+    """The subject of a ban."""
+    return BAN, network, jail
+
+
+def allowed_key(network: Network) -> Key:
+    """The subject of an allowed network."""
+    return ALLOW, network
+
+
+def read(record: Any, host: str) -> Shared | None:
+    """A record of a host; None for a kind of a later version. ValueError if it is damaged."""
+    if not isinstance(record, list) or not record or not isinstance(record[0], str):
+        raise ValueError("no record")
+    kind = _KINDS.get(record[0])
+    return kind.read(record, host) if kind else None
+
+
+def sign_of_life(found: Sequence[Any]) -> tuple[Stamp | None, str] | None:
+    """The last batch and the version that a host tells of itself; None if the records are decisions."""
+    try:
+        ((kind, last, version),) = found
+        if kind == HERE:
+            return (Stamp.of_entry(last) if last else None), _text(version)
+    except (ValueError, TypeError, AttributeError):
+        pass
+    return None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 2 * _LONGEST_TEXT:
+        raise ValueError(f"{str(value)[:40]!r} is no text")
+    return value
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
+
+
+def _time(value: Any) -> Instant:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST:
+        raise ValueError(f"{str(value)[:40]!r} is no time")
+    return float(value)
+
+
+def _end(value: Any) -> Instant | None:
+    return None if value is None else _time(value)

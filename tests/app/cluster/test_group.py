@@ -1,0 +1,49 @@
+"""Hosts that share bans and counts, each with its own kernel and a real Redis between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app.cluster.group import Group, group
+from tests.app.running import until
+
+pytestmark = pytest.mark.kernel
+EVIL, OTHER = "203.0.113.7", "198.51.100.9"
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> Iterator[Group]:
+    with group(tmp_path, "mx1", "mx2", "mx3", "mx4", "mx5") as found:
+        found.start("maxretry = 5\n")
+        yield found
+
+
+def test_one_try_on_each_of_five_hosts_bans_on_all_of_them(five: Group) -> None:
+    hosts = list(five.hosts.values())
+    for host in hosts[:4]:
+        host.attack(EVIL)
+    time.sleep(1)
+    assert [host.routes() for host in hosts] == [set()] * 5
+    hosts[4].attack(EVIL)
+    until(lambda: [host.routes() for host in hosts] == [{EVIL}] * 5, 5)
+    for host in hosts[:4]:
+        (ban,) = host.ask("bans")
+        assert (ban["origin"], ban["by"], ban["jail"], ban["failures"]) == ("cluster", "mx5", "smtp", 5)
+    (ban,) = hosts[4].ask("bans")
+    assert (ban["origin"], ban["failures"]) == ("log", 5)
+
+
+def test_an_unban_on_one_host_lifts_on_all_and_the_network_starts_from_nothing(five: Group) -> None:
+    hosts = list(five.hosts.values())
+    hosts[0].attack(EVIL, 5)
+    until(lambda: [host.routes() for host in hosts] == [{EVIL}] * 5, 5)
+    hosts[2].ask("unban", EVIL)
+    until(lambda: [host.routes() for host in hosts] == [set()] * 5, 5)
+    for host in hosts[:4]:
+        host.attack(EVIL)
+    time.sleep(1)
+    assert [host.routes() for host in hosts] == [set()] * 5
