@@ -40,6 +40,17 @@ _PARSED: dict[tuple[str, str], Schema] = {
     ("notify", "ca_file"): _PATH_OR_NONE,
     ("report", "at"): {"type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9])?$"},
     ("report", "directory"): _PATH_OR_NONE,
+    ("cluster", "url"): {
+        "type": "string",
+        "pattern": "^((redis|rediss)(\\+(sentinel|cluster))?://[^@?#\\s]+)?$",
+    },
+    ("cluster", "password_file"): _PATH_OR_NONE,
+    ("cluster", "ca_file"): _PATH_OR_NONE,
+    ("cluster", "cert_file"): _PATH_OR_NONE,
+    ("cluster", "cert_key_file"): _PATH_OR_NONE,
+    ("cluster", "key_file"): _PATH_OR_NONE,
+    ("cluster", "shared_key_file"): _PATH_OR_NONE,
+    ("cluster", "trust"): {"type": "array", "items": {"type": "string", "pattern": "^[^=\\s]+=ed25519:"}},
     ("domains", "directory"): _PATH_OR_NONE,
     ("domains", "protect"): {
         "type": "array",

@@ -103,6 +103,19 @@ def test_only_state_maps_and_scratch_can_be_written(render: Render) -> None:
     assert volumes(manifests)["tmp"]["emptyDir"]["medium"] == "Memory"
 
 
+def test_a_pod_of_a_cluster_has_the_name_of_its_node_and_the_files_of_its_secret(render: Render) -> None:
+    manifests = render(SETS["cluster"])
+    given = {entry["name"]: entry for entry in container(manifests)["env"]}
+    assert given["ZMBAN_CLUSTER_HOST"]["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
+    place = mounts(manifests)["cluster"]["mountPath"]
+    variables = environment(manifests)
+    assert variables["ZMBAN_CLUSTER_URL"] == "rediss://redis.mail:6379/0"
+    for name, key in (("SHARED_KEY", "shared-key"), ("PASSWORD", "password"), ("CA", "ca.crt")):
+        assert variables[f"ZMBAN_CLUSTER_{name}_FILE"] == f"{place}/{key}"
+    assert volumes(manifests)["cluster"]["secret"] == {"secretName": "zmban-cluster", "defaultMode": 0o400}
+    assert "cluster" not in volumes(render({}))
+
+
 def test_the_maps_of_refused_domains_lie_where_zmban_writes_them(render: Render) -> None:
     manifests = render(EVERYTHING)
     assert volumes(manifests)["domains"]["hostPath"]["path"] == "/srv/zimbra/zmban"

@@ -41,6 +41,8 @@ TYPOS: dict[str, dict[str, Any]] = {
     "an event that is none": {"settings": {"notify": {"events": ["bans"]}}},
     "an action for nested names that is none": {"settings": {"domains": {"nested": "drop"}}},
     "a protected name that is no domain": {"settings": {"domains": {"protect": ["com"]}}},
+    "a Redis with a password in its address": {"cluster": {"url": "redis://:secret@redis:6379"}},
+    "a Redis of another scheme": {"settings": {"cluster": {"url": "http://redis:6379"}}},
     "a mail server without a scheme": {"settings": {"notify": {"smtp": "mail.example.com:25"}}},
     "a word for the table": {"settings": {"kernel": {"table": "local"}}},
     "a prefix longer than an address": {"settings": {"kernel": {"widest_ipv4": 33}}},

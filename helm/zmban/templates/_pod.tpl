@@ -82,6 +82,32 @@ capabilities:
 - name: ZMBAN_DOMAINS_DIRECTORY
   value: /var/lib/zmban-domains
 {{- end }}
+{{- with .Values.cluster }}
+{{- if .url }}
+- name: ZMBAN_CLUSTER_URL
+  value: {{ .url | quote }}
+- name: ZMBAN_CLUSTER_GROUP
+  value: {{ .group | quote }}
+- name: ZMBAN_CLUSTER_HOST
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
+- name: ZMBAN_CLUSTER_SHARED_KEY_FILE
+  value: /run/secrets/zmban-cluster/shared-key
+{{- with .user }}
+- name: ZMBAN_CLUSTER_USER
+  value: {{ . | quote }}
+{{- end }}
+{{- with .passwordKey }}
+- name: ZMBAN_CLUSTER_PASSWORD_FILE
+  value: /run/secrets/zmban-cluster/{{ . }}
+{{- end }}
+{{- with .caKey }}
+- name: ZMBAN_CLUSTER_CA_FILE
+  value: /run/secrets/zmban-cluster/{{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

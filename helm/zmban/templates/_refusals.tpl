@@ -50,7 +50,7 @@ logs.{{ $name }} has no options, so no jail reads it: name the files for options
 {{- end }}
 
 {{- define "zmban.refuse.mounts" -}}
-{{- $own := list "/etc/zmban" "/etc/fail2ban" "/etc/localtime" "/usr" "/opt/zmban" "/bin" "/sbin" "/lib" "/lib64" "/proc" "/sys" "/dev" "/tmp" "/run/zmban" "/run/secrets/zmban" "/run/secrets/zmban-web" "/var/lib/zmban" "/var/lib/zmban-domains" }}
+{{- $own := list "/etc/zmban" "/etc/fail2ban" "/etc/localtime" "/usr" "/opt/zmban" "/bin" "/sbin" "/lib" "/lib64" "/proc" "/sys" "/dev" "/tmp" "/run/zmban" "/run/secrets/zmban" "/run/secrets/zmban-web" "/run/secrets/zmban-cluster" "/var/lib/zmban" "/var/lib/zmban-domains" }}
 {{- $given := list }}
 {{- range $name, $volume := include "zmban.logVolumes" . | fromJson }}
 {{- with $volume.mountPath }}{{ $given = append $given (dict "by" (printf "logs (volume %s)" $name) "path" (clean .)) }}{{ end }}
@@ -58,7 +58,7 @@ logs.{{ $name }} has no options, so no jail reads it: name the files for options
 {{- range $index, $mount := .Values.extraVolumeMounts }}
 {{- $given = append $given (dict "by" (printf "extraVolumeMounts[%d]" $index) "path" (clean $mount.mountPath)) }}
 {{- end }}
-{{- $names := list "config" "state" "tmp" "domains" "notify" "web" "localtime" "fail2ban" }}
+{{- $names := list "config" "state" "tmp" "domains" "notify" "cluster" "web" "localtime" "fail2ban" }}
 {{- range .Values.extraVolumes }}
 {{- if or (has .name $names) (hasKey (include "zmban.logVolumes" $ | fromJson) .name) }}
 extraVolumes: {{ .name }} is a volume of the chart; choose another name
@@ -80,7 +80,7 @@ extraVolumes: {{ .name }} is a volume of the chart; choose another name
 {{- end }}
 
 {{- define "zmban.refuse.environment" -}}
-{{- $cures := dict "ZMBAN_SERVE_LISTEN" "http.port" "ZMBAN_SERVE_METRICS" "metrics.bind and metrics.port" "ZMBAN_SERVE_WEB_CONFIG" "metrics.webConfig.existingSecret" "ZMBAN_STATE" "state.hostPath" "ZMBAN_SOCKET" "state.hostPath" "ZMBAN_DOMAINS_DIRECTORY" "domains.hostPath" "HOST_IP" "another name" "CONFIGURATION" "another name" }}
+{{- $cures := dict "ZMBAN_SERVE_LISTEN" "http.port" "ZMBAN_SERVE_METRICS" "metrics.bind and metrics.port" "ZMBAN_SERVE_WEB_CONFIG" "metrics.webConfig.existingSecret" "ZMBAN_STATE" "state.hostPath" "ZMBAN_SOCKET" "state.hostPath" "ZMBAN_DOMAINS_DIRECTORY" "domains.hostPath" "ZMBAN_CLUSTER_URL" "cluster.url" "ZMBAN_CLUSTER_GROUP" "cluster.group" "ZMBAN_CLUSTER_HOST" "another name" "ZMBAN_CLUSTER_SHARED_KEY_FILE" "cluster.existingSecret" "ZMBAN_CLUSTER_USER" "cluster.user" "ZMBAN_CLUSTER_PASSWORD_FILE" "cluster.passwordKey" "ZMBAN_CLUSTER_CA_FILE" "cluster.caKey" "HOST_IP" "another name" "CONFIGURATION" "another name" }}
 {{- $seen := dict }}
 {{- range $index, $variable := .Values.extraEnv }}
 {{- with index $cures $variable.name }}

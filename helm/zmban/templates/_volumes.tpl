@@ -8,6 +8,11 @@
   mountPath: /run/secrets/zmban
   readOnly: true
 {{- end }}
+{{- if .Values.cluster.url }}
+- name: cluster
+  mountPath: /run/secrets/zmban-cluster
+  readOnly: true
+{{- end }}
 {{- if .Values.metrics.webConfig.existingSecret }}
 - name: web
   mountPath: /run/secrets/zmban-web
@@ -133,6 +138,12 @@
 - name: notify
   secret:
     secretName: {{ . }}
+    defaultMode: 0400
+{{- end }}
+{{- if .Values.cluster.url }}
+- name: cluster
+  secret:
+    secretName: {{ required "cluster.existingSecret: name the Secret with the key shared-key" .Values.cluster.existingSecret }}
     defaultMode: 0400
 {{- end }}
 {{- with .Values.metrics.webConfig.existingSecret }}

@@ -146,6 +146,7 @@ class GroupMember:
             if (peer := self.peers.get(name)) is not None:
                 peer.seen = max(peer.seen, self._time.local(here.get(name, 0.0)))
                 await self._read(streams, peer, at_once=True)
+        self._decisions.settle()
         self._own.owe(told)
 
     async def _read(self, streams: HostStreams, peer: Peer, *, at_once: bool) -> None:

@@ -29,11 +29,12 @@ from sidecar.cluster.decision_records import (
 from sidecar.cluster.hybrid_clock import NEVER
 from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Ban, Batch, Event, Instant, Refused, Unban
+from sidecar.network import Ranges
 from sidecar.store.changes import Allowed, Forgotten, Login
 
 _log = logging.getLogger("zmban.cluster")
-# Jails of bans that no jail of the configuration made.
-_NO_JAIL = ("manual", "import")
+# Events of earlier decisions that are published together.
+_MANY = 20_000
 
 
 class PeerDecisions:
@@ -50,6 +51,9 @@ class PeerDecisions:
         self._allow_list, self._protection, self._enforcer = allow_list, protection, enforcer
         self._commit_queue, self._background = commit_queue, background
         self._shares, self._is_dry = shares, is_dry
+        self._matters = Ranges(())
+        # Published together: so many routes are written in bulk.
+        self._earlier: list[Event] = []
         # The peer that each ban counts for.
         self._made: dict[Key, Peer] = {}
 
@@ -65,6 +69,7 @@ class PeerDecisions:
         """Apply a batch. `at_once`: it was read from what the peer decided earlier."""
         events: list[Event] = []
         allowed = False
+        self._matters = self._all_guarded()
         for record in batch.records:
             try:
                 one = records.read(record, batch.host)
@@ -80,11 +85,22 @@ class PeerDecisions:
                 events += self._lift(peer, one, at_once=at_once)
             elif isinstance(one, SharedAllowed):
                 allowed |= self._allow(peer, one)
-        # Bans that were made earlier were counted and logged then.
-        self._bus.publish(events, source=SOURCE, restored=at_once, live=not at_once, read_at=time.time())
+        if at_once:
+            # Wanted from now on: a comparison with the kernel must not take them for removed.
+            self._enforcer.mark_due(event.network for event in events if isinstance(event, Ban))
+            self._earlier += events
+            if len(self._earlier) >= _MANY:
+                self.settle()
+        else:
+            self._bus.publish(events, source=SOURCE, live=True, read_at=time.time())
         if allowed:
             self._protection.apply()
             self._background.spawn(self._enforcer.reconcile())
+
+    def settle(self) -> None:
+        """Publish what was read at once. Those bans were counted and logged when they were made."""
+        events, self._earlier = self._earlier, []
+        self._bus.publish(events, source=SOURCE, restored=True)
 
     def _ban(self, peer: Peer, one: SharedBan, *, at_once: bool) -> list[Event]:
         if not self._shares(one.jail):
@@ -147,16 +163,23 @@ class PeerDecisions:
 
     def _refusal(self, one: SharedBan, now: Instant) -> str | None:
         """Why this host does not make a ban of a peer. Its own guards hold against all of them."""
-        if refusal := self._protection.refuse(one.network, one.jail):
+        guarded = not one.network.single or self._matters.touch(one.network)
+        if guarded and (refusal := self._protection.refuse(one.network, one.jail)):
             return refusal
         unit = one.network.unit() if one.network.single else one.network
         if one.origin != "manual" and self._engine.known_good.clients.is_known(unit, now):
             return "known-good"
         return None
 
+    def _all_guarded(self) -> Ranges:
+        """What any guard may refuse: nearly all attackers are in none of it, which takes one lookup."""
+        ignored = (network for jail in self._engine.jails.values() for network in jail.ignored)
+        return self._protection.guard.matters([*ignored, *self._enforcer.exempted])
+
     def drain(self, peer: Peer) -> None:
         """Make the bans of a peer that wait, as far as its quota admits now."""
         events: list[Event] = []
+        self._matters = self._all_guarded()
         for key in list(peer.waiting):
             one = peer.waiting.pop(key)
             if isinstance(one, SharedLifting):
