@@ -18,6 +18,7 @@ from sidecar.app.enforce.enforcement_status import NOT_VERIFIED
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.enforce.leak_detector import LeakDetector
 from sidecar.app.enforce.verifier import Verifier
+from sidecar.app.evidence.peer_evidence import PeerEvidence
 from sidecar.app.ingest.gone_logs import GoneLogs
 from sidecar.app.ingest.known_good_reader import KnownGoodReader
 from sidecar.app.ingest.log_manager import LogManager
@@ -78,6 +79,7 @@ class Components:
     refusals: RefusalLog
     feed: EventFeed
     rates: Rates
+    peer_evidence: PeerEvidence
     messages: MessageQueue
     announcer: Announcer
     recorder: DecisionRecorder
@@ -172,7 +174,8 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
         store_health=StoreHealth(options.state, queue, upkeep, metrics), allow_list=allow_list, memos=memos,
         enforcer=enforcer, gone_logs=GoneLogs(active, logs, memos, queue, memory.zones),
         protection=protection, resolver=resolver, logs=logs, leaks=leaks, verifier=verifier,
-        refusals=refusals, feed=EventFeed(started), rates=Rates(memos), messages=messages,
+        refusals=refusals, feed=EventFeed(started), rates=Rates(memos), peer_evidence=PeerEvidence(queue),
+        messages=messages,
         drift=DriftRepair(enforcer, background, protection.look_around),
         announcer=_announcer(active, memory, memos, messages, verifier, enforcer, refusals),
         recorder=DecisionRecorder(active, memory.known_good.clients, memos),

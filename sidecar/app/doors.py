@@ -125,13 +125,13 @@ def answered_by(
         faults, lambda: [*doubts(), *(why for one in found for why in one.doubts())],
     )  # fmt: skip
     suspensions = SuspensionReasons(engine.register, parts.allow_list, parts.protection, suspects)
-    explainer = AddressExplainer(engine, parts.commit_queue, parts.protection, parts.allow_list, suspects)
-    importer = Importer(
-        parts.options, parts.active, engine.register, parts.protection, parts.commit_queue, parts.bus
+    explainer = AddressExplainer(
+        engine, parts.commit_queue, parts.protection, parts.allow_list, suspects, parts.peer_evidence
     )
     service = ServiceCommands(
-        BanListing(engine.register, parts.commit_queue, parts.enforcer, suspensions), importer, status,
-        explainer, parts.reload, parts.enforcer, parts.verifier, parts.feed, parts.rates, confirmation,
+        BanListing(engine.register, parts.commit_queue, parts.enforcer, suspensions), _importer(parts),
+        status, explainer, parts.reload, parts.enforcer, parts.verifier, parts.feed, parts.rates,
+        confirmation,
     )  # fmt: skip
     switches = DryRunSwitches(parts.active, engine, parts.memos, confirmation)
     store = StoreCommands(parts.upkeep)
@@ -143,6 +143,11 @@ def answered_by(
     return Answering(
         networks, service, switches, store, status, explainer, preview, suspensions, work, daily, domains
     )
+
+
+def _importer(parts: Components) -> Importer:
+    register = parts.memory.register
+    return Importer(parts.options, parts.active, register, parts.protection, parts.commit_queue, parts.bus)
 
 
 def sites(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from sidecar import __version__
+from sidecar.app.background import BackgroundTasks
 from sidecar.app.cluster.joint_counting import JointCounting
 from sidecar.app.cluster.own_decisions import OwnDecisions
 from sidecar.app.cluster.peer import AWAY, Peer, Peers
@@ -20,6 +21,7 @@ from sidecar.app.cluster.peer_decisions import PeerDecisions
 from sidecar.app.cluster.setup import host_name, membership
 from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.app.cluster.stream_writer import StreamWriter
+from sidecar.app.evidence.peer_evidence import PeerEvidence
 from sidecar.cluster import decision_records as records
 from sidecar.cluster.batches import BatchFormat, SignedBatch
 from sidecar.cluster.claims import Claims, Key
@@ -36,6 +38,8 @@ _log = logging.getLogger("zmban.cluster")
 _PAUSES: tuple[Seconds, Seconds] = (0.5, 10.0)
 # A host is heard of each second; in large groups less often, since each tells all others.
 _BEAT: Seconds = 1.0
+# Questions and answers that are older were sent again by somebody.
+_STALE: Seconds = 30.0
 _HOSTS_A_BEAT = 10
 # Hosts that were not here for so long are not looked for.
 _FORGOTTEN: Seconds = 90 * 86400.0
@@ -47,9 +51,11 @@ class GroupMember:
     def __init__(
         self, settings: Callable[[], ClusterSettings], shared_time: SharedTime, claims: Claims,
         own: OwnDecisions, decisions: PeerDecisions, counting: JointCounting,
-        peers: Peers,
+        peers: Peers, evidence: PeerEvidence, background: BackgroundTasks,
     ) -> None:  # fmt: skip
         self._settings, self._time, self._claims = settings, shared_time, claims
+        self._evidence, self._background = evidence, background
+        evidence.send = self._send
         self._own, self._decisions, self._counting = own, decisions, counting
         self.peers, self._host = peers, host_name(settings())
         self._used = settings()
@@ -57,8 +63,6 @@ class GroupMember:
         self.up, self.failing, self._left = False, "not connected yet", False
         self._pause = _PAUSES[0]
         self._streams: HostStreams | None = None
-        self.on_question: Callable[[HostStreams, bytes], None] = lambda *_: None
-        self.on_answer: Callable[[bytes], None] = lambda _: None
 
     async def run(self) -> Seconds:
         """Be a member until the connection breaks. Returns the pause before the next attempt. The settings
@@ -120,10 +124,8 @@ class GroupMember:
             kind, raw = message
             if kind == "live":
                 await self._heard(streams, raw)
-            elif kind == "ask":
-                self.on_question(streams, raw)
             else:
-                self.on_answer(raw)
+                self._mail(kind, raw)
 
     async def _catch_up(self, streams: HostStreams, writer: StreamWriter) -> None:
         """Read what was decided while this host was away, and find out what of its own decisions is
@@ -184,6 +186,28 @@ class GroupMember:
             last, peer.version = sign
             if last is not None and (peer.last is None or last[:2] > peer.last[:2]):
                 await self._read(streams, peer, at_once=False)
+
+    def _mail(self, kind: str, raw: bytes) -> None:
+        """A question about a ban of this host, or an answer."""
+        batch = self.peers.believed(self._format, raw)
+        if batch is None or self.peers.get(batch.host) is None or abs(batch.sent - self._time.now()) > _STALE:
+            return
+        for record in batch.records[:1]:
+            if isinstance(record, list) and kind == "told":
+                self._evidence.told(batch.host, record)
+            elif isinstance(record, list):
+                self._background.spawn(self._evidence.asked(batch.host, record))
+
+    async def _send(self, kind: str, host: str, record: list[Any]) -> bool:
+        """Send a record to one host; False without a connection."""
+        if (streams := self._streams) is None:
+            return False
+        message = self._format.written(NEVER, self._time.now(), [record])
+        try:
+            await streams.send(streams.channel(kind, host), message)
+        except UNREACHABLE:
+            return False
+        return True
 
     @staticmethod
     async def _when_ready(ready: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -33,8 +33,9 @@ def join(parts: Components) -> GroupMember:
     peers = Peers(host, lambda reason: parts.metrics.cluster_refused.labels(reason).inc())
     counting = JointCounting(host, shared_time, engine, parts.bus, peers.admit)
     member = GroupMember(
-        lambda: active.settings.cluster, shared_time, claims, own, decisions, counting, peers
-    )
+        lambda: active.settings.cluster, shared_time, claims, own, decisions, counting, peers,
+        parts.peer_evidence, parts.background,
+    )  # fmt: skip
     parts.bus.subscribe(own, decisions, counting)
     parts.periodic.every(1.0, "cluster", member.run, at_once=True)
     parts.periodic.every(600.0, "cluster prune", own.prune)

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from sidecar.app.evidence.peer_evidence import PeerEvidence
 from sidecar.app.persist.commit_queue import CommitQueue
 from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.protect.protection import Protection
@@ -37,9 +38,11 @@ class AddressExplainer:
         protection: Protection,
         allow_list: AllowList,
         suspects: SuspectedProxies,
+        peer_evidence: PeerEvidence,
     ) -> None:
         self._engine, self._commit_queue = engine, commit_queue
         self._protection, self._allow_list, self._suspects = protection, allow_list, suspects
+        self._peer_evidence = peer_evidence
 
     async def explain(self, subject: str) -> dict[str, Any]:
         """The bans of a subject with their evidence, its current failures, and what protects it."""
@@ -54,6 +57,7 @@ class AddressExplainer:
         # While the database cannot be written, only memory has the newest bans.
         saved = {(ban.network, ban.jail) for ban in bans}
         bans += [ban for ban in table.over(network) if (ban.network, ban.jail) not in saved]
+        bans = await asyncio.gather(*map(self._with_evidence, bans))
         protected, known = list(self._protecting(network)), list(self._known_good(network))
         failures = list(self._failures(network))
         enforced = any(not (ban.dry or table.rests(ban.network, ban.jail)) for ban in bans)
@@ -69,6 +73,10 @@ class AddressExplainer:
             else "not banned"
         )
         return _answer(subject, verdict, bans, failures, protected + known)
+
+    async def _with_evidence(self, ban: Ban) -> Ban:
+        """The evidence of a ban of another host is there."""
+        return ban if ban.evidence else ban._replace(evidence=await self._peer_evidence.of(ban))
 
     def _protecting(self, network: Network) -> Iterator[str]:
         for allowed in self._allow_list.around(network):

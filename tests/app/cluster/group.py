@@ -109,6 +109,13 @@ class Host:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def explain(self, address: str) -> Any:
+        """What `zmban explain` answers."""
+        with self.namespace.inside():
+            done = zmban("explain", address, "--socket", self.running.socket, "--json")
+        (record,) = json.loads(done.stdout)
+        return record
+
     def metric(self, series: str) -> float:
         """The value of a series."""
         with self.namespace.inside():

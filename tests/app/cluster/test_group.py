@@ -35,6 +35,9 @@ def test_one_try_on_each_of_five_hosts_bans_on_all_of_them(five: Group) -> None:
         assert (ban["origin"], ban["by"], ban["jail"], ban["failures"]) == ("cluster", "mx5", "smtp", 5)
     (ban,) = hosts[4].ask("bans")
     assert (ban["origin"], ban["failures"]) == ("log", 5)
+    until(lambda: hosts[0].explain(EVIL)["bans"][0]["evidence"] != [], 5)
+    (ban,) = hosts[0].explain(EVIL)["bans"]
+    assert EVIL in ban["evidence"][0] and ban["by"] == "mx5"
 
 
 def test_an_unban_on_one_host_lifts_on_all_and_the_network_starts_from_nothing(five: Group) -> None:
