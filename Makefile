@@ -2,11 +2,12 @@
 # Two workers: most tests wait for a kernel, a server or a timer. Which worker runs which test: tests/conftest.py.
 PARALLEL := -n 2
 
-.PHONY: help up down demo test check unit chart stack conformance venv test-blame test-faults lock clean screenshots bench bench-scan bench-kernel bench-page bench-review
+.PHONY: help up down demo test check unit chart stack conformance venv test-blame test-faults lock clean screenshots bench bench-scan bench-kernel bench-page bench-review bench-cluster test-cluster demo-cluster
 
 help:
 	@echo "make up            start the demonstration in containers and show the bans"
 	@echo "make down          stop it"
+	@echo "make demo-cluster  run three hosts that share bans in network namespaces, with one attacker"
 	@echo "make demo          run the demonstration without Docker, in network namespaces, in under a minute"
 	@echo "make venv          create .venv/bin/zmban"
 	@echo "make test          run all checks and tests"
@@ -15,6 +16,7 @@ help:
 	@echo "make chart         run the tests of the Helm chart"
 	@echo "make stack         run the tests against mail servers in containers"
 	@echo "make test-faults   test 5,000 rotation sequences, 100 kills, disk faults, 1,000 damaged databases, a soak of 1,000,000 bans"
+	@echo "make test-cluster  test several hosts: 500 random sequences of faults against a model, rogue hosts, failovers"
 	@echo "make test-blame    test each shipped filter with a million forged lines"
 	@echo "make conformance   test the matcher with Fail2Ban's sample logs"
 	@echo "make bench         measure lines per second, bans per second and packets, in a few minutes"
@@ -22,6 +24,7 @@ help:
 	@echo "make bench-kernel  compare bans with ip, nft, ipset, fail2ban: docs/benchmarks.md (ARGS=--help)"
 	@echo "make bench-page    measure bans while a crowd is at the page: docs/benchmarks.md (ARGS=--help)"
 	@echo "make bench-review  measure the daily review beside pflogsumm: docs/benchmarks.md (ARGS=--help)"
+	@echo "make bench-cluster measure several hosts that share bans and counts: docs/benchmarks.md (ARGS=--help)"
 	@echo "make screenshots  make the pictures of the page under docs/"
 	@echo "make lock          update the locked dependencies"
 	@echo "make clean         remove everything that these targets created"
@@ -64,10 +67,18 @@ conformance: venv
 test-blame: venv
 	.venv/bin/python -m tests.blame $(LINES)
 
+demo-cluster: venv
+	@sh scripts/tools.sh
+	.venv/bin/python -m demo.cluster
+
 test-faults: venv
 	@sh scripts/tools.sh
 	ZMBAN_MODELS=$${ZMBAN_MODELS:-5000} .venv/bin/pytest -q tests/sources/test_rotation_model.py
 	ZMBAN_KILLS=$${ZMBAN_KILLS:-100} .venv/bin/pytest -q -s tests/faults
+
+test-cluster: venv
+	@sh scripts/tools.sh
+	ZMBAN_MODELS=$${ZMBAN_MODELS:-500} .venv/bin/pytest -q tests/cluster tests/app/cluster
 
 test: check
 	@sh scripts/tools.sh
@@ -91,6 +102,10 @@ bench-page: venv
 bench-review: venv
 	@sh scripts/tools.sh
 	.venv/bin/python -m bench.review $(ARGS)
+
+bench-cluster: venv
+	@sh scripts/tools.sh
+	.venv/bin/python -m bench.cluster $(ARGS)
 
 bench-scan: venv
 	@sh scripts/tools.sh

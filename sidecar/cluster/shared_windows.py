@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError, RedisError
@@ -140,9 +140,12 @@ class SharedWindows:
         if forged:
             await self._streams.client.zrem(key, *forged)
 
-    async def forget(self, jail: str, network: Network) -> None:
-        """Drop a window: its network was banned, or let go."""
-        await self._streams.client.delete(self._streams.window(jail, str(network)))
+    async def forget(self, windows: Iterable[tuple[str, Network]]) -> None:
+        """Drop windows, by jail and network: they led to a ban, or their networks were let go."""
+        pipeline = self._streams.client.pipeline(transaction=False)
+        for jail, network in windows:
+            pipeline.delete(self._streams.window(jail, str(network)))
+        await pipeline.execute()
 
 
 def _signed(jail: str, network: Network, at: Instant, head: bytes) -> bytes:

@@ -54,9 +54,10 @@ class JointCounting:
 
     async def count(self, windows: SharedWindows) -> None:
         """Count what is due, and decide. Raises one of UNREACHABLE; what was not counted stays due."""
-        for jail, network in list(self._over):
-            await windows.forget(jail, network)
-            self._over.pop((jail, network), None)
+        if over := list(self._over):
+            await windows.forget(over)
+            for one in over:
+                self._over.pop(one, None)
         some = [self._due.popleft() for _ in range(min(len(self._due), _AT_ONCE))]
         failures = [one for one in map(self._shared, some) if one is not None]
         try:
@@ -64,9 +65,10 @@ class JointCounting:
         except BaseException:
             self._due.extendleft(reversed(some))
             raise
-        for one in reached:
-            self._decide(one)
-            await windows.forget(one.failure.jail, one.failure.network)
+        for window in reached:
+            self._decide(window)
+        if reached:
+            await windows.forget((window.failure.jail, window.failure.network) for window in reached)
         if not self._due and not self._over:
             self.wake.clear()
 

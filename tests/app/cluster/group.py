@@ -64,6 +64,11 @@ class Redis:
         assert not check or done.returncode == 0, done.stderr
         return done.stdout.strip() if done.returncode == 0 and "Could not connect" not in done.stderr else ""
 
+    def cpu(self) -> float:
+        """The CPU seconds that it has used."""
+        lines = dict(line.split(":", 1) for line in self.cli("INFO", "cpu").splitlines() if ":" in line)
+        return float(lines["used_cpu_sys"]) + float(lines["used_cpu_user"])
+
     def stop(self, number: int = signal.SIGKILL) -> None:
         """Stop it; nothing is saved."""
         if self.process is not None and self.process.poll() is None:
@@ -77,7 +82,7 @@ class Host:
 
     def __init__(self, name: str, namespace: Namespace, root: Path) -> None:
         self.name, self.namespace = name, namespace
-        root.mkdir()
+        root.mkdir(parents=True)
         self.running = Running(root)
         self.key_file = root / "key"
         text, self.public = new_key()
