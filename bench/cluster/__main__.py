@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import page
 from bench.circumstances import circumstances
-from bench.cluster import failures, hosts
+from bench.cluster import failures, hosts, many
 from bench.page import Goal, Table, goals_table
 from bench.scan.places import ROOT
 
@@ -47,6 +47,11 @@ class Found:
                 before, begun = group.redis.cpu(), time.monotonic()
                 self.rate, self.trips = failures.counted("127.0.0.1", 30, 10_000, seconds, 2)
                 self.server = (group.redis.cpu() - before) / (time.monotonic() - begun)
+                group.redis.cli("FLUSHALL")
+                before = group.redis.cpu()
+                self.number = some
+                self.many = many.measured(root / "many", 6379, 300, 2, some)
+                self.delivery = (group.redis.cpu() - before) / (300 * some)
         with contextlib.closing(hosts.group_of(root / "alone", "mx1")) as group:
             (host,) = group.hosts.values()
             host.configure("", "maxretry = 1\n")
@@ -76,6 +81,9 @@ class Found:
             ("memory of the new host", f"{self.memory / (1 << 20):.0f} MiB"),
             ("round trip of 20 failures, p50", f"{1000 * statistics.median(self.trips):.1f} ms"),
             ("CPU of Redis meanwhile", f"{100 * self.server:.0f} % of a core"),
+            (f"300 hosts: {self.number} bans of one on all", f"{self.many['seconds']:.1f} s"),
+            ("CPU of a host for a ban that arrives", f"{1e6 * self.many['cpu'] / self.number:.0f} us"),
+            ("CPU of Redis for a ban that arrives", f"{1e6 * self.delivery:.0f} us"),
             ("hostile lines a host alone reads", f"{self.alone:.2f} s"),
             ("the same in a group", f"{self.together:.2f} s"),
         ]

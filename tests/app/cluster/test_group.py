@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,8 @@ from tests.app.cluster.group import Group, group
 from tests.app.running import until
 
 pytestmark = pytest.mark.kernel
-EVIL, OTHER = "203.0.113.7", "198.51.100.9"
+ROOT = Path(__file__).parents[3]
+EVIL = "203.0.113.7"
 
 
 @pytest.fixture
@@ -50,3 +53,16 @@ def test_an_unban_on_one_host_lifts_on_all_and_the_network_starts_from_nothing(f
         host.attack(EVIL)
     time.sleep(1)
     assert [host.routes() for host in hosts] == [set()] * 5
+
+
+def test_the_demonstration_shows_the_attacker_refused_by_all_three_hosts() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "demo.cluster"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 tries in all, at most 2 on one host; all hosts refuse the attacker" in done.stdout
