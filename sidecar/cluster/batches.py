@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sidecar.cluster.host_keys import Signer
 from sidecar.cluster.hybrid_clock import Stamp
-from sidecar.model import Instant
+from sidecar.model import LATEST, Instant
 
 VERSION = 1
 # Records in a batch, and the longest batch that is read.
@@ -57,10 +57,10 @@ class BatchFormat:
         try:
             version, group, host, entry, sent, records = json.loads(text)
             stamp = Stamp.of_entry(entry, host)
-            right = isinstance(host, str) and isinstance(records, list) and isinstance(sent, int | float)
+            right = isinstance(host, str) and isinstance(records, list) and 0 <= sent <= LATEST
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise BatchError("malformed") from None
-        if not right or len(host) > 100:
+        if not right or len(host) > 100 or not host.isprintable():
             raise BatchError("malformed")
         # Nothing that it says is believed before this.
         if len(signature) != self._signer.length or not self._signer.is_signed_by(host, text, signature):

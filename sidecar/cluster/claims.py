@@ -56,16 +56,17 @@ class Claims:
             self._standing.pop(key, None)
         return True
 
+    def standing(self, key: Key) -> tuple[Claim, ...]:
+        """The claims that stand."""
+        return self._standing.get(key, ())
+
     def of(self, key: Key) -> Claim | None:
         """The claim that counts."""
-        standing = self._standing.get(key)
-        if not standing:
-            return None
-        return max(standing, key=lambda one: float("inf") if one.until is None else one.until)
+        return max(self.standing(key), key=_end, default=None)
 
     def own(self, key: Key, host: str) -> Claim | None:
-        """The claim of a host that still stands."""
-        return next((one for one in self._standing.get(key, ()) if one.stamp.host == host), None)
+        """The claim of a host that still stands, the longest of several."""
+        return max((one for one in self.standing(key) if one.stamp.host == host), key=_end, default=None)
 
     def prune(self, now: Instant) -> None:
         """Forget what is over, and what was lifted long ago."""
@@ -84,3 +85,7 @@ class Claims:
 
     def __len__(self) -> int:
         return len(self._standing)
+
+
+def _end(claim: Claim) -> Instant:
+    return float("inf") if claim.until is None else claim.until

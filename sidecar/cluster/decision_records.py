@@ -179,6 +179,8 @@ def _written(network: Network) -> str:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > 2 * _LONGEST_TEXT:
         raise ValueError(f"{str(value)[:40]!r} is no text")
+    # ValueError for half a surrogate pair, which no database keeps.
+    value.encode()
     return value
 
 

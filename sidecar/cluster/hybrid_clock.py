@@ -13,6 +13,8 @@ from sidecar.model import Instant, Seconds
 
 # A stamp further ahead of this host is not believed: it would make every later decision look old.
 MOST_AHEAD: Seconds = 86400.0
+# Redis refuses the id of an entry beyond these: whoever asks for it would be cut off.
+_MOST_MS, MOST_NUMBER = (1 << 63) - 1, (1 << 32) - 1
 
 
 class Stamp(NamedTuple):
@@ -31,7 +33,12 @@ class Stamp(NamedTuple):
     def of_entry(cls, text: str, host: str = "") -> Stamp:
         """The stamp of an entry's id. ValueError for any other text."""
         ms, _, number = text.partition("-")
-        return cls(int(ms), int(number), host)
+        if not (text.isascii() and ms.isdigit() and number.isdigit() and len(text) < 40):
+            raise ValueError(f"{text[:40]!r} is no stamp")
+        found = cls(int(ms), int(number), host)
+        if found.ms > _MOST_MS or found.number > MOST_NUMBER:
+            raise ValueError(f"{text!r} is beyond any time")
+        return found
 
 
 NEVER = Stamp(0, 0)
@@ -49,8 +56,12 @@ class HybridClock:
         """A stamp later than all before."""
         ms = int(self._wall() * 1000)
         before = self.highest
-        number = 0 if ms > before.ms else before.number + 1
-        self.highest = Stamp(max(ms, before.ms), number, self._host)
+        if ms > before.ms:
+            self.highest = Stamp(ms, 0, self._host)
+        elif before.number < MOST_NUMBER:
+            self.highest = Stamp(before.ms, before.number + 1, self._host)
+        else:
+            self.highest = Stamp(before.ms + 1, 0, self._host)
         return self.highest
 
     def of(self, at: Instant) -> Stamp:
