@@ -122,7 +122,9 @@ def test_what_is_no_id_of_an_entry_is_no_stamp(text: str) -> None:
         Stamp.of_entry(text)
 
 
-networks = st.sampled_from(["203.0.113.7", "198.51.100.0/24", "2001:db8::/48", "2001:db8::1"]).map(Network.parse)
+networks = st.sampled_from(["203.0.113.7", "198.51.100.0/24", "2001:db8::/48", "2001:db8::1"]).map(
+    Network.parse
+)
 steps = st.lists(st.tuples(st.sampled_from(["ban", "earlier", "end", "wait"]), networks), max_size=40)
 
 
