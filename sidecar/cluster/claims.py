@@ -16,6 +16,8 @@ from sidecar.model import Instant, Seconds
 Key: TypeAlias = tuple[Any, ...]
 # How long a lifted decision is remembered. A host that was away for longer may bring back what was lifted.
 REMEMBERED: Seconds = 90 * 86400.0
+# Claims of one subject: as a rule one of each host. More would only fill the memory.
+_MOST_CLAIMS = 100
 
 
 class Claim(NamedTuple):
@@ -42,7 +44,10 @@ class Claims:
         before = self._standing.get(key, ())
         if claim.stamp <= self.lifted.get(key, NEVER) or any(one.outlasts(claim) for one in before):
             return False
-        self._standing[key] = (*(one for one in before if not claim.outlasts(one)), claim)
+        kept = [one for one in before if not claim.outlasts(one)]
+        if len(kept) >= _MOST_CLAIMS:
+            return False
+        self._standing[key] = (*kept, claim)
         return True
 
     def lift(self, key: Key, stamp: Stamp) -> bool:

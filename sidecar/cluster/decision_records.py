@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.cluster.claims import Key
 from sidecar.cluster.hybrid_clock import Stamp
-from sidecar.model import LATEST, Instant
+from sidecar.model import LATEST, Instant, printable
 from sidecar.network import Network
 
 Record: TypeAlias = list[Any]
@@ -179,9 +179,9 @@ def _written(network: Network) -> str:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > 2 * _LONGEST_TEXT:
         raise ValueError(f"{str(value)[:40]!r} is no text")
-    # ValueError for half a surrogate pair, which no database keeps.
+    # Half a surrogate pair cannot be stored (ValueError), and what steers a terminal is not shown.
     value.encode()
-    return value
+    return printable(value)
 
 
 def _is_name(value: Any) -> bool:

@@ -12,14 +12,18 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import ResponseError
 
 from sidecar.cluster.hybrid_clock import Stamp
+from sidecar.cluster.redis_place import is_foreign
 from sidecar.model import Instant, Seconds
 
 Client = Redis | RedisCluster
 _FIELD = b"b"
 # Entries of a stream that are read at once.
 _AT_ONCE = 50
+# Hosts that are looked for.
+_MOST_HOSTS = 10_000
 
 
 class HostStreams:
@@ -28,7 +32,7 @@ class HostStreams:
     def __init__(self, client: Client, group: str, host: str) -> None:
         self.client, self._host = client, host
         self._prefix = f"zmban:{group}:"
-        self.live = f"{self._prefix}live"
+        self.live, self._hosts = f"{self._prefix}live", f"{self._prefix}hosts"
 
     def window(self, jail: str, network: str) -> str:
         """The key of a window that is counted together."""
@@ -55,8 +59,20 @@ class HostStreams:
 
     async def publish(self, stamp: Stamp, batch: bytes) -> None:
         """Append a batch to this host's stream, and send it to the hosts that are connected."""
-        await self.client.xadd(self._stream(self._host), {_FIELD: batch}, id=stamp.entry)
+        try:
+            await self.client.xadd(self._stream(self._host), {_FIELD: batch}, id=stamp.entry)
+        except ResponseError as error:
+            if not is_foreign(error):
+                raise
+            await self.forget_all()
+            raise ConnectionError(
+                "somebody else wrote into the stream of this host; it is written anew"
+            ) from None
         await self.client.publish(self.live, batch)
+
+    async def forget_all(self) -> None:
+        """Delete this host's stream."""
+        await self.client.delete(self._stream(self._host))
 
     async def send(self, channel: str, message: bytes) -> None:
         """Send a message that is not kept."""
@@ -83,22 +99,39 @@ class HostStreams:
 
     async def here(self, now: Instant) -> None:
         """Note that this host is here."""
-        await self.client.zadd(f"{self._prefix}hosts", {self._host: now})
+        try:
+            await self.client.zadd(self._hosts, {self._host: now})
+        except ResponseError as error:
+            await self._mend_hosts(error)
+
+    async def _mend_hosts(self, error: ResponseError) -> None:
+        if not is_foreign(error):
+            raise error
+        await self.client.delete(self._hosts)
 
     async def hosts(self, since: Instant) -> dict[str, Instant]:
         """The hosts that were here since then, and when they last were."""
-        found: Any = await self.client.zrangebyscore(f"{self._prefix}hosts", since, "+inf", withscores=True)
+        found: Any = []
+        try:
+            found = await self.client.zrangebyscore(
+                self._hosts, since, "+inf", start=0, num=_MOST_HOSTS, withscores=True
+            )
+        except ResponseError as error:
+            await self._mend_hosts(error)
         return {name.decode("utf-8", "replace"): float(at) for name, at in found}
 
     async def leave(self) -> None:
         """Delete what this host wrote."""
-        await self.client.delete(self._stream(self._host))
-        await self.client.zrem(f"{self._prefix}hosts", self._host)
+        await self.forget_all()
+        await self.client.zrem(self._hosts, self._host)
 
     async def messages(self, patience: Seconds) -> AsyncIterator[tuple[str, bytes] | None]:
         """What is sent to this host, by `live`, `ask` or `told`; None first, when nothing can be missed any
         more, and whenever nothing came for `patience` seconds."""
         names = {self.live: "live", **{self.channel(kind, self._host): kind for kind in ("ask", "told")}}
+        if isinstance(self.client, RedisCluster):
+            # It knows no node before; each node passes on what is sent to any.
+            await self.client.initialize()
         async with self.client.pubsub() as pubsub:
             await pubsub.subscribe(*names)
             waiting = len(names)
@@ -108,6 +141,8 @@ class HostStreams:
                     yield None
                 elif got["type"] == "subscribe":
                     waiting -= 1
+                    if waiting < 0:
+                        raise ConnectionError("the connection broke; what was sent meanwhile is missing")
                     if waiting == 0:
                         yield None
                 elif got["type"] == "message":

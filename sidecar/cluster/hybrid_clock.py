@@ -68,9 +68,13 @@ class HybridClock:
         """The stamp of a decision at this time of `wall`, which was not stamped then."""
         return Stamp(max(0, int(at * 1000)), 0, self._host)
 
+    def is_ahead(self, stamp: Stamp) -> bool:
+        """Whether a stamp is too far ahead to be believed."""
+        return stamp.ms > (self._wall() + MOST_AHEAD) * 1000 or stamp.number > MOST_NUMBER
+
     def see(self, stamp: Stamp) -> bool:
         """Later stamps follow this one. False if it is too far ahead to be believed."""
-        if stamp.ms > (self._wall() + MOST_AHEAD) * 1000:
+        if self.is_ahead(stamp):
             return False
         if stamp[:2] > self.highest[:2]:
             self.highest = stamp

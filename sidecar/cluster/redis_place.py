@@ -11,12 +11,12 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from sidecar.model import ConfigError, Seconds
 
 # What a dead or unreachable server raises.
-UNREACHABLE = (RedisError, OSError, TimeoutError)
+UNREACHABLE = (RedisError, RedisClusterException, OSError, TimeoutError)
 SCHEMES = {
     "redis": ("one", False), "rediss": ("one", True),
     "redis+sentinel": ("sentinel", False), "rediss+sentinel": ("sentinel", True),
@@ -103,14 +103,24 @@ def connected(place: Place, access: RedisAccess) -> Redis | RedisCluster:
     return Redis(host=host, port=port, db=place.database, retry=once, **options, **secured)
 
 
+def is_foreign(error: ResponseError) -> bool:
+    """Whether a key holds what no host writes there: somebody else did, and only deleting it helps."""
+    return any(
+        word in str(error)
+        for word in ("WRONGTYPE", "wrong kind of value", "equal or smaller", "exhausted the last")
+    )
+
+
 def _tls(access: RedisAccess) -> dict[str, Any]:
     found: dict[str, Any] = {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
     files = {"ssl_ca_certs": access.ca_file, "ssl_certfile": access.cert_file, "ssl_keyfile": access.key_file}
     found |= {name: path for name, path in files.items() if path}
+    where = f"ca_file {access.ca_file}"
     try:
         context = ssl.create_default_context(cafile=access.ca_file or None)
         if access.cert_file:
+            where = f"cert_file {access.cert_file}, cert_key_file {access.key_file}"
             context.load_cert_chain(access.cert_file, access.key_file or None)
     except OSError as error:
-        raise ConfigError(f"[cluster] {error.filename or 'ca_file'}: {error.strerror or error}") from None
+        raise ConfigError(f"[cluster] {where}: {error.strerror or error}") from None
     return found

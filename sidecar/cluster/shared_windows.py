@@ -12,10 +12,11 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from sidecar.cluster.host_keys import Signer
 from sidecar.cluster.host_streams import HostStreams
+from sidecar.cluster.redis_place import is_foreign
 from sidecar.model import Instant, Seconds
 from sidecar.network import Network
 
@@ -58,6 +59,11 @@ class Counted(NamedTuple):
     forged: int = 0
 
     @property
+    def reached(self) -> bool:
+        """Whether all together suffice for a ban."""
+        return self.total >= self.failure.maxretry
+
+    @property
     def total(self) -> int:
         """All failures."""
         return sum(self.hosts.values())
@@ -71,7 +77,8 @@ class SharedWindows:
         self._streams, self._host, self._signer, self._number = streams, host, signer, number
 
     async def count(self, failures: Sequence[SharedFailure]) -> list[Counted]:
-        """Count failures, in one round trip. Returns the windows that have reached maxretry."""
+        """Count failures, in one round trip. Returns the windows that have reached maxretry, and those with
+        forged members."""
         calls = [(one, self._arguments(one)) for one in failures]
         try:
             answers = await self._called(calls, by_hash=True)
@@ -81,7 +88,7 @@ class SharedWindows:
         for one in found:
             if one.forged:
                 await self._remove_forged(one.failure)
-        return [one for one in found if one.total >= one.failure.maxretry]
+        return found
 
     async def _called(
         self, calls: Sequence[tuple[SharedFailure, list[bytes | float | int]]], *, by_hash: bool
@@ -94,8 +101,12 @@ class SharedWindows:
             else:
                 pipeline.eval(_COUNT, 1, key, *arguments)
         answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        for answer in answers:
-            if isinstance(answer, RedisError):
+        for number, answer in enumerate(answers):
+            if isinstance(answer, ResponseError) and is_foreign(answer):
+                # The next failure begins a window of its own.
+                await self.forget([(calls[number][0].jail, calls[number][0].network)])
+                answers[number] = [(b"", 0.0)]
+            elif isinstance(answer, RedisError):
                 raise answer
         return answers
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from sidecar import __version__
 from sidecar.app.background import BackgroundTasks
 from sidecar.app.cluster.joint_counting import JointCounting
@@ -28,7 +30,7 @@ from sidecar.cluster.claims import Claims, Key
 from sidecar.cluster.host_keys import Signer
 from sidecar.cluster.host_streams import HostStreams
 from sidecar.cluster.hybrid_clock import NEVER, Stamp
-from sidecar.cluster.redis_place import UNREACHABLE, connected
+from sidecar.cluster.redis_place import UNREACHABLE, connected, is_foreign
 from sidecar.cluster.shared_windows import SharedWindows
 from sidecar.model import ConfigError, Seconds, counted
 from sidecar.settings import ClusterSettings
@@ -133,6 +135,24 @@ class GroupMember:
         asked = time.time()
         server = await streams.time()
         self._time.set(server - (asked + time.time()) / 2)
+        try:
+            told = await self._read_own(streams, writer)
+        except ResponseError as error:
+            if not is_foreign(error):
+                raise
+            await streams.forget_all()
+            told = set()
+        here = await streams.hosts(self._time.now() - _FORGOTTEN)
+        for name in sorted({*here, *self.peers.trusted}):
+            if (peer := self.peers.get(name)) is not None:
+                # Anybody may have written that.
+                peer.seen = max(peer.seen, min(self._time.local(here.get(name, 0.0)), time.time()))
+                await self._read(streams, peer, at_once=True)
+        self._decisions.settle()
+        self._own.owe(told)
+
+    async def _read_own(self, streams: HostStreams, writer: StreamWriter) -> set[tuple[Key, Stamp]]:
+        """What this host told in its stream."""
         told: set[tuple[Key, Stamp]] = set()
         me = self.peers.itself()
         async for _, raw in streams.read(self._host, None):
@@ -143,29 +163,33 @@ class GroupMember:
                 self._time.stamps.see(batch.stamp)
                 writer.last = batch.stamp
             await asyncio.sleep(0)
-        here = await streams.hosts(self._time.now() - _FORGOTTEN)
-        for name in sorted({*here, *self.peers.trusted}):
-            if (peer := self.peers.get(name)) is not None:
-                peer.seen = max(peer.seen, self._time.local(here.get(name, 0.0)))
-                await self._read(streams, peer, at_once=True)
-        self._decisions.settle()
-        self._own.owe(told)
+        return told
 
     async def _read(self, streams: HostStreams, peer: Peer, *, at_once: bool) -> None:
         """Read a peer's stream behind what was applied of it."""
+        try:
+            await self._read_on(streams, peer, at_once=at_once)
+        except ResponseError as error:
+            if not is_foreign(error):
+                raise
+            peer.refuse("stream")
+
+    async def _read_on(self, streams: HostStreams, peer: Peer, *, at_once: bool) -> None:
         async for stamp, raw in streams.read(peer.name, peer.last):
+            if self._time.stamps.is_ahead(stamp):
+                # So is all behind it. It is read again when the host tells more.
+                peer.refuse("clock")
+                return
             batch = self.peers.believed(self._format, raw)
             if batch is None or batch.host != peer.name or batch.stamp != stamp:
+                # What somebody else wrote there moves nothing: behind it the host may write its stream anew.
                 if batch is not None:
                     peer.refuse("stream")
-                peer.last = stamp
                 continue
             self._apply(peer, batch, at_once=at_once)
             await asyncio.sleep(0)
 
     def _apply(self, peer: Peer, batch: SignedBatch, *, at_once: bool) -> None:
-        if peer.last is not None and batch.stamp[:2] <= peer.last[:2]:
-            return
         peer.last = batch.stamp
         self._time.stamps.see(batch.stamp)
         self._decisions.take(peer, batch, at_once=at_once)
@@ -179,13 +203,16 @@ class GroupMember:
             return
         sign = records.sign_of_life(batch.records)
         if sign is None:
-            self._apply(peer, batch, at_once=False)
+            last: Stamp | None = batch.stamp
         elif batch.sent > peer.sent:
             # An older one was sent again by somebody.
             peer.seen, peer.sent = time.time(), batch.sent
             last, peer.version = sign
-            if last is not None and (peer.last is None or last[:2] > peer.last[:2]):
-                await self._read(streams, peer, at_once=False)
+        else:
+            return
+        # Read from the stream, in order: a message before this one may have been lost on its way.
+        if last is not None and (peer.last is None or last[:2] > peer.last[:2]):
+            await self._read(streams, peer, at_once=False)
 
     def _mail(self, kind: str, raw: bytes) -> None:
         """A question about a ban of this host, or an answer."""

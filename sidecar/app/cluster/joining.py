@@ -30,8 +30,11 @@ def join(parts: Components) -> GroupMember:
         parts.commit_queue, parts.background, shares, is_dry,
     )  # fmt: skip
 
-    peers = Peers(host, lambda reason: parts.metrics.cluster_refused.labels(reason).inc())
-    counting = JointCounting(host, shared_time, engine, parts.bus, peers.admit)
+    refused = parts.metrics.cluster_refused
+    peers = Peers(host, lambda reason: refused.labels(reason).inc())
+    counting = JointCounting(
+        host, shared_time, engine, parts.bus, peers.admit, refused.labels("signature").inc
+    )
     member = GroupMember(
         lambda: active.settings.cluster, shared_time, claims, own, decisions, counting, peers,
         parts.peer_evidence, parts.background,
@@ -39,6 +42,7 @@ def join(parts: Components) -> GroupMember:
     parts.bus.subscribe(own, decisions, counting)
     parts.periodic.every(1.0, "cluster", member.run, at_once=True)
     parts.periodic.every(600.0, "cluster prune", own.prune)
+    parts.periodic.every(60.0, "cluster quota", decisions.prune)
     _measure(parts, member, own, counting)
     return member
 

@@ -20,7 +20,8 @@ _MOST, _AT_ONCE = 100_000, 500
 
 
 class JointCounting:
-    """A subscriber of the bus. `admit` tells whether a ban may rest on the counts of these hosts."""
+    """A subscriber of the bus. `admit` tells whether a ban may rest on the counts of these hosts;
+    `tell_forged` is told the number of failures that nobody known signed."""
 
     def __init__(
         self,
@@ -29,8 +30,10 @@ class JointCounting:
         engine: DecisionEngine,
         bus: Bus,
         admit: Callable[[list[str]], bool],
+        tell_forged: Callable[[int], None],
     ) -> None:
         self._host, self._time, self._engine, self._bus, self._admit = host, time, engine, bus, admit
+        self._tell_forged = tell_forged
         engine.gathered = []
         self._due: deque[tuple[Failure, int]] = deque(maxlen=_MOST)
         self._over: dict[tuple[str, Network], None] = {}
@@ -61,14 +64,18 @@ class JointCounting:
         some = [self._due.popleft() for _ in range(min(len(self._due), _AT_ONCE))]
         failures = [one for one in map(self._shared, some) if one is not None]
         try:
-            reached = await windows.count(failures) if failures else []
+            found = await windows.count(failures) if failures else []
         except BaseException:
             self._due.extendleft(reversed(some))
             raise
-        for window in reached:
-            self._decide(window)
-        if reached:
-            await windows.forget((window.failure.jail, window.failure.network) for window in reached)
+        for window in found:
+            if window.forged:
+                self.forged += window.forged
+                self._tell_forged(window.forged)
+            if window.reached:
+                self._decide(window)
+        if over := [(one.failure.jail, one.failure.network) for one in found if one.reached]:
+            await windows.forget(over)
         if not self._due and not self._over:
             self.wake.clear()
 
@@ -83,7 +90,7 @@ class JointCounting:
         )
 
     def _decide(self, one: Counted) -> None:
-        failure, self.forged = one.failure, self.forged + one.forged
+        failure = one.failure
         others = [host for host in one.hosts if host != self._host]
         at, now = self._time.local(one.last), time.time()
         if not others or self._engine.register.table.of(failure.network, failure.jail):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar.cluster.batches import BatchError, BatchFormat, SignedBatch
 from sidecar.cluster.claims import Key
-from sidecar.cluster.decision_records import SharedBan, SharedLifting
+from sidecar.cluster.decision_records import SharedAllowed, SharedBan, SharedLifting
 from sidecar.cluster.hybrid_clock import Stamp
 from sidecar.cluster.peer_quota import PeerQuota
 from sidecar.model import Instant, Seconds, counted
@@ -34,7 +34,7 @@ class Peer:
     lag: Seconds = 0.0
     version: str = ""
     refused: Counter[str] = field(default_factory=Counter)
-    waiting: dict[Key, SharedBan | SharedLifting] = field(default_factory=dict)
+    waiting: dict[Key, SharedBan | SharedLifting | SharedAllowed] = field(default_factory=dict)
     lifted: int = 0
 
     def refuse(self, reason: str) -> None:
@@ -67,8 +67,10 @@ class Peers:
         self.refused: Counter[str] = Counter()
 
     def renew(self, settings: ClusterSettings, knows: frozenset[str] | None) -> None:
-        """Set the quota of each peer, and the hosts that are trusted (None: all that have the secret)."""
+        """Set the quota of each peer, and the hosts that are trusted (None: all that have the secret). What
+        waits of others is dropped."""
         self._knows = knows
+        self._peers = {name: peer for name, peer in self._peers.items() if knows is None or name in knows}
         self._limits = settings.bans_per_minute, settings.most_bans, settings.most_addresses
         for peer in self:
             peer.quota.limit(*self._limits)

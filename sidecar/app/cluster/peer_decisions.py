@@ -29,7 +29,7 @@ from sidecar.cluster.decision_records import (
 from sidecar.cluster.hybrid_clock import NEVER
 from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Ban, Batch, Event, Instant, Refused, Unban
-from sidecar.network import Ranges
+from sidecar.network import Network, Ranges
 from sidecar.store.changes import Allowed, Forgotten, Login
 
 _log = logging.getLogger("zmban.cluster")
@@ -54,8 +54,9 @@ class PeerDecisions:
         self._matters = Ranges(())
         # Published together: so many routes are written in bulk.
         self._earlier: list[Event] = []
-        # The peer that each ban counts for.
+        # The peer that each ban, and each allowed network, counts for.
         self._made: dict[Key, Peer] = {}
+        self._opened: dict[Network, Peer] = {}
 
     def handle(self, batch: Batch) -> None:
         """Give back the quota of bans that ended. A subscriber of the bus."""
@@ -64,6 +65,12 @@ class PeerDecisions:
         for event in batch.events:
             if isinstance(event, Unban) and (peer := self._made.pop(_key(event), None)) is not None:
                 peer.quota.release(event.network)
+
+    async def prune(self) -> None:
+        """Give back the quota of networks that are no longer allowed. A periodic job."""
+        standing = {one.network for one in self._allow_list}
+        for network in self._opened.keys() - standing:
+            self._opened.pop(network).quota.release(network)
 
     def take(self, peer: Peer, batch: SignedBatch, *, at_once: bool) -> None:
         """Apply a batch. `at_once`: it was read from what the peer decided earlier."""
@@ -84,7 +91,7 @@ class PeerDecisions:
                 allowed |= one.key[0] == ALLOW
                 events += self._lift(peer, one, at_once=at_once)
             elif isinstance(one, SharedAllowed):
-                allowed |= self._allow(peer, one)
+                allowed |= self._allow(peer, one, at_once=at_once)
         if at_once:
             # Wanted from now on: a comparison with the kernel must not take them for removed.
             self._enforcer.mark_due(event.network for event in events if isinstance(event, Ban))
@@ -94,8 +101,11 @@ class PeerDecisions:
         else:
             self._bus.publish(events, source=SOURCE, live=True, read_at=time.time())
         if allowed:
-            self._protection.apply()
-            self._background.spawn(self._enforcer.reconcile())
+            self._allowed()
+
+    def _allowed(self) -> None:
+        self._protection.apply()
+        self._background.spawn(self._enforcer.reconcile())
 
     def settle(self) -> None:
         """Publish what was read at once. Those bans were counted and logged when they were made."""
@@ -112,6 +122,8 @@ class PeerDecisions:
             # Not even remembered: a peer must not fill this host's memory.
             peer.refuse("quota")
             return []
+        if refused := self._refused(peer, one):
+            return refused
         if not self._claims.claim(one.key, Claim(one.stamp, one.until)):
             return []
         peer.waiting.pop(one.key, None)
@@ -125,14 +137,8 @@ class PeerDecisions:
             return []
         standing = self._register.table.of(one.network, one.jail)
         if standing is None:
-            if refusal := self._refusal(one, now):
-                peer.refuse(refusal)
-                at = self._time.local(one.at)
-                return [
-                    Refused(
-                        str(one.network), one.jail, at, refusal, line=f"a ban of {peer.name}: {one.reason}"
-                    )
-                ]
+            if refused := self._refused(peer, one):
+                return refused
             if peer.name != self._host and not self._admit(peer, one, at_once=at_once):
                 return []
         elif standing.origin == "cluster" and one.key not in self._made:
@@ -149,7 +155,7 @@ class PeerDecisions:
         return False
 
     @staticmethod
-    def _wait(peer: Peer, one: SharedBan | SharedLifting) -> None:
+    def _wait(peer: Peer, one: SharedBan | SharedLifting | SharedAllowed) -> None:
         if not peer.waiting:
             _log.warning("%s decides more than its quota admits; what is beyond waits", peer.name)
         peer.waiting[one.key] = one
@@ -160,6 +166,14 @@ class PeerDecisions:
         origin = one.origin if own else "cluster"
         dry = self._is_dry(one.jail)
         return Ban(one.network, one.jail, at, until, origin, one.reason, one.failures, (), 1, dry, by)  # type: ignore[arg-type]
+
+    def _refused(self, peer: Peer, one: SharedBan) -> list[Event]:
+        """Tell of a new ban that this host does not make. It is not remembered either."""
+        if self._register.table.of(one.network, one.jail) or not (refusal := self._refusal(one, time.time())):
+            return []
+        peer.refuse(refusal)
+        line, at = f"a ban of {peer.name}: {one.reason}", self._time.local(one.at)
+        return [Refused(str(one.network), one.jail, at, refusal, line=line)]
 
     def _refusal(self, one: SharedBan, now: Instant) -> str | None:
         """Why this host does not make a ban of a peer. Its own guards hold against all of them."""
@@ -179,16 +193,23 @@ class PeerDecisions:
     def drain(self, peer: Peer) -> None:
         """Make the bans of a peer that wait, as far as its quota admits now."""
         events: list[Event] = []
-        self._matters = self._all_guarded()
+        self._matters, allowed = self._all_guarded(), False
         for key in list(peer.waiting):
             one = peer.waiting.pop(key)
             if isinstance(one, SharedLifting):
                 events += self._lift(peer, one, at_once=False)
-            elif (claim := self._claims.of(key)) is not None and claim.stamp == one.stamp:
+            elif (claim := self._claims.of(key)) is None or claim.stamp != one.stamp:
+                continue
+            elif isinstance(one, SharedBan):
                 events += self._stand(peer, one, at_once=False)
+            else:
+                self._open(peer, one, at_once=False)
+            allowed |= key[0] == ALLOW
             if key in peer.waiting:
                 break
         self._bus.publish(events, source=SOURCE, live=True, read_at=time.time())
+        if allowed:
+            self._allowed()
 
     def _lift(self, peer: Peer, one: SharedLifting, *, at_once: bool) -> list[Event]:
         jail = one.key[2] if one.key[0] == BAN else ""
@@ -197,7 +218,7 @@ class PeerDecisions:
         if one.stamp <= self._claims.lifted.get(one.key, NEVER):
             return []
         if peer.name != self._host:
-            if peer.quota.is_full_with(peer.lifted):
+            if peer.quota.is_full_with(peer.lifted + len(peer.waiting)):
                 peer.refuse("quota")
                 return []
             if not at_once and not peer.quota.take():
@@ -229,15 +250,27 @@ class PeerDecisions:
         peer.refuse("clock")
         return False
 
-    def _allow(self, peer: Peer, one: SharedAllowed) -> bool:
+    def _allow(self, peer: Peer, one: SharedAllowed, *, at_once: bool) -> bool:
         """Allow what a peer allows; not what is wider than the widest ban, which would open the door."""
         if not self._shares("") or not self._seen(peer, one):
             return False
         if one.network.length < self._protection.guard.widest[one.network.version]:
             peer.refuse("too-wide")
             return False
+        if peer.name != self._host and peer.quota.is_full_with(len(peer.waiting)):
+            peer.refuse("quota")
+            return False
         if not self._claims.claim(one.key, Claim(one.stamp, one.until)):
             return False
+        peer.waiting.pop(one.key, None)
+        return self._open(peer, one, at_once=at_once)
+
+    def _open(self, peer: Peer, one: SharedAllowed, *, at_once: bool) -> bool:
+        if peer.name != self._host and one.network not in self._opened:
+            if not peer.quota.admit(one.network, at_once=at_once):
+                self._wait(peer, one)
+                return False
+            self._opened[one.network] = peer
         until = None if one.until is None else self._time.local(one.until)
         by = one.by if peer.name == self._host else f"{one.by}@{peer.name}"
         self._quietly(

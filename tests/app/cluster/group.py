@@ -156,6 +156,8 @@ class Group:
         self.switch.ip("link", "set", "br0", "up")
         self.switch.address("br0", f"{REDIS}/24")
         self.hosts: dict[str, Host] = {}
+        # Hosts that are played by a test: their public keys by name.
+        self.played: dict[str, str] = {}
         for name in names:
             self.add(name)
         self.redis = Redis(root / "redis", self.switch, *options)
@@ -174,7 +176,8 @@ class Group:
 
     def settings(self, name: str, more: str = "") -> str:
         """The settings of a host that knows all others by their keys."""
-        trust = ", ".join(f'"{n}={h.public}"' for n, h in self.hosts.items() if n != name)
+        keys = {**{n: h.public for n, h in self.hosts.items() if n != name}, **self.played}
+        trust = ", ".join(f'"{n}={key}"' for n, key in keys.items())
         key = self.hosts[name].key_file
         url = "" if "url =" in more else f'url = "redis://{REDIS}"\n'
         return f'[cluster]\n{url}host = "{name}"\nkey_file = "{key}"\ntrust = [{trust}]\n{more}'
