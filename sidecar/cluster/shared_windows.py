@@ -96,10 +96,9 @@ class SharedWindows:
         pipeline = self._streams.client.pipeline(transaction=False)
         for one, arguments in calls:
             key = self._streams.window(one.jail, str(one.network))
-            if by_hash:
-                pipeline.evalsha(_SHA, 1, key, *arguments)
-            else:
-                pipeline.eval(_COUNT, 1, key, *arguments)
+            # The methods of these names are blocked where there are several servers.
+            script = ("EVALSHA", _SHA) if by_hash else ("EVAL", _COUNT)
+            pipeline.execute_command(*script, 1, key, *arguments)
         answers: list[Any] = await pipeline.execute(raise_on_error=False)
         for number, answer in enumerate(answers):
             if isinstance(answer, ResponseError) and is_foreign(answer):

@@ -31,7 +31,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
 )
 RECORDS = st.one_of(ANYTHING, st.lists(ANYTHING, min_size=1, max_size=11))
-WHOLE = {
+WHOLE: dict[str, list[Any]] = {
     "b": ["b", "192.0.2.1", "smtp", "1-1", None, 1.0, "log", "told", 1, ""],
     "u": ["u", "192.0.2.1", "smtp", "1-1", ""],
     "a": ["a", "192.0.2.0/24", "1-1", None, "told", ""],

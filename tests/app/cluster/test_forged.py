@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,10 @@ from tests.app.cluster.stranger import Stranger
 from tests.app.running import until
 
 pytestmark = pytest.mark.kernel
+NO_TIMES: list[Any] = [None, "now", -1, 10**400, float("nan"), float("inf"), [], {}]
+NO_STAMPS: list[Any] = [
+    None, "", "1", "1-1-1", " 1-1", "1_0-0", "-1-1", "\u0661-1", f"{2**70}-0", 1, [], {},
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +35,9 @@ def test_batches_of_another_version_group_or_shape_have_no_effect(scene: Scene) 
     rogue, now = scene.rogue(), time.time()
     records = rogue.bans("192.0.2.10")
     entry, name = rogue.clock.now().entry, rogue.name
-    for sent in (None, "now", -1, 10**400, float("nan"), float("inf"), [], {}):
+    for sent in NO_TIMES:
         scene.say(rogue, rogue.signed(VERSION, "zmban", name, entry, sent, records))
-    for stamp in (None, "", "1", "1-1-1", " 1-1", "1_0-0", "-1-1", "\u0661-1", f"{2**70}-0", 1, [], {}):
+    for stamp in NO_STAMPS:
         scene.say(rogue, rogue.signed(VERSION, "zmban", name, stamp, now, records))
     scene.say(rogue, rogue.signed(VERSION, "zmban", name, entry, now, records * 1001), b"", b"\0", b"\xff")
     scene.say(rogue, rogue.signed(VERSION, "zmban", name, entry, now, "x" * MOST_BYTES), rogue.signed(1, 2))
@@ -57,12 +62,12 @@ def stamps(rogue: Stranger) -> list[Stamp]:
 
 def test_damaged_signs_of_life_have_no_effect(scene: Scene) -> None:
     rogue, now = scene.rogue(), time.time()
-    for number, last in enumerate(("", "x", 5, [], None, f"{2**80}-1", f"{2**64 - 1}-{2**64 - 1}")):
+    for number, last in enumerate([*NO_STAMPS, f"{2**64 - 1}-{2**64 - 1}"]):
         scene.say(
             rogue,
             rogue.signed(VERSION, "zmban", rogue.name, "0-0", now + number, [[HERE, last, "\x1b\ud800"]]),
         )
-    scene.say(rogue, rogue.signed(VERSION, "zmban", rogue.name, "0-0", now + 9, [[HERE, "", 7]]))
+    scene.say(rogue, rogue.signed(VERSION, "zmban", rogue.name, "0-0", now + 90, [[HERE, "", 7]]))
     for host in scene.hosts:
         until(lambda host=host: scene.peer(rogue, host).get("here"))  # type: ignore[misc]
     scene.goes_on()
