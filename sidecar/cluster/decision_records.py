@@ -179,8 +179,7 @@ def _written(network: Network) -> str:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > 2 * _LONGEST_TEXT:
         raise ValueError(f"{str(value)[:40]!r} is no text")
-    # Half a surrogate pair cannot be stored (ValueError), and what steers a terminal is not shown.
-    value.encode()
+    # Half a surrogate pair cannot be stored, and what steers a terminal is not shown.
     return printable(value)
 
 
