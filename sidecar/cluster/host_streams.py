@@ -84,7 +84,9 @@ class HostStreams:
         while True:
             found: Any = await self.client.xrange(self._stream(host), min=start, max="+", count=_AT_ONCE)
             for entry, fields in found:
-                yield Stamp.of_entry(entry.decode(), host), fields.get(_FIELD, b"")
+                # Of Redis, so it is an id; it may be beyond what of_entry takes for a stamp.
+                ms, _, number = entry.partition(b"-")
+                yield Stamp(int(ms), int(number), host), fields.get(_FIELD, b"")
             if len(found) < _AT_ONCE:
                 return
             start = f"({found[-1][0].decode()}"

@@ -229,9 +229,10 @@ def test_a_record_with_one_damaged_field_raises_nothing_but_what_is_caught(one: 
         str(field).encode()
 
 
-def test_a_text_that_no_database_can_keep_is_damaged() -> None:
-    with pytest.raises(ValueError):
-        records.read(["g", "203.0.113.7", "\ud800", 1.0], "mx2")
+def test_a_text_that_no_database_can_keep_is_escaped() -> None:
+    login = records.read(["g", "203.0.113.7", "\ud800", 1.0], "mx2")
+    assert isinstance(login, records.SharedLogin)
+    assert login.account == "\\ud800"
 
 
 @pytest.mark.parametrize(

@@ -9,28 +9,27 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
-
-from redis.exceptions import ResponseError
 
 from sidecar import __version__
 from sidecar.app.background import BackgroundTasks
 from sidecar.app.cluster.joint_counting import JointCounting
 from sidecar.app.cluster.own_decisions import OwnDecisions
-from sidecar.app.cluster.peer import AWAY, Peer, Peers
-from sidecar.app.cluster.peer_decisions import PeerDecisions
+from sidecar.app.cluster.peers.peer import AWAY, Peers
+from sidecar.app.cluster.peers.peer_decisions import PeerDecisions
+from sidecar.app.cluster.peers.stream_reader import StreamReader
 from sidecar.app.cluster.setup import host_name, membership
 from sidecar.app.cluster.shared_time import SharedTime
-from sidecar.app.cluster.stream_writer import StreamWriter
+from sidecar.app.cluster.stream_writer import StreamWriter, end_if_cancelled
 from sidecar.app.evidence.peer_evidence import PeerEvidence
 from sidecar.cluster import decision_records as records
-from sidecar.cluster.batches import BatchFormat, SignedBatch
-from sidecar.cluster.claims import Claims, Key
+from sidecar.cluster.batches import BatchFormat
+from sidecar.cluster.claims import Claims
 from sidecar.cluster.host_keys import Signer
 from sidecar.cluster.host_streams import HostStreams
-from sidecar.cluster.hybrid_clock import NEVER, Stamp
-from sidecar.cluster.redis_place import UNREACHABLE, connected, is_foreign
+from sidecar.cluster.hybrid_clock import NEVER
+from sidecar.cluster.redis_place import UNREACHABLE, connected
 from sidecar.cluster.shared_windows import SharedWindows
 from sidecar.model import ConfigError, Seconds, counted
 from sidecar.settings import ClusterSettings
@@ -54,8 +53,9 @@ class GroupMember:
         self, settings: Callable[[], ClusterSettings], shared_time: SharedTime, claims: Claims,
         own: OwnDecisions, decisions: PeerDecisions, counting: JointCounting,
         peers: Peers, evidence: PeerEvidence, background: BackgroundTasks,
+        commit: Callable[[], Awaitable[object]],
     ) -> None:  # fmt: skip
-        self._settings, self._time, self._claims = settings, shared_time, claims
+        self._settings, self._time, self._claims, self._commit = settings, shared_time, claims, commit
         self._evidence, self._background = evidence, background
         evidence.send = self._send
         self._own, self._decisions, self._counting = own, decisions, counting
@@ -92,6 +92,8 @@ class GroupMember:
             with contextlib.suppress(*UNREACHABLE):
                 async with asyncio.timeout(1.0):
                     await client.aclose()
+        # A task group whose connection breaks while it is cancelled tells only of the connection.
+        end_if_cancelled()
         self._pause = min(self._pause * 2, _PAUSES[1])
         return self._pause
 
@@ -105,18 +107,23 @@ class GroupMember:
 
     async def _take_part(self, streams: HostStreams) -> None:
         async with asyncio.TaskGroup() as tasks:
-            ready = asyncio.Event()
-            writer = StreamWriter(streams, self._format, self._own, self._claims, self._time)
+            ready, greeted = asyncio.Event(), asyncio.Event()
+            form, own, claims = self._format, self._own, self._claims
+            writer = StreamWriter(streams, form, own, claims, self._time, self._commit)
             tasks.create_task(self._receive(streams, writer, ready))
-            tasks.create_task(self._when_ready(ready, writer.run()))
+            tasks.create_task(self._when_ready(greeted, writer.run()))
             tasks.create_task(self._count(streams, ready))
-            tasks.create_task(self._beat(streams, writer, ready))
+            tasks.create_task(self._beat(streams, writer, ready, greeted))
+            # Here, not behind the block: there the group would leave this task marked as cancelled.
+            await asyncio.Event().wait()
 
     async def _receive(self, streams: HostStreams, writer: StreamWriter, ready: asyncio.Event) -> None:
+        reader = StreamReader(streams, self._format, self._host, self.peers, self._decisions, self._time)
         async for message in streams.messages(_BEAT):
+            end_if_cancelled()
             if message is None:
                 if not ready.is_set():
-                    await self._catch_up(streams, writer)
+                    self._own.owe(await reader.catch_up(writer))
                     self.up, self.failing, self._pause = True, "", _PAUSES[0]
                     _log.info(
                         "cluster: connected as %s, %s", self._host, counted(len(self.peers), "other host")
@@ -125,94 +132,9 @@ class GroupMember:
                 continue
             kind, raw = message
             if kind == "live":
-                await self._heard(streams, raw)
+                await reader.heard(raw)
             else:
                 self._mail(kind, raw)
-
-    async def _catch_up(self, streams: HostStreams, writer: StreamWriter) -> None:
-        """Read what was decided while this host was away, and find out what of its own decisions is
-        missing."""
-        asked = time.time()
-        server = await streams.time()
-        self._time.set(server - (asked + time.time()) / 2)
-        try:
-            told = await self._read_own(streams, writer)
-        except ResponseError as error:
-            if not is_foreign(error):
-                raise
-            await streams.forget_all()
-            told = set()
-        here = await streams.hosts(self._time.now() - _FORGOTTEN)
-        for name in sorted({*here, *self.peers.trusted}):
-            if (peer := self.peers.get(name)) is not None:
-                # Anybody may have written that.
-                peer.seen = max(peer.seen, min(self._time.local(here.get(name, 0.0)), time.time()))
-                await self._read(streams, peer, at_once=True)
-        self._decisions.settle()
-        self._own.owe(told)
-
-    async def _read_own(self, streams: HostStreams, writer: StreamWriter) -> set[tuple[Key, Stamp]]:
-        """What this host told in its stream."""
-        told: set[tuple[Key, Stamp]] = set()
-        me = self.peers.itself()
-        async for _, raw in streams.read(self._host, None):
-            if (batch := self.peers.believed(self._format, raw)) is not None and batch.host == self._host:
-                writer.length += len(batch.records)
-                told |= _subjects(batch)
-                self._decisions.take(me, batch, at_once=True)
-                self._time.stamps.see(batch.stamp)
-                writer.last = batch.stamp
-            await asyncio.sleep(0)
-        return told
-
-    async def _read(self, streams: HostStreams, peer: Peer, *, at_once: bool) -> None:
-        """Read a peer's stream behind what was applied of it."""
-        try:
-            await self._read_on(streams, peer, at_once=at_once)
-        except ResponseError as error:
-            if not is_foreign(error):
-                raise
-            peer.refuse("stream")
-
-    async def _read_on(self, streams: HostStreams, peer: Peer, *, at_once: bool) -> None:
-        async for stamp, raw in streams.read(peer.name, peer.last):
-            if self._time.stamps.is_ahead(stamp):
-                # So is all behind it. It is read again when the host tells more.
-                peer.refuse("clock")
-                return
-            batch = self.peers.believed(self._format, raw)
-            if batch is None or batch.host != peer.name or batch.stamp != stamp:
-                # What somebody else wrote there moves nothing: behind it the host may write its stream anew.
-                if batch is not None:
-                    peer.refuse("stream")
-                continue
-            self._apply(peer, batch, at_once=at_once)
-            await asyncio.sleep(0)
-
-    def _apply(self, peer: Peer, batch: SignedBatch, *, at_once: bool) -> None:
-        peer.last = batch.stamp
-        self._time.stamps.see(batch.stamp)
-        self._decisions.take(peer, batch, at_once=at_once)
-        if not at_once:
-            peer.lag = max(0.0, self._time.now() - batch.sent)
-
-    async def _heard(self, streams: HostStreams, raw: bytes) -> None:
-        """A batch that was just written, or the sign of life of a host."""
-        batch = self.peers.believed(self._format, raw)
-        if batch is None or batch.host == self._host or (peer := self.peers.get(batch.host)) is None:
-            return
-        sign = records.sign_of_life(batch.records)
-        if sign is None:
-            last: Stamp | None = batch.stamp
-        elif batch.sent > peer.sent:
-            # An older one was sent again by somebody.
-            peer.seen, peer.sent = time.time(), batch.sent
-            last, peer.version = sign
-        else:
-            return
-        # Read from the stream, in order: a message before this one may have been lost on its way.
-        if last is not None and (peer.last is None or last[:2] > peer.last[:2]):
-            await self._read(streams, peer, at_once=False)
 
     def _mail(self, kind: str, raw: bytes) -> None:
         """A question about a ban of this host, or an answer."""
@@ -251,11 +173,15 @@ class GroupMember:
         assert self._signer is not None  # noqa: S101 - set before
         windows = SharedWindows(streams, self._host, self._signer, number)
         while True:
+            end_if_cancelled()
             await self._counting.wake.wait()
             await self._counting.count(windows)
 
-    async def _beat(self, streams: HostStreams, writer: StreamWriter, ready: asyncio.Event) -> None:
-        """Tell the others that this host is here, and admit what waits for the quota of its host."""
+    async def _beat(
+        self, streams: HostStreams, writer: StreamWriter, ready: asyncio.Event, greeted: asyncio.Event
+    ) -> None:
+        """Tell the others that this host is here, and admit what waits for the quota of its host. `greeted`:
+        they have been told of its last batch, which they may have missed, before it writes another one."""
         await ready.wait()
         while True:
             if self._left or self._settings() != self._used:
@@ -264,9 +190,12 @@ class GroupMember:
             beat = self._format.written(NEVER, self._time.now(), [[records.HERE, last, __version__]])
             await streams.send(streams.live, beat)
             await streams.here(self._time.now())
+            greeted.set()
+            self._decisions.look_again()
             for peer in self.peers:
                 if peer.waiting:
                     self._decisions.drain(peer)
+            end_if_cancelled()
             await asyncio.sleep(_BEAT * max(1, min(len(self.peers) / _HOSTS_A_BEAT, AWAY / 4)))
 
     async def leave(self) -> bool:
@@ -302,16 +231,3 @@ class GroupMember:
             "waiting": sum(len(peer.waiting) for peer in self.peers),
             "forged": self._counting.forged,
         }  # fmt: skip
-
-
-def _subjects(batch: SignedBatch) -> set[tuple[Key, Stamp]]:
-    """What the decisions of a batch are about, with their stamps."""
-    found: set[tuple[Key, Stamp]] = set()
-    for record in batch.records:
-        try:
-            one = records.read(record, batch.host)
-        except (ValueError, TypeError, KeyError):
-            continue
-        if one is not None and not isinstance(one, records.SharedLogin):
-            found.add((one.key, one.stamp))
-    return found

@@ -9,8 +9,9 @@ from sidecar.app.bootstrap import Components
 from sidecar.app.cluster.group_member import GroupMember
 from sidecar.app.cluster.joint_counting import JointCounting
 from sidecar.app.cluster.own_decisions import OwnDecisions
-from sidecar.app.cluster.peer import Peers
-from sidecar.app.cluster.peer_decisions import PeerDecisions
+from sidecar.app.cluster.peers.peer import Peers
+from sidecar.app.cluster.peers.peer_allowed import PeerAllowed
+from sidecar.app.cluster.peers.peer_decisions import PeerDecisions
 from sidecar.app.cluster.setup import host_name
 from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.cluster.claims import Claims
@@ -25,8 +26,11 @@ def join(parts: Components) -> GroupMember:
     own = OwnDecisions(
         host, shared_time, claims, parts.memos, engine.register, parts.allow_list, engine.known_good, shares
     )
+    allowing = PeerAllowed(
+        host, shared_time, claims, own, parts.allow_list, parts.protection, lambda: shares("")
+    )
     decisions = PeerDecisions(
-        host, shared_time, claims, own, engine, parts.bus, parts.allow_list, parts.protection, parts.enforcer,
+        host, shared_time, claims, own, engine, parts.bus, allowing, parts.protection, parts.enforcer,
         parts.commit_queue, parts.background, shares, is_dry,
     )  # fmt: skip
 
@@ -37,12 +41,12 @@ def join(parts: Components) -> GroupMember:
     )
     member = GroupMember(
         lambda: active.settings.cluster, shared_time, claims, own, decisions, counting, peers,
-        parts.peer_evidence, parts.background,
+        parts.peer_evidence, parts.background, parts.commit_queue.commit,
     )  # fmt: skip
     parts.bus.subscribe(own, decisions, counting)
     parts.periodic.every(1.0, "cluster", member.run, at_once=True)
     parts.periodic.every(600.0, "cluster prune", own.prune)
-    parts.periodic.every(60.0, "cluster quota", decisions.prune)
+    parts.periodic.every(60.0, "cluster quota", allowing.prune)
     _measure(parts, member, own, counting)
     return member
 

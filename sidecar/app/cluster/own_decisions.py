@@ -19,6 +19,9 @@ from sidecar.cluster.claims import REMEMBERED, Claim, Claims, Key
 from sidecar.cluster.decision_records import (
     ALLOW,
     BAN,
+    DISALLOW,
+    ORIGINS,
+    UNBAN,
     Record,
     SharedAllowed,
     SharedBan,
@@ -27,14 +30,16 @@ from sidecar.cluster.decision_records import (
     allowed_key,
     ban_key,
 )
-from sidecar.cluster.hybrid_clock import Stamp
+from sidecar.cluster.hybrid_clock import NEVER, Stamp
 from sidecar.decide.known_good import KnownGood
-from sidecar.model import Ban, Batch, Extended, Instant, Unban
+from sidecar.model import Ban, Batch, Extended, Instant, Seconds, Unban
 from sidecar.network import Network
 from sidecar.store.changes import Allowed
 
-# The kind of memo for what was lifted, and the events of what others decided.
-LIFTED, SOURCE = "cluster-lifted", "cluster"
+# The kinds of memo for what was lifted and what this host decided, and the events of what others decided.
+LIFTED, DECIDED, SOURCE = "cluster-lifted", "cluster-decided", "cluster"
+# A decision so close to the time of its ban needs no memo.
+_CLOSE: Seconds = 2.0
 # Ends of bans that each host finds by itself.
 _BY_ITSELF = ("expired", "replaced")
 
@@ -60,21 +65,56 @@ class OwnDecisions:
         known_good.tell(self._login)
 
     def _remember(self) -> None:
-        """Claim what an earlier run decided. Its stamps are those of the times of the decisions, unless this
-        host's stream has better ones."""
+        """Claim what an earlier run decided. Its stamps are those that were kept, else those of the times of
+        the bans."""
         for key, stamp, _ in self._lifted():
             self._claims.lift(key, stamp)
-        stamps = self._time.stamps
+            self._time.stamps.see(stamp)
+        for name, memo in self._memos.of(DECIDED).items():
+            entry, until = json.loads(memo.value or "[]")
+            if self._has(key := _key(name)):
+                self._claims.claim(key, Claim(Stamp.of_entry(entry, self._host), until))
+        for key in self._own_keys():
+            claim = self._told_by_time(key)
+            if claim is not None and self._claims.own(key, self._host) is None:
+                # What stands was decided behind what lifted it.
+                lifted = self._claims.lifted.get(key, NEVER)
+                after = Stamp(lifted.ms, lifted.number + 1, self._host)
+                stamp = claim.stamp if claim.stamp > lifted else after
+                self._claims.claim(key, claim._replace(stamp=stamp))
+
+    def _own_keys(self) -> Iterator[Key]:
         for ban in self._register.table:
-            if self._is_own(ban):
-                self._claims.claim(
-                    ban_key(ban.network, ban.jail), self._claim(stamps.of(self._shared(ban.at)), ban.until)
-                )
+            yield ban_key(ban.network, ban.jail)
         for one in self._allow_list:
-            if "@" not in one.by:
-                self._claims.claim(
-                    allowed_key(one.network), self._claim(stamps.of(self._shared(one.at)), one.until)
-                )
+            yield allowed_key(one.network)
+
+    def _has(self, key: Key) -> bool:
+        """Whether the ban stands, or the network is allowed."""
+        if key[0] == BAN:
+            return self._register.table.of(key[1], key[2]) is not None
+        return self._allow_list.of(key[1]) is not None
+
+    def _told_by_time(self, key: Key) -> Claim | None:
+        """What the ban or the allowed network alone tells of this host's claim."""
+        stamps = self._time.stamps
+        if key[0] == BAN:
+            ban = self._register.table.of(key[1], key[2])
+            own = ban is not None and self._is_own(ban)
+            return self._claim(stamps.of(self._shared(ban.at)), ban.until) if ban and own else None
+        one = self._allow_list.of(key[1])
+        own = one is not None and "@" not in one.by
+        return self._claim(stamps.of(self._shared(one.at)), one.until) if one and own else None
+
+    def keep(self, key: Key) -> None:
+        """Keep this host's claim if a restart would not find it: of a ban that another host made or
+        lengthened, or that was decided long behind its time."""
+        claim, name = self._claims.own(key, self._host), _name(key)
+        told = self._told_by_time(key) if claim else None
+        if claim is None or (told is not None and _is_close(told, claim)):
+            self._memos.drop(DECIDED, name)
+        else:
+            self._memos.put(DECIDED, name, json.dumps([claim.stamp.entry, claim.until]))
 
     def _is_told(self, unban: Unban) -> bool:
         return unban.reason not in _BY_ITSELF and not unban.dry and self._shares(unban.jail)
@@ -97,20 +137,29 @@ class OwnDecisions:
             return
         for event in batch.events:
             if isinstance(event, Ban | Extended):
-                ban = event.ban if isinstance(event, Extended) else event
+                # This host lengthens bans of others, too.
+                ban = event.ban._replace(origin="log") if isinstance(event, Extended) else event
                 if self._is_own(ban):
-                    self._banned(ban)
+                    self._banned(event.ban if isinstance(event, Extended) else ban)
             elif isinstance(event, Unban) and self._is_told(event):
                 self._lift(ban_key(event.network, event.jail), event.by)
 
     def _banned(self, ban: Ban) -> None:
         claim = self._claim(self._time.stamps.now(), ban.until)
         self._claims.claim(ban_key(ban.network, ban.jail), claim)
+        self._decided(ban_key(ban.network, ban.jail))
         self._put(ban_key(ban.network, ban.jail), self._ban_record(ban, claim))
 
+    def _decided(self, key: Key) -> None:
+        self.keep(key)
+        # After a restart all decisions are later, also those before it is connected again.
+        self._time.save()
+
     def _ban_record(self, ban: Ban, claim: Claim) -> Record:
+        by_hand = "manual" if ban.jail == "manual" else "log"
+        origin = ban.origin if ban.origin in ORIGINS else by_hand
         return SharedBan(
-            ban.network, ban.jail, claim.stamp, claim.until, self._shared(ban.at), ban.origin, ban.reason,
+            ban.network, ban.jail, claim.stamp, claim.until, self._shared(ban.at), origin, ban.reason,
             ban.failures, ban.by,
         ).record()  # fmt: skip
 
@@ -121,14 +170,20 @@ class OwnDecisions:
         if allowed is None:
             self._lift(key, "")
             return
+        counts = self._claims.of(key)
+        if counts is not None and _ends(counts.until) > _ends(self._claim(NEVER, allowed.until).until):
+            # The last one replaces the others, as it does here.
+            self._lift(key, "")
         claim = self._claim(self._time.stamps.now(), allowed.until)
         self._claims.claim(key, claim)
+        self._decided(key)
         self._put(key, SharedAllowed(network, claim.stamp, claim.until, allowed.reason, allowed.by).record())
 
     def _lift(self, key: Key, by: str) -> None:
         stamp = self._time.stamps.now()
         self._claims.lift(key, stamp)
         self.keep_lifted(key, stamp, by)
+        self._decided(key)
         self._put(key, SharedLifting(key, stamp, by).record())
 
     def _login(self, network: Network, account: str, at: Instant) -> None:
@@ -136,15 +191,15 @@ class OwnDecisions:
             self._put(("g", network, account), SharedLogin(network, account, self._shared(at)).record())
 
     def _put(self, key: Key, record: Record) -> None:
-        # The last decision about a subject is behind all others.
-        self._due.pop(key, None)
-        self._due[key] = record
+        # The last decision about a subject is behind all others. What ends others is told, too.
+        due = _due_key(key, record)
+        self._due.pop(due, None)
+        self._due[due] = record
         self.wake.set()
 
     def keep_lifted(self, key: Key, stamp: Stamp, by: str) -> None:
         """Remember that something was lifted, by whomever: an older ban must not come back."""
-        name = json.dumps([key[0], str(key[1]), *key[2:]])
-        self._memos.put(LIFTED, name, json.dumps([stamp.entry, stamp.host, by]))
+        self._memos.put(LIFTED, _name(key), json.dumps([stamp.entry, stamp.host, by]))
 
     async def prune(self) -> None:
         """Forget what is over, and what was lifted long ago. A periodic job."""
@@ -153,12 +208,14 @@ class OwnDecisions:
         for key, memo in self._memos.of(LIFTED).items():
             if memo.at < now - REMEMBERED:
                 self._memos.drop(LIFTED, key)
+        for key in self._memos.of(DECIDED):
+            if self._claims.own(_key(key), self._host) is None:
+                self._memos.drop(DECIDED, key)
 
     def _lifted(self) -> Iterator[tuple[Key, Stamp, str]]:
         for name, memo in self._memos.of(LIFTED).items():
-            kind, network, *jail = json.loads(name)
             entry, host, by = json.loads(memo.value or "[]")
-            yield (kind, Network.parse(network), *jail), Stamp.of_entry(entry, host), by
+            yield _key(name), Stamp.of_entry(entry, host), by
 
     def take(self, most: int) -> list[Record]:
         """Some records to send, the oldest first. `failed` puts them back."""
@@ -179,7 +236,8 @@ class OwnDecisions:
         """Send what this host decided and its stream lacks: `told` is what it has."""
         known = set(told)
         for key, record in self.everything():
-            if (key, Stamp.of_entry(_entry(record), self._host)) not in known and key not in self._due:
+            stamp = Stamp.of_entry(_entry(record), self._host)
+            if (key, stamp) not in known and _due_key(key, record) not in self._due:
                 self._put(key, record)
 
     def everything(self) -> Iterator[tuple[Key, Record]]:
@@ -202,13 +260,33 @@ class OwnDecisions:
         if key[0] == BAN:
             ban = self._register.table.of(key[1], key[2])
             return None if ban is None else self._ban_record(ban, claim)
-        if key[0] == ALLOW:
-            for one in self._allow_list.around(key[1]):
-                if one.network == key[1]:
-                    return SharedAllowed(one.network, claim.stamp, claim.until, one.reason, one.by).record()
+        if key[0] == ALLOW and (one := self._allow_list.of(key[1])) is not None:
+            return SharedAllowed(one.network, claim.stamp, claim.until, one.reason, one.by).record()
         return None
 
 
 def _entry(record: Record) -> str:
     entry: str = record[{BAN: 3, "u": 3}.get(record[0], 2)]
     return entry
+
+
+def _due_key(key: Key, record: Record) -> Key:
+    return ("lifted", *key) if record[0] in (UNBAN, DISALLOW) else key
+
+
+def _name(key: Key) -> str:
+    return json.dumps([key[0], str(key[1]), *key[2:]])
+
+
+def _key(name: str) -> Key:
+    kind, network, *jail = json.loads(name)
+    return (kind, Network.parse(network), *jail)
+
+
+def _ends(until: Instant | None) -> Instant:
+    return float("inf") if until is None else until
+
+
+def _is_close(one: Claim, other: Claim) -> bool:
+    ends = one.until == other.until or abs(_ends(one.until) - _ends(other.until)) < 1.0
+    return ends and abs(one.stamp.ms - other.stamp.ms) <= _CLOSE * 1000

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from sidecar.app.cluster.own_decisions import OwnDecisions
 from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.cluster.batches import MOST_RECORDS, BatchFormat
@@ -14,14 +17,22 @@ from sidecar.cluster.hybrid_clock import Stamp
 _SPARE = 20_000
 
 
+def end_if_cancelled() -> None:
+    """End this task if it was cancelled: the client may lose that while its connection breaks."""
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class StreamWriter:
     """One connection's writer. `length` is the number of records in the stream, `last` its last batch."""
 
     def __init__(
-        self, streams: HostStreams, form: BatchFormat, own: OwnDecisions, claims: Claims, time: SharedTime
-    ) -> None:
+        self, streams: HostStreams, form: BatchFormat, own: OwnDecisions, claims: Claims, time: SharedTime,
+        commit: Callable[[], Awaitable[object]],
+    ) -> None:  # fmt: skip
+        """`commit` is awaited before anything is told: a host must not lose what the others have of it."""
         self._streams, self._form, self._own = streams, form, own
-        self._claims, self._time = claims, time
+        self._claims, self._time, self._commit = claims, time, commit
         self.length = 0
         self.last: Stamp | None = None
 
@@ -30,9 +41,11 @@ class StreamWriter:
         if self.length == 0:
             await self._write_all(list(self._own.logins()))
         while True:
+            end_if_cancelled()
             await self._own.wake.wait()
             some = self._own.take(MOST_RECORDS)
             try:
+                await self._commit()
                 await self._write_all(some)
             except BaseException:
                 self._own.failed()

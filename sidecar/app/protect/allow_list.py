@@ -60,6 +60,10 @@ class AllowList:
             if one.until is not None:
                 self._allowed[network] = replace(one, until=one.until + jump)
 
+    def of(self, network: Network) -> Allowed | None:
+        """The entry of exactly this network."""
+        return self._allowed.get(network)
+
     def around(self, network: Network) -> list[Allowed]:
         """The allowed networks that contain this one or equal it."""
         lengths = (n for version, n in self._lengths if version == network[0] and n <= network[-1])

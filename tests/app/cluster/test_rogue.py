@@ -134,7 +134,7 @@ def test_a_stream_that_goes_to_the_end_of_the_scale_keeps_no_host_away(scene: Sc
         scene.write(rogue, (stamp, form.written(stamp, time.time(), records)))
     beyond = Stamp(2**70, 0)
     scene.say(rogue, form.written(beyond, time.time(), records))
-    scene.refused(rogue, clock=2)
+    scene.refused(rogue, clock=1)
     again(scene)
     scene.goes_on()
     assert "192.0.2.130" not in scene.routes()

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from sidecar.app.background import BackgroundTasks
 from sidecar.app.bus import Bus
 from sidecar.app.cluster.own_decisions import SOURCE, OwnDecisions
-from sidecar.app.cluster.peer import Peer
+from sidecar.app.cluster.peers.peer import Peer
+from sidecar.app.cluster.peers.peer_allowed import PeerAllowed
 from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.persist.commit_queue import CommitQueue
-from sidecar.app.protect.allow_list import AllowList
 from sidecar.app.protect.protection import Protection
 from sidecar.cluster import decision_records as records
 from sidecar.cluster.batches import SignedBatch
@@ -29,12 +29,12 @@ from sidecar.cluster.decision_records import (
 from sidecar.cluster.hybrid_clock import NEVER
 from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Ban, Batch, Event, Instant, Refused, Unban
-from sidecar.network import Network, Ranges
-from sidecar.store.changes import Allowed, Forgotten, Login
+from sidecar.network import Ranges
+from sidecar.store.changes import Forgotten, Login
 
 _log = logging.getLogger("zmban.cluster")
-# Events of earlier decisions that are published together.
-_MANY = 20_000
+# Events of earlier decisions that are published together; refused bans that are remembered.
+_MANY, _MOST_REFUSED = 20_000, 10_000
 
 
 class PeerDecisions:
@@ -42,21 +42,23 @@ class PeerDecisions:
 
     def __init__(
         self, host: str, time: SharedTime, claims: Claims, own: OwnDecisions, engine: DecisionEngine,
-        bus: Bus, allow_list: AllowList, protection: Protection, enforcer: Enforcer,
+        bus: Bus, allowing: PeerAllowed, protection: Protection, enforcer: Enforcer,
         commit_queue: CommitQueue, background: BackgroundTasks, shares: Callable[[str], bool],
         is_dry: Callable[[str], bool],
     ) -> None:  # fmt: skip
         self._host, self._time, self._claims, self._own = host, time, claims, own
         self._engine, self._register, self._bus = engine, engine.register, bus
-        self._allow_list, self._protection, self._enforcer = allow_list, protection, enforcer
+        self._allowing, self._protection, self._enforcer = allowing, protection, enforcer
         self._commit_queue, self._background = commit_queue, background
         self._shares, self._is_dry = shares, is_dry
         self._matters = Ranges(())
         # Published together: so many routes are written in bulk.
         self._earlier: list[Event] = []
-        # The peer that each ban, and each allowed network, counts for.
+        # The peer that each ban counts for.
         self._made: dict[Key, Peer] = {}
-        self._opened: dict[Network, Peer] = {}
+        # What a guard refused, to be made when it no longer does; and the guard that refused it.
+        self._refusals: dict[Key, tuple[Peer, SharedBan]] = {}
+        self._guard = protection.guard
 
     def handle(self, batch: Batch) -> None:
         """Give back the quota of bans that ended. A subscriber of the bus."""
@@ -65,12 +67,6 @@ class PeerDecisions:
         for event in batch.events:
             if isinstance(event, Unban) and (peer := self._made.pop(_key(event), None)) is not None:
                 peer.quota.release(event.network)
-
-    async def prune(self) -> None:
-        """Give back the quota of networks that are no longer allowed. A periodic job."""
-        standing = {one.network for one in self._allow_list}
-        for network in self._opened.keys() - standing:
-            self._opened.pop(network).quota.release(network)
 
     def take(self, peer: Peer, batch: SignedBatch, *, at_once: bool) -> None:
         """Apply a batch. `at_once`: it was read from what the peer decided earlier."""
@@ -91,7 +87,10 @@ class PeerDecisions:
                 allowed |= one.key[0] == ALLOW
                 events += self._lift(peer, one, at_once=at_once)
             elif isinstance(one, SharedAllowed):
-                allowed |= self._allow(peer, one, at_once=at_once)
+                allowed |= self._allowing.allow(peer, one, at_once=at_once)
+            if one is not None and not isinstance(one, SharedLogin):
+                self._own.keep(one.key)
+        self._time.save()
         if at_once:
             # Wanted from now on: a comparison with the kernel must not take them for removed.
             self._enforcer.mark_due(event.network for event in events if isinstance(event, Ban))
@@ -115,8 +114,7 @@ class PeerDecisions:
     def _ban(self, peer: Peer, one: SharedBan, *, at_once: bool) -> list[Event]:
         if not self._shares(one.jail):
             return []
-        if not self._time.stamps.see(one.stamp):
-            peer.refuse("clock")
+        if not peer.is_credible(one.stamp, self._time):
             return []
         if peer.name != self._host and peer.quota.is_full_with(len(peer.waiting)):
             # Not even remembered: a peer must not fill this host's memory.
@@ -151,14 +149,8 @@ class PeerDecisions:
         if peer.quota.admit(one.network, at_once=at_once):
             self._made[one.key] = peer
             return True
-        self._wait(peer, one)
+        peer.wait(one)
         return False
-
-    @staticmethod
-    def _wait(peer: Peer, one: SharedBan | SharedLifting | SharedAllowed) -> None:
-        if not peer.waiting:
-            _log.warning("%s decides more than its quota admits; what is beyond waits", peer.name)
-        peer.waiting[one.key] = one
 
     def _ban_of(self, peer: Peer, one: SharedBan, until: Instant | None) -> Ban:
         at, own = self._time.local(one.at), peer.name == self._host
@@ -172,6 +164,8 @@ class PeerDecisions:
         if self._register.table.of(one.network, one.jail) or not (refusal := self._refusal(one, time.time())):
             return []
         peer.refuse(refusal)
+        if len(self._refusals) < _MOST_REFUSED:
+            self._refusals[one.key] = peer, one
         line, at = f"a ban of {peer.name}: {one.reason}", self._time.local(one.at)
         return [Refused(str(one.network), one.jail, at, refusal, line=line)]
 
@@ -190,6 +184,20 @@ class PeerDecisions:
         ignored = (network for jail in self._engine.jails.values() for network in jail.ignored)
         return self._protection.guard.matters([*ignored, *self._enforcer.exempted])
 
+    def look_again(self) -> None:
+        """Make the bans that were refused, if what is protected has changed and no longer covers them."""
+        if self._guard is self._protection.guard:
+            return
+        self._guard, refusals, self._refusals = self._protection.guard, self._refusals, {}
+        self._matters = self._all_guarded()
+        events: list[Event] = []
+        for key, (peer, one) in refusals.items():
+            if self._refusal(one, time.time()):
+                self._refusals[key] = peer, one
+            else:
+                events += self._ban(peer, one, at_once=True)
+        self._bus.publish(events, source=SOURCE, live=True, read_at=time.time())
+
     def drain(self, peer: Peer) -> None:
         """Make the bans of a peer that wait, as far as its quota admits now."""
         events: list[Event] = []
@@ -203,7 +211,7 @@ class PeerDecisions:
             elif isinstance(one, SharedBan):
                 events += self._stand(peer, one, at_once=False)
             else:
-                self._open(peer, one, at_once=False)
+                self._allowing.open(peer, one, at_once=False)
             allowed |= key[0] == ALLOW
             if key in peer.waiting:
                 break
@@ -213,7 +221,7 @@ class PeerDecisions:
 
     def _lift(self, peer: Peer, one: SharedLifting, *, at_once: bool) -> list[Event]:
         jail = one.key[2] if one.key[0] == BAN else ""
-        if not self._shares(jail) or not self._seen(peer, one):
+        if not self._shares(jail) or not peer.is_credible(one.stamp, self._time):
             return []
         if one.stamp <= self._claims.lifted.get(one.key, NEVER):
             return []
@@ -222,10 +230,10 @@ class PeerDecisions:
                 peer.refuse("quota")
                 return []
             if not at_once and not peer.quota.take():
-                self._wait(peer, one)
+                peer.wait(one)
                 return []
             peer.lifted += 1
-            self._own.keep_lifted(one.key, one.stamp, one.by)
+        self._own.keep_lifted(one.key, one.stamp, one.by)
         self._claims.lift(one.key, one.stamp)
         peer.waiting.pop(one.key, None)
         return self._end(peer, one, jail)
@@ -233,8 +241,7 @@ class PeerDecisions:
     def _end(self, peer: Peer, one: SharedLifting, jail: str) -> list[Event]:
         rest = self._claims.of(one.key)
         if one.key[0] == ALLOW:
-            if rest is None:
-                self._quietly(lambda: self._allow_list.end(one.network))
+            self._allowing.end(one, rest)
             return []
         if rest is not None:
             until = None if rest.until is None else self._time.local(rest.until)
@@ -243,48 +250,6 @@ class PeerDecisions:
         self._commit_queue.add([Forgotten(meant, jail) for meant in self._engine.forget(one.network, jail)])
         lifted = self._register.lift(one.network, time.time(), "manual", jail)
         return [unban._replace(by=by) for unban in lifted]
-
-    def _seen(self, peer: Peer, one: SharedLifting | SharedAllowed) -> bool:
-        if self._time.stamps.see(one.stamp):
-            return True
-        peer.refuse("clock")
-        return False
-
-    def _allow(self, peer: Peer, one: SharedAllowed, *, at_once: bool) -> bool:
-        """Allow what a peer allows; not what is wider than the widest ban, which would open the door."""
-        if not self._shares("") or not self._seen(peer, one):
-            return False
-        if one.network.length < self._protection.guard.widest[one.network.version]:
-            peer.refuse("too-wide")
-            return False
-        if peer.name != self._host and peer.quota.is_full_with(len(peer.waiting)):
-            peer.refuse("quota")
-            return False
-        if not self._claims.claim(one.key, Claim(one.stamp, one.until)):
-            return False
-        peer.waiting.pop(one.key, None)
-        return self._open(peer, one, at_once=at_once)
-
-    def _open(self, peer: Peer, one: SharedAllowed, *, at_once: bool) -> bool:
-        if peer.name != self._host and one.network not in self._opened:
-            if not peer.quota.admit(one.network, at_once=at_once):
-                self._wait(peer, one)
-                return False
-            self._opened[one.network] = peer
-        until = None if one.until is None else self._time.local(one.until)
-        by = one.by if peer.name == self._host else f"{one.by}@{peer.name}"
-        self._quietly(
-            lambda: self._allow_list.allow(Allowed(one.network, time.time(), until, one.reason, by))
-        )
-        return True
-
-    def _quietly(self, change: Callable[[], object]) -> None:
-        """Change the allow list without telling it as a decision of this host."""
-        self._own.listening = False
-        try:
-            change()
-        finally:
-            self._own.listening = True
 
     def _login(self, peer: Peer, one: SharedLogin) -> None:
         if not self._shares("good") or peer.name == self._host:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.cluster.batches import BatchError, BatchFormat, SignedBatch
 from sidecar.cluster.claims import Key
 from sidecar.cluster.decision_records import SharedAllowed, SharedBan, SharedLifting
@@ -15,6 +17,7 @@ from sidecar.cluster.peer_quota import PeerQuota
 from sidecar.model import Instant, Seconds, counted
 from sidecar.settings import ClusterSettings
 
+_log = logging.getLogger("zmban.cluster")
 # A peer that was not heard of for so long is away.
 AWAY: Seconds = 120.0
 
@@ -41,6 +44,19 @@ class Peer:
         """Count something of this peer that was not believed or not done."""
         self.refused[reason] += 1
         self.tell_refused(reason)
+
+    def wait(self, one: SharedBan | SharedLifting | SharedAllowed) -> None:
+        """Keep a decision beyond the quota for later."""
+        if not self.waiting:
+            _log.warning("%s decides more than its quota admits; what is beyond waits", self.name)
+        self.waiting[one.key] = one
+
+    def is_credible(self, stamp: Stamp, time: SharedTime) -> bool:
+        """Whether a stamp is not too far ahead; later stamps of this host follow it then."""
+        if time.stamps.see(stamp):
+            return True
+        self.refuse("clock")
+        return False
 
     def is_here(self, now: Instant) -> bool:
         """Whether it was heard of lately."""
