@@ -66,3 +66,10 @@ def test_the_demonstration_shows_the_attacker_refused_by_all_three_hosts() -> No
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 tries in all, at most 2 on one host; all hosts refuse the attacker" in done.stdout
+
+
+def test_without_a_cluster_nothing_of_it_is_imported() -> None:
+    text = "import sidecar.app.doors, sidecar.app.daemon, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy = ("redis", "cryptography", "sidecar.cluster", "sidecar.app.cluster")
+    assert not [name for name in done.stdout.split() if name.startswith(heavy)]
