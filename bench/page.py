@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from bench.circumstances import circumstances
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -64,6 +66,13 @@ def show(tables: Iterable[Table], warning: str = "") -> None:
         console.print(warning, "")
     for table in tables:
         console.print(table.rich(), "")
+
+
+def part(title: str, introduction: str, tables: Iterable[Table]) -> str:
+    """A part of a page: the goals, where it was measured, and the other tables."""
+    first, *others = [table.markdown() for table in tables]
+    told = ", ".join(f"{key} {value}" for key, value in circumstances({}).items())
+    return f"## {title}\n{introduction}\n" + "\n".join([first, f"Measured on: {told}\n", *others])
 
 
 def write(path: Path, name: str, text: str) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import page
-from bench.circumstances import circumstances
 from bench.cluster import failures, hosts, many
 from bench.page import Goal, Table, goals_table
 from bench.scan.places import ROOT
@@ -97,15 +96,14 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as root:
         found = Found(Path(root), *((30_000, 100, 5.0) if given.quick else (300_000, 400, 20.0)))
-    parts = [table.markdown() for table in found.tables()]
     page.show(found.tables())
     if given.quick:
         return
-    told = ", ".join(f"{key} {value}" for key, value in circumstances({}).items())
-    text = f"## Several hosts\n{_INTRODUCTION}\n" + "\n".join(
-        [parts[0], f"Measured on: {told}\n", *parts[1:]]
+    page.write(
+        ROOT / "docs/benchmarks.md",
+        "bench-cluster",
+        page.part("Several hosts", _INTRODUCTION, found.tables()),
     )
-    page.write(ROOT / "docs/benchmarks.md", "bench-cluster", text)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import page
-from bench.circumstances import circumstances
 from bench.page import Goal, Table, goals_table
 from bench.review.mail_log import MailLog, iso
 from bench.scan.places import ROOT
@@ -151,15 +150,14 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as root:
         found = Found(Path(root), 400_000 if given.quick else given.lines, 1 if given.quick else 3)
-    parts = [table.markdown() for table in found.tables()]
     page.show(found.tables())
     if given.quick:
         return
-    told = ", ".join(f"{key} {value}" for key, value in circumstances({}).items())
-    text = f"## The daily review\n{_INTRODUCTION}\n" + "\n".join(
-        [parts[0], f"Measured on: {told}\n", *parts[1:]]
+    page.write(
+        ROOT / "docs/benchmarks.md",
+        "bench-review",
+        page.part("The daily review", _INTRODUCTION, found.tables()),
     )
-    page.write(ROOT / "docs/benchmarks.md", "bench-review", text)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,6 @@ _BEAT: Seconds = 1.0
 # Questions and answers that are older were sent again by somebody.
 _STALE: Seconds = 30.0
 _HOSTS_A_BEAT = 10
-# Hosts that were not here for so long are not looked for.
-_FORGOTTEN: Seconds = 90 * 86400.0
 
 
 class GroupMember:
@@ -61,7 +59,6 @@ class GroupMember:
         self._own, self._decisions, self._counting = own, decisions, counting
         self.peers, self._host = peers, host_name(settings())
         self._used = settings()
-        self._signer: Signer | None = None
         self.up, self.failing, self._left = False, "not connected yet", False
         self._pause = _PAUSES[0]
         self._streams: HostStreams | None = None
@@ -79,12 +76,11 @@ class GroupMember:
         except ConfigError as error:
             self._lost(error)
             return _PAUSES[1]
-        self._signer = member.signer
         self.peers.renew(self._used, member.signer.knows)
         self._format = BatchFormat(member.group, self._host, member.signer)
         try:
             self._streams = HostStreams(client, member.group, self._host)
-            await self._take_part(self._streams)
+            await self._take_part(self._streams, member.signer)
         except* UNREACHABLE as group:
             self._lost(group)
         finally:
@@ -105,14 +101,14 @@ class GroupMember:
             _log.error("cluster: %s; this host goes on alone, and tells the others later", text)
         self.failing = text
 
-    async def _take_part(self, streams: HostStreams) -> None:
+    async def _take_part(self, streams: HostStreams, signer: Signer) -> None:
         async with asyncio.TaskGroup() as tasks:
             ready, greeted = asyncio.Event(), asyncio.Event()
             form, own, claims = self._format, self._own, self._claims
             writer = StreamWriter(streams, form, own, claims, self._time, self._commit)
             tasks.create_task(self._receive(streams, writer, ready))
             tasks.create_task(self._when_ready(greeted, writer.run()))
-            tasks.create_task(self._count(streams, ready))
+            tasks.create_task(self._count(streams, signer, ready))
             tasks.create_task(self._beat(streams, writer, ready, greeted))
             # Here, not behind the block: there the group would leave this task marked as cancelled.
             await asyncio.Event().wait()
@@ -167,11 +163,9 @@ class GroupMember:
             raise
         await work
 
-    async def _count(self, streams: HostStreams, ready: asyncio.Event) -> None:
+    async def _count(self, streams: HostStreams, signer: Signer, ready: asyncio.Event) -> None:
         await ready.wait()
-        number = time.time_ns()
-        assert self._signer is not None  # noqa: S101 - set before
-        windows = SharedWindows(streams, self._host, self._signer, number)
+        windows = SharedWindows(streams, self._host, signer, time.time_ns())
         while True:
             end_if_cancelled()
             await self._counting.wake.wait()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Set
 
 from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.app.persist.memos import Memos
@@ -232,22 +232,22 @@ class OwnDecisions:
         self._taken = {}
         self.wake.set()
 
-    def owe(self, told: Collection[tuple[Key, Stamp]]) -> None:
+    def owe(self, told: Set[tuple[Key, Stamp]]) -> None:
         """Send what this host decided and its stream lacks: `told` is what it has."""
-        known = set(told)
-        for key, record in self.everything():
-            stamp = Stamp.of_entry(_entry(record), self._host)
-            if (key, stamp) not in known and _due_key(key, record) not in self._due:
+        for key, record in self.everything(told):
+            if _due_key(key, record) not in self._due:
                 self._put(key, record)
 
-    def everything(self) -> Iterator[tuple[Key, Record]]:
-        """All that this host decided and that still matters, except for logins."""
+    def everything(self, told: Set[tuple[Key, Stamp]] = frozenset()) -> Iterator[tuple[Key, Record]]:
+        """All that this host decided and that still matters, except for logins and what was `told`."""
         for key in list(self._claims):
             claim = self._claims.own(key, self._host)
-            if claim is not None and (record := self._record(key, claim)):
+            if claim is None or (key, claim.stamp) in told:
+                continue
+            if record := self._record(key, claim):
                 yield key, record
         for key, stamp, by in self._lifted():
-            if stamp.host == self._host:
+            if stamp.host == self._host and (key, stamp) not in told:
                 yield key, SharedLifting(key, stamp, by).record()
 
     def logins(self) -> Iterator[Record]:
@@ -263,11 +263,6 @@ class OwnDecisions:
         if key[0] == ALLOW and (one := self._allow_list.of(key[1])) is not None:
             return SharedAllowed(one.network, claim.stamp, claim.until, one.reason, one.by).record()
         return None
-
-
-def _entry(record: Record) -> str:
-    entry: str = record[{BAN: 3, "u": 3}.get(record[0], 2)]
-    return entry
 
 
 def _due_key(key: Key, record: Record) -> Key:

@@ -44,6 +44,10 @@ class SharedTime:
         """A shared time as this host sees it."""
         return at - self._offset
 
+    def local_end(self, until: Instant | None) -> Instant | None:
+        """A shared end as this host sees it; None: for ever."""
+        return None if until is None else self.local(until)
+
     def save(self) -> None:
         """Keep the highest stamp: after a restart none is used twice, and later decisions are later."""
         self._memos.put(KIND, _HIGHEST, self.stamps.highest.entry)

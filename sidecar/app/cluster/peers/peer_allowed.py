@@ -60,7 +60,7 @@ class PeerAllowed:
                 peer.wait(one)
                 return False
             self._opened[one.network] = peer
-        until = None if one.until is None else self._time.local(one.until)
+        until = self._time.local_end(one.until)
         # The time of the decision: a restart must not make it a later one.
         at = self._time.local(one.stamp.ms / 1000)
         by = one.by if peer.name == self._host else f"{one.by}@{peer.name}"
@@ -73,7 +73,7 @@ class PeerAllowed:
         if rest is None:
             self._quietly(lambda: self._allow_list.end(one.network))
         elif known is not None:
-            until = None if rest.until is None else self._time.local(rest.until)
+            until = self._time.local_end(rest.until)
             self._quietly(lambda: self._allow_list.allow(replace(known, until=until)))
 
     def _quietly(self, change: Callable[[], object]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 
@@ -32,7 +31,6 @@ from sidecar.model import Ban, Batch, Event, Instant, Refused, Unban
 from sidecar.network import Ranges
 from sidecar.store.changes import Forgotten, Login
 
-_log = logging.getLogger("zmban.cluster")
 # Events of earlier decisions that are published together; refused bans that are remembered.
 _MANY, _MOST_REFUSED = 20_000, 10_000
 
@@ -130,7 +128,7 @@ class PeerDecisions:
     def _stand(self, peer: Peer, one: SharedBan, *, at_once: bool) -> list[Event]:
         """Make a ban of a peer, or lengthen one that stands."""
         now = time.time()
-        until = None if one.until is None else self._time.local(one.until)
+        until = self._time.local_end(one.until)
         if until is not None and until <= now:
             return []
         standing = self._register.table.of(one.network, one.jail)
@@ -244,8 +242,7 @@ class PeerDecisions:
             self._allowing.end(one, rest)
             return []
         if rest is not None:
-            until = None if rest.until is None else self._time.local(rest.until)
-            return list(self._register.end_at(one.network, jail, until))
+            return list(self._register.end_at(one.network, jail, self._time.local_end(rest.until)))
         by = f"{one.by}@{peer.name}" if one.by else peer.name
         self._commit_queue.add([Forgotten(meant, jail) for meant in self._engine.forget(one.network, jail)])
         lifted = self._register.lift(one.network, time.time(), "manual", jail)
