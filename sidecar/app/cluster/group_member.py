@@ -27,7 +27,7 @@ from sidecar.cluster import decision_records as records
 from sidecar.cluster.batches import BatchFormat
 from sidecar.cluster.claims import Claims
 from sidecar.cluster.host_keys import Signer
-from sidecar.cluster.host_streams import HostStreams
+from sidecar.cluster.host_streams import Client, HostStreams
 from sidecar.cluster.hybrid_clock import NEVER
 from sidecar.cluster.redis_place import UNREACHABLE, connected
 from sidecar.cluster.shared_windows import SharedWindows
@@ -85,9 +85,8 @@ class GroupMember:
             self._lost(group)
         finally:
             self.up, self._streams = False, None
-            with contextlib.suppress(*UNREACHABLE):
-                async with asyncio.timeout(1.0):
-                    await client.aclose()
+            # Not here: a task that is cancelled meanwhile would leave the sockets open.
+            self._background.spawn(_close(client))
         # A task group whose connection breaks while it is cancelled tells only of the connection.
         end_if_cancelled()
         self._pause = min(self._pause * 2, _PAUSES[1])
@@ -225,3 +224,8 @@ class GroupMember:
             "waiting": sum(len(peer.waiting) for peer in self.peers),
             "forged": self._counting.forged,
         }  # fmt: skip
+
+
+async def _close(client: Client) -> None:
+    with contextlib.suppress(*UNREACHABLE):
+        await client.aclose()

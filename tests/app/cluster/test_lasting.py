@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -191,5 +192,16 @@ def test_a_host_that_is_told_to_end_while_its_connection_breaks_ends(two: Any) -
         assert await eventually(lambda: not mx1.member.up) and await eventually(lambda: mx1.member.up)
         await mx1.kill(commit=True)
         assert mx1.here is None
+
+    two(story)
+
+
+def test_a_host_that_is_told_to_end_just_when_its_connection_broke_closes_all_its_sockets(two: Any) -> None:
+    async def story(server: LocalRedis, mx1: HostHere, mx2: HostHere) -> None:
+        mx1.wire.mend(drop=True)
+        while mx1.member.up:
+            await asyncio.sleep(0)
+        await mx1.kill(commit=True)
+        gc.collect()
 
     two(story)
