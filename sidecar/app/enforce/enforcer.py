@@ -119,9 +119,8 @@ class Enforcer:
 
     def _let_in(self, networks: list[Network]) -> None:
         self._writer.held.difference_update(networks)
-        # An exemption may have been added since.
-        self.mark_due(self.exempted.intersection(networks))
-        if len(networks) > MOST_SINGLE:
+        # An exemption may have been added since: a reconcile that ran meanwhile left the entry as it was.
+        if len(networks) > MOST_SINGLE or not self.exempted.isdisjoint(networks):
             self.mark_due(networks)
             self._background.spawn(self.reconcile())
         elif not self.suspended:

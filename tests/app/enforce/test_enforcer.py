@@ -139,6 +139,18 @@ async def test_no_reconcile_removes_a_route_before_its_unban_is_committed(world:
     assert world.backend.banned() == set()
 
 
+async def test_an_unban_that_is_committed_behind_an_exemption_lets_the_network_in_at_once(
+    world: World,
+) -> None:
+    world.ban(ban())
+    world.hear(*world.register.lift(WHO, 60.0, "manual"))
+    world.enforcer.exempt({WHO})
+    await world.enforcer.reconcile()
+    world.commit()
+    await world.background.settled()
+    assert world.backend.banned() == set()
+
+
 def test_a_network_that_is_banned_again_before_the_commit_stays_refused(world: World) -> None:
     world.ban(ban(until=9.0))
     world.hear(*world.register.expire(10.0))
