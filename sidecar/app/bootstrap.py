@@ -41,6 +41,7 @@ from sidecar.app.protect.zimbra_trust import ZimbraTrust
 from sidecar.app.report.ban_log import BanLog
 from sidecar.app.report.refusal_log import RefusalLog
 from sidecar.app.review.decision_recorder import DecisionRecorder
+from sidecar.app.review.refused_domains import RefusedDomains
 from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.configuration.loading import Loaded
 from sidecar.host.resolver import Resolver
@@ -80,6 +81,7 @@ class Components:
     feed: EventFeed
     rates: Rates
     peer_evidence: PeerEvidence
+    refused_domains: RefusedDomains
     messages: MessageQueue
     announcer: Announcer
     recorder: DecisionRecorder
@@ -175,7 +177,7 @@ def build(loaded: Loaded, options: RuntimeOptions) -> Components:
         enforcer=enforcer, gone_logs=GoneLogs(active, logs, memos, queue, memory.zones),
         protection=protection, resolver=resolver, logs=logs, leaks=leaks, verifier=verifier,
         refusals=refusals, feed=EventFeed(started), rates=Rates(memos), peer_evidence=PeerEvidence(queue),
-        messages=messages,
+        messages=messages, refused_domains=RefusedDomains(active),
         drift=DriftRepair(enforcer, background, protection.look_around),
         announcer=_announcer(active, memory, memos, messages, verifier, enforcer, refusals),
         recorder=DecisionRecorder(active, memory.known_good.clients, memos),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sidecar.app.api.action_routes import ActionRoutes
 from sidecar.app.api.api_routes import ApiRoutes
@@ -75,7 +76,7 @@ def opened(parts: Components, socket: Path, listen: str | None) -> Iterator[None
         yield from tokens.faults if tokens else ()
         yield from cluster.doubts()
 
-    answering = answered_by(parts, lambda: pages.faults, doubts)
+    answering = answered_by(parts, lambda: pages.faults, doubts, cluster.record)
     pages = HttpPages(sites(parts, answering, listen, tokens))
     courier = Courier(parts.active, parts.messages, parts.metrics)
     every_command = {**commands(parts, answering, courier), "cluster": cluster.cluster}
@@ -107,14 +108,14 @@ def answered_by(
     parts: Components,
     faults: Callable[[], Iterable[str]] = tuple,
     doubts: Callable[[], Iterable[str]] = tuple,
+    cluster: Callable[[], dict[str, Any] | None] = lambda: None,
 ) -> Answering:
-    """Build what answers; `faults` and `doubts` are problems of the doors themselves."""
+    """Build what answers; `faults` and `doubts` are problems of the doors, `cluster` the other hosts."""
     engine, suspects = parts.memory.engine, parts.memory.suspects
     confirmation = Confirmation(parts.commit_queue, parts.background)
     preview = BanPreview(engine, parts.enforcer, parts.protection)
     # The daily report asks for the status, which tells its doubts.
-    domains = RefusedDomains(parts.active)
-    found: list[DailyReport | RefusedDomains] = [domains]
+    found: list[DailyReport | RefusedDomains] = [parts.refused_domains]
     networks = NetworkCommands(
         parts.options, engine, parts.bus, parts.allow_list, parts.protection, parts.enforcer,
         parts.commit_queue, preview, confirmation, parts.widening,
@@ -122,7 +123,7 @@ def answered_by(
     status = StatusBuilder(
         parts.options, parts.active, engine, parts.enforcer, parts.verifier, parts.logs, parts.allow_list,
         suspects, parts.refusals, parts.store_health, Proposals(preview), parts.started, parts.not_ready,
-        faults, lambda: [*doubts(), *(why for one in found for why in one.doubts())],
+        faults, lambda: [*doubts(), *(why for one in found for why in one.doubts())], cluster,
     )  # fmt: skip
     suspensions = SuspensionReasons(engine.register, parts.allow_list, parts.protection, suspects)
     explainer = AddressExplainer(
@@ -133,16 +134,16 @@ def answered_by(
         status, explainer, parts.reload, parts.enforcer, parts.verifier, parts.feed, parts.rates,
         confirmation,
     )  # fmt: skip
-    switches = DryRunSwitches(parts.active, engine, parts.memos, confirmation)
-    store = StoreCommands(parts.upkeep)
     work = ReviewWork(
         parts.options, parts.active, parts.logs, parts.protection, parts.recorder, ServiceFacts(status).found
     )
     daily = DailyReport(parts.active, parts.options.state, work, parts.memos, parts.messages)
     found.append(daily)
     return Answering(
-        networks, service, switches, store, status, explainer, preview, suspensions, work, daily, domains
-    )
+        networks, service, DryRunSwitches(parts.active, engine, parts.memos, confirmation),
+        StoreCommands(parts.upkeep), status, explainer, preview, suspensions, work, daily,
+        parts.refused_domains,
+    )  # fmt: skip
 
 
 def _importer(parts: Components) -> Importer:

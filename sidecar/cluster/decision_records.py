@@ -2,7 +2,8 @@
 
 `["b", network, jail, stamp, until, at, origin, reason, failures, by]` a ban, `["u", network, jail, stamp,
 by]` it was lifted, `["a", network, stamp, until, reason, by]` a network is allowed, `["d", network, stamp,
-by]` no longer, `["g", network, account, at]` a login, `["h", last, version]` a host is here.
+by]` no longer, `["s", domain, stamp, until, since, reason, by]` a sender domain is refused, `["t", domain,
+stamp, by]` no longer, `["g", network, account, at]` a login, `["h", last, version]` a host is here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from sidecar.model import LATEST, Instant, printable
 from sidecar.network import Network
 
 Record: TypeAlias = list[Any]
-BAN, UNBAN, ALLOW, DISALLOW, GOOD, HERE = "b", "u", "a", "d", "g", "h"
+BAN, ALLOW, DOMAIN, GOOD, HERE = "b", "a", "s", "g", "h"
+# What ends each kind of claim.
+LIFTS = {BAN: "u", ALLOW: "d", DOMAIN: "t"}
 _LONGEST_TEXT = 500
 ORIGINS = ("log", "manual", "import")
 
@@ -84,8 +87,36 @@ class SharedAllowed(NamedTuple):
         return cls(Network.parse(_text(network)), stamp, _end(until), _text(reason), _text(by))
 
 
+class SharedDomain(NamedTuple):
+    """A sender domain that another host refuses."""
+
+    domain: str
+    stamp: Stamp
+    until: Instant | None
+    since: Instant
+    reason: str
+    by: str
+
+    @property
+    def key(self) -> Key:
+        """Its subject."""
+        return domain_key(self.domain)
+
+    def record(self) -> Record:
+        """As it travels."""
+        text = self.reason[:_LONGEST_TEXT], self.by[:_LONGEST_TEXT]
+        return [DOMAIN, self.domain, self.stamp.entry, self.until, self.since, *text]
+
+    @classmethod
+    def read(cls, record: Record, host: str) -> SharedDomain:
+        """ValueError for anything that no host writes."""
+        _, domain, entry, until, since, reason, by = record
+        stamp = Stamp.of_entry(_text(entry), host)
+        return cls(_domain(domain), stamp, _end(until), _time(since), _text(reason), _text(by))
+
+
 class SharedLifting(NamedTuple):
-    """The end of a ban or of an allowed network, decided by another host."""
+    """The end of a ban, an allowed network or a refused domain, decided by another host."""
 
     key: Key
     stamp: Stamp
@@ -93,29 +124,24 @@ class SharedLifting(NamedTuple):
 
     @property
     def network(self) -> Network:
-        """Whose."""
+        """Whose, unless it is a domain."""
         found: Network = self.key[1]
         return found
 
     def record(self) -> Record:
         """As it travels."""
-        kind, network, *jail = self.key
-        return [
-            UNBAN if kind == BAN else DISALLOW,
-            str(network),
-            *jail,
-            self.stamp.entry,
-            self.by[:_LONGEST_TEXT],
-        ]
+        kind, subject, *jail = self.key
+        return [LIFTS[kind], str(subject), *jail, self.stamp.entry, self.by[:_LONGEST_TEXT]]
 
     @classmethod
     def read(cls, record: Record, host: str) -> SharedLifting:
         """ValueError for anything that no host writes."""
-        kind, network, *jail, entry, by = record
-        key = (BAN if kind == UNBAN else ALLOW, Network.parse(_text(network)), *jail)
-        if len(jail) != (kind == UNBAN) or not all(map(_is_name, jail)):
+        lift, subject, *jail, entry, by = record
+        (kind,) = (kind for kind, ends in LIFTS.items() if ends == lift)
+        if len(jail) != (kind == BAN) or not all(map(_is_name, jail)):
             raise ValueError(f"{jail!r}")
-        return cls(key, Stamp.of_entry(_text(entry), host), _text(by))
+        about = _domain(subject) if kind == DOMAIN else Network.parse(_text(subject))
+        return cls((kind, about, *jail), Stamp.of_entry(_text(entry), host), _text(by))
 
 
 class SharedLogin(NamedTuple):
@@ -136,9 +162,10 @@ class SharedLogin(NamedTuple):
         return cls(Network.parse(_text(network)), _text(account), _time(at))
 
 
-Shared: TypeAlias = SharedBan | SharedAllowed | SharedLifting | SharedLogin
-_KINDS: dict[str, type[SharedBan | SharedAllowed | SharedLifting | SharedLogin]] = {
-    BAN: SharedBan, ALLOW: SharedAllowed, UNBAN: SharedLifting, DISALLOW: SharedLifting, GOOD: SharedLogin,
+Shared: TypeAlias = SharedBan | SharedAllowed | SharedDomain | SharedLifting | SharedLogin
+_KINDS: dict[str, type[SharedBan | SharedAllowed | SharedDomain | SharedLifting | SharedLogin]] = {
+    BAN: SharedBan, ALLOW: SharedAllowed, DOMAIN: SharedDomain, GOOD: SharedLogin,
+    **dict.fromkeys(LIFTS.values(), SharedLifting),
 }  # fmt: skip
 
 
@@ -150,6 +177,11 @@ def ban_key(network: Network, jail: str) -> Key:
 def allowed_key(network: Network) -> Key:
     """The subject of an allowed network."""
     return ALLOW, network
+
+
+def domain_key(domain: str) -> Key:
+    """The subject of a refused sender domain."""
+    return DOMAIN, domain
 
 
 def read(record: Any, host: str) -> Shared | None:
@@ -181,6 +213,12 @@ def _text(value: Any) -> str:
         raise ValueError(f"{str(value)[:40]!r} is no text")
     # Half a surrogate pair cannot be stored, and what steers a terminal is not shown.
     return printable(value)
+
+
+def _domain(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 253 or not value.isascii() or not _is_name(value):
+        raise ValueError(f"{str(value)[:40]!r} is no domain")
+    return value
 
 
 def _is_name(value: Any) -> bool:

@@ -7,6 +7,7 @@ written; `zmban:GROUP:ask:HOST` and `zmban:GROUP:told:HOST`: questions to a host
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -56,6 +57,12 @@ class HostStreams:
         else:
             answer = await self.client.time()
         return int(answer[0]) + int(answer[1]) / 1e6
+
+    async def ahead(self) -> Seconds:
+        """By how much that clock is ahead of this host's."""
+        asked = time.time()
+        server = await self.time()
+        return server - (asked + time.time()) / 2
 
     async def publish(self, stamp: Stamp, batch: bytes) -> None:
         """Append a batch to this host's stream, and send it to the hosts that are connected."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -192,6 +192,42 @@ class DomainMaps:
             for number, line in found.unusable
         ]
         return answers
+
+    def settle(
+        self, wanted: Mapping[str, DomainRefusal | None], seen: Mapping[str, DomainRefusal], now: Instant
+    ) -> tuple[dict[str, DomainRefusal], dict[str, str]]:
+        """Refuse domains exactly so, or (None) accept mail from them; one that is no longer as it was `seen`
+        is left as it is. Returns the refused domains, and why others cannot be."""
+        rejected: dict[str, str] = {}
+        with self._changing(now) as refused:
+            for domain, one in wanted.items():
+                if refused.get(domain) != seen.get(domain):
+                    continue
+                if one is None:
+                    refused.pop(domain, None)
+                elif why := self._objection(domain, known=domain in refused):
+                    rejected[domain] = why
+                else:
+                    text, by = reason_text(one.reason), reason_text(one.by)
+                    refused[domain] = replace(one, reason=text, by=by)
+        return refused, rejected
+
+    def _objection(self, domain: str, *, known: bool) -> str:
+        try:
+            if normalised(domain) != domain:
+                return "is written in another form than that of the maps"
+        except ValueError as error:
+            return str(error)
+        doubt = "" if known else domain_objections.doubt(domain)
+        return domain_objections.objection(domain, self._protect) or doubt
+
+    def protects(self, domain: str) -> bool:
+        """Whether a domain is never refused here."""
+        return bool(domain_objections.protection(domain, self._protect))
+
+    def exist(self) -> bool:
+        """Whether there is a map of refused domains."""
+        return any(map_files.version(self._senders))
 
     # ---- the files ----
 

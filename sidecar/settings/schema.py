@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
@@ -231,7 +231,7 @@ class DomainSettings(_Section):
 
 
 # What hosts can share.
-Shared = Literal["counts", "bans", "good", "allowed"]
+Shared = Literal["counts", "bans", "good", "allowed", "domains"]
 
 
 class ClusterSettings(_Section):
@@ -251,7 +251,7 @@ class ClusterSettings(_Section):
     key_file: str = ""
     shared_key_file: str = ""
     trust: Annotated[tuple[Annotated[str, PlainValidator(_trusted)], ...], BeforeValidator(listed)] = ()
-    share: Annotated[tuple[Shared, ...], BeforeValidator(listed)] = ("counts", "bans", "good", "allowed")
+    share: Annotated[tuple[Shared, ...], BeforeValidator(listed)] = get_args(Shared)
     bans_per_minute: Annotated[int, Field(ge=1, le=10_000_000)] = 6000
     most_bans: Annotated[int, Field(ge=1, le=100_000_000)] = 500_000
     most_addresses: Annotated[int, Field(ge=1)] = 1 << 22

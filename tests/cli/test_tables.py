@@ -153,7 +153,7 @@ def state(path: str, network: str, jail: str, text: str) -> dict[str, Any]:
         "not_ready_because": [f"{path} {text}"], "doubts": [], "slow_regexes": [], "prefilter": "good",
         "proposals": [{"network": network, "banned": 9, "addresses": 256, "kept_reachable": 1}],
         "spread": [{"subject": text, "accounts": 1, "from": 1}], "masked": [], "spared": [],
-        "suspected_proxies": [], "dry_bans": 2,
+        "suspected_proxies": [], "dry_bans": 2, "cluster": None,
         "framed": [{"named": network, "client": "203.0.113.7", "line": text}],
         "jails": [{"jail": jail, "dry_run": True, "banned": 1, "dry_bans": 1, "failing": 2, "maxretry": 3, "logs": [path] * 9}],
         "sources": [{"source": path, "lines": 1, "candidates": 1, "last_line": 1.7e9, "zone": None,

@@ -45,6 +45,20 @@ def test_health_names_each_problem_with_its_cure(page: Page, api: Api) -> None:
     expect(page.locator("#state")).to_contain_text("NOT ENFORCED")
 
 
+def test_health_tells_of_the_other_hosts(page: Page, api: Api) -> None:
+    group = {"host": "mx1", "group": "<b>mail</b>", "up": True, "failing": "", "peers": 3, "here": 2,
+             "due": 1200, "to_count": 0, "refused": {}, "waiting": 0, "forged": 0}  # fmt: skip
+    answer(page, "status", api.get("status") | {"cluster": group})
+    answer_events(page)
+    open_view(page, "#/now")
+    health = page.get_by_role("region", name="Health")
+    expect(health).to_contain_text("Other hosts2 of 3 in <b>mail</b>, 1,200 decisions to tell")
+    answer(page, "status", api.get("status") | {"cluster": {**group, "up": False, "here": 0}})
+    open_view(page, "#/logs")
+    open_view(page, "#/now")
+    expect(health).to_contain_text("cannot be reached; 0 of 3 in")
+
+
 def test_the_plots_have_an_axis_a_summary_and_a_table(page: Page) -> None:
     hour = [{"at": 1_790_000_040.0 + 60 * i, "bans": i % 3, "failures": i} for i in range(60)]
     day = [{"at": 1_790_000_100.0 + 900 * i, "bans": 1, "failures": 0} for i in range(96)]

@@ -118,6 +118,9 @@ class GroupMember:
             end_if_cancelled()
             if message is None:
                 if not ready.is_set():
+                    self._time.set(await streams.ahead())
+                    # A crash must not lose it: what is decided behind a restart would have other ends.
+                    await self._commit()
                     self._own.owe(await reader.catch_up(writer))
                     self.up, self.failing, self._pause = True, "", _PAUSES[0]
                     _log.info(
@@ -182,6 +185,7 @@ class GroupMember:
             last = writer.last.entry if writer.last else ""
             beat = self._format.written(NEVER, self._time.now(), [[records.HERE, last, __version__]])
             await streams.send(streams.live, beat)
+            self._time.set(await streams.ahead())
             await streams.here(self._time.now())
             greeted.set()
             self._decisions.look_again()

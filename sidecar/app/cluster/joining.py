@@ -8,10 +8,12 @@ from collections.abc import Callable
 from sidecar.app.bootstrap import Components
 from sidecar.app.cluster.group_member import GroupMember
 from sidecar.app.cluster.joint_counting import JointCounting
+from sidecar.app.cluster.kept_decisions import KeptDecisions
 from sidecar.app.cluster.own_decisions import OwnDecisions
 from sidecar.app.cluster.peers.peer import Peers
 from sidecar.app.cluster.peers.peer_allowed import PeerAllowed
 from sidecar.app.cluster.peers.peer_decisions import PeerDecisions
+from sidecar.app.cluster.peers.shared_domains import SharedDomains
 from sidecar.app.cluster.setup import host_name
 from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.cluster.claims import Claims
@@ -22,16 +24,19 @@ def join(parts: Components) -> GroupMember:
     active, engine = parts.active, parts.memory.engine
     host, claims = host_name(active.settings.cluster), Claims()
     shares, is_dry = _rules(parts)
-    shared_time = SharedTime(parts.memos, host)
+    shared_time, kept = SharedTime(parts.memos, host), KeptDecisions(parts.memos, host)
     own = OwnDecisions(
-        host, shared_time, claims, parts.memos, engine.register, parts.allow_list, engine.known_good, shares
+        host, shared_time, claims, kept, engine.register, parts.allow_list, engine.known_good, shares
     )
     allowing = PeerAllowed(
-        host, shared_time, claims, own, parts.allow_list, parts.protection, lambda: shares("")
+        host, shared_time, claims, own, parts.allow_list, parts.protection, lambda: shares("allowed")
+    )
+    domains = SharedDomains(
+        host, shared_time, claims, own, parts.memos, parts.refused_domains, lambda: shares("domains")
     )
     decisions = PeerDecisions(
-        host, shared_time, claims, own, engine, parts.bus, allowing, parts.protection, parts.enforcer,
-        parts.commit_queue, parts.background, shares, is_dry,
+        host, shared_time, claims, own, kept, engine, parts.bus, allowing, domains, parts.protection,
+        parts.enforcer, parts.commit_queue, parts.background, shares, is_dry,
     )  # fmt: skip
 
     refused = parts.metrics.cluster_refused
@@ -46,21 +51,20 @@ def join(parts: Components) -> GroupMember:
     parts.bus.subscribe(own, decisions, counting)
     parts.periodic.every(1.0, "cluster", member.run, at_once=True)
     parts.periodic.every(600.0, "cluster prune", own.prune)
+    parts.periodic.every(600.0, "cluster domains prune", domains.prune)
+    parts.periodic.every(2.0, "cluster domains", domains.look, at_once=True)
     parts.periodic.every(60.0, "cluster quota", allowing.prune)
     _measure(parts, member, own, counting)
     return member
 
 
-def _rules(parts: Components) -> tuple[Callable[[str], bool], Callable[[str], bool]]:
-    """What is shared of a jail, see OwnDecisions; and whether its bans are only recorded here."""
+def _rules(parts: Components) -> tuple[Callable[..., bool], Callable[[str], bool]]:
+    """What is shared, see OwnDecisions; and whether the bans of a jail are only recorded here."""
     active = parts.active
 
-    def shares(jail: str) -> bool:
-        share = active.settings.cluster.share
-        if jail in ("", "good"):
-            return ("allowed" if jail == "" else jail) in share
+    def shares(what: str, jail: str = "") -> bool:
         spec = active.jails.get(jail)
-        return "bans" in share and (spec is None or spec.shared != "no")
+        return what in active.settings.cluster.share and (spec is None or spec.shared != "no")
 
     def is_dry(jail: str) -> bool:
         spec = active.jails.get(jail)

@@ -8,20 +8,19 @@ again.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator, Set
 
+from sidecar.app.cluster.kept_decisions import KeptDecisions
 from sidecar.app.cluster.shared_time import SharedTime
-from sidecar.app.persist.memos import Memos
 from sidecar.app.protect.allow_list import AllowList
 from sidecar.bans.register import BanRegister
-from sidecar.cluster.claims import REMEMBERED, Claim, Claims, Key
+from sidecar.cluster.claims import Claim, Claims, Key
 from sidecar.cluster.decision_records import (
     ALLOW,
     BAN,
-    DISALLOW,
+    DOMAIN,
+    LIFTS,
     ORIGINS,
-    UNBAN,
     Record,
     SharedAllowed,
     SharedBan,
@@ -36,8 +35,8 @@ from sidecar.model import Ban, Batch, Extended, Instant, Seconds, Unban
 from sidecar.network import Network
 from sidecar.store.changes import Allowed
 
-# The kinds of memo for what was lifted and what this host decided, and the events of what others decided.
-LIFTED, DECIDED, SOURCE = "cluster-lifted", "cluster-decided", "cluster"
+# The events of what others decided.
+SOURCE = "cluster"
 # A decision so close to the time of its ban needs no memo.
 _CLOSE: Seconds = 2.0
 # Ends of bans that each host finds by itself.
@@ -48,18 +47,19 @@ class OwnDecisions:
     """A subscriber of the bus. `due` are records to send; `wake` is set when there are any."""
 
     def __init__(
-        self, host: str, time: SharedTime, claims: Claims, memos: Memos, register: BanRegister,
-        allow_list: AllowList, known_good: KnownGood, shares: Callable[[str], bool],
+        self, host: str, time: SharedTime, claims: Claims, kept: KeptDecisions, register: BanRegister,
+        allow_list: AllowList, known_good: KnownGood, shares: Callable[..., bool],
     ) -> None:  # fmt: skip
-        """`shares`: whether this host shares the bans of a jail; for "" whether it shares allowed networks,
-        and for "good" logins."""
-        self._host, self._time, self._claims, self._memos = host, time, claims, memos
+        """`shares`: whether this host shares `bans` (of a jail), `allowed`, `good` or `domains`."""
+        self._host, self._time, self._claims, self._kept = host, time, claims, kept
         self._register, self._allow_list, self._known_good = register, allow_list, known_good
         self._shares = shares
         self._due: dict[Key, Record] = {}
         self._taken: dict[Key, Record] = {}
         self.wake = asyncio.Event()
         self.listening = True
+        # The record of a refused domain; set by the owner of these.
+        self.domain_record: Callable[[str, Claim], Record | None] = lambda *_: None
         self._remember()
         allow_list.watch(self._allowed)
         known_good.tell(self._login)
@@ -67,21 +67,20 @@ class OwnDecisions:
     def _remember(self) -> None:
         """Claim what an earlier run decided. Its stamps are those that were kept, else those of the times of
         the bans."""
-        for key, stamp, _ in self._lifted():
+        for key, stamp, _ in self._kept.lifted():
             self._claims.lift(key, stamp)
             self._time.stamps.see(stamp)
-        for name, memo in self._memos.of(DECIDED).items():
-            entry, until = json.loads(memo.value or "[]")
-            if self._has(key := _key(name)):
-                self._claims.claim(key, Claim(Stamp.of_entry(entry, self._host), until))
+        for key, claim in self._kept.claims():
+            if self._has(key):
+                self._claims.claim(key, claim)
         for key in self._own_keys():
-            claim = self._told_by_time(key)
-            if claim is not None and self._claims.own(key, self._host) is None:
+            told = self._told_by_time(key)
+            if told is not None and self._claims.own(key, self._host) is None:
                 # What stands was decided behind what lifted it.
                 lifted = self._claims.lifted.get(key, NEVER)
                 after = Stamp(lifted.ms, lifted.number + 1, self._host)
-                stamp = claim.stamp if claim.stamp > lifted else after
-                self._claims.claim(key, claim._replace(stamp=stamp))
+                stamp = told.stamp if told.stamp > lifted else after
+                self._claims.claim(key, told._replace(stamp=stamp))
 
     def _own_keys(self) -> Iterator[Key]:
         for ban in self._register.table:
@@ -90,9 +89,11 @@ class OwnDecisions:
             yield allowed_key(one.network)
 
     def _has(self, key: Key) -> bool:
-        """Whether the ban stands, or the network is allowed."""
+        """Whether the ban stands, or the network is allowed; of a domain its owner knows."""
         if key[0] == BAN:
             return self._register.table.of(key[1], key[2]) is not None
+        if key[0] == DOMAIN:
+            return True
         return self._allow_list.of(key[1]) is not None
 
     def _told_by_time(self, key: Key) -> Claim | None:
@@ -102,25 +103,23 @@ class OwnDecisions:
             ban = self._register.table.of(key[1], key[2])
             own = ban is not None and self._is_own(ban)
             return self._claim(stamps.of(self._shared(ban.at)), ban.until) if ban and own else None
-        one = self._allow_list.of(key[1])
+        one = self._allow_list.of(key[1]) if key[0] == ALLOW else None
         own = one is not None and "@" not in one.by
         return self._claim(stamps.of(self._shared(one.at)), one.until) if one and own else None
 
     def keep(self, key: Key) -> None:
         """Keep this host's claim if a restart would not find it: of a ban that another host made or
         lengthened, or that was decided long behind its time."""
-        claim, name = self._claims.own(key, self._host), _name(key)
+        claim = self._claims.own(key, self._host)
         told = self._told_by_time(key) if claim else None
-        if claim is None or (told is not None and _is_close(told, claim)):
-            self._memos.drop(DECIDED, name)
-        else:
-            self._memos.put(DECIDED, name, json.dumps([claim.stamp.entry, claim.until]))
+        is_told = claim is not None and told is not None and _is_close(told, claim)
+        self._kept.claim(key, None if is_told else claim)
 
     def _is_told(self, unban: Unban) -> bool:
-        return unban.reason not in _BY_ITSELF and not unban.dry and self._shares(unban.jail)
+        return unban.reason not in _BY_ITSELF and not unban.dry and self._shares("bans", unban.jail)
 
     def _is_own(self, ban: Ban) -> bool:
-        return ban.origin != "cluster" and not (ban.dry or ban.adopted) and self._shares(ban.jail)
+        return ban.origin != "cluster" and not (ban.dry or ban.adopted) and self._shares("bans", ban.jail)
 
     def _shared(self, at: Instant) -> Instant:
         return self._time.shared(at)
@@ -142,7 +141,7 @@ class OwnDecisions:
                 if self._is_own(ban):
                     self._banned(event.ban if isinstance(event, Extended) else ban)
             elif isinstance(event, Unban) and self._is_told(event):
-                self._lift(ban_key(event.network, event.jail), event.by)
+                self.lift(ban_key(event.network, event.jail), event.by)
 
     def _banned(self, ban: Ban) -> None:
         claim = self._claim(self._time.stamps.now(), ban.until)
@@ -164,25 +163,32 @@ class OwnDecisions:
         ).record()  # fmt: skip
 
     def _allowed(self, network: Network, allowed: Allowed | None) -> None:
-        if not self.listening or not self._shares(""):
+        if not self.listening or not self._shares("allowed"):
             return
-        key = allowed_key(network)
         if allowed is None:
-            self._lift(key, "")
-            return
+            self.lift(allowed_key(network), "")
+        else:
+            until, reason, by = allowed.until, allowed.reason, allowed.by
+            self.decide(
+                allowed_key(network), until,
+                lambda claim: SharedAllowed(network, claim.stamp, claim.until, reason, by).record(),
+            )  # fmt: skip
+
+    def decide(self, key: Key, until: Instant | None, record: Callable[[Claim], Record]) -> None:
+        """This host's claim stands until then, which replaces the others as it does here."""
         counts = self._claims.of(key)
-        if counts is not None and _ends(counts.until) > _ends(self._claim(NEVER, allowed.until).until):
-            # The last one replaces the others, as it does here.
-            self._lift(key, "")
-        claim = self._claim(self._time.stamps.now(), allowed.until)
+        if counts is not None and _ends(counts.until) > _ends(self._claim(NEVER, until).until):
+            self.lift(key, "")
+        claim = self._claim(self._time.stamps.now(), until)
         self._claims.claim(key, claim)
         self._decided(key)
-        self._put(key, SharedAllowed(network, claim.stamp, claim.until, allowed.reason, allowed.by).record())
+        self._put(key, record(claim))
 
-    def _lift(self, key: Key, by: str) -> None:
+    def lift(self, key: Key, by: str) -> None:
+        """This host ends what stands."""
         stamp = self._time.stamps.now()
         self._claims.lift(key, stamp)
-        self.keep_lifted(key, stamp, by)
+        self._kept.lift(key, stamp, by)
         self._decided(key)
         self._put(key, SharedLifting(key, stamp, by).record())
 
@@ -197,25 +203,14 @@ class OwnDecisions:
         self._due[due] = record
         self.wake.set()
 
-    def keep_lifted(self, key: Key, stamp: Stamp, by: str) -> None:
-        """Remember that something was lifted, by whomever: an older ban must not come back."""
-        self._memos.put(LIFTED, _name(key), json.dumps([stamp.entry, stamp.host, by]))
-
     async def prune(self) -> None:
         """Forget what is over, and what was lifted long ago. A periodic job."""
         now = self._time.now()
         self._claims.prune(now)
-        for key, memo in self._memos.of(LIFTED).items():
-            if memo.at < now - REMEMBERED:
-                self._memos.drop(LIFTED, key)
-        for key in self._memos.of(DECIDED):
-            if self._claims.own(_key(key), self._host) is None:
-                self._memos.drop(DECIDED, key)
-
-    def _lifted(self) -> Iterator[tuple[Key, Stamp, str]]:
-        for name, memo in self._memos.of(LIFTED).items():
-            entry, host, by = json.loads(memo.value or "[]")
-            yield _key(name), Stamp.of_entry(entry, host), by
+        self._kept.prune(now)
+        for key, _ in list(self._kept.claims()):
+            if self._claims.own(key, self._host) is None:
+                self._kept.claim(key, None)
 
     def take(self, most: int) -> list[Record]:
         """Some records to send, the oldest first. `failed` puts them back."""
@@ -246,7 +241,7 @@ class OwnDecisions:
                 continue
             if record := self._record(key, claim):
                 yield key, record
-        for key, stamp, by in self._lifted():
+        for key, stamp, by in self._kept.lifted():
             if stamp.host == self._host and (key, stamp) not in told:
                 yield key, SharedLifting(key, stamp, by).record()
 
@@ -262,20 +257,11 @@ class OwnDecisions:
             return None if ban is None else self._ban_record(ban, claim)
         if key[0] == ALLOW and (one := self._allow_list.of(key[1])) is not None:
             return SharedAllowed(one.network, claim.stamp, claim.until, one.reason, one.by).record()
-        return None
+        return self.domain_record(key[1], claim) if key[0] == DOMAIN else None
 
 
 def _due_key(key: Key, record: Record) -> Key:
-    return ("lifted", *key) if record[0] in (UNBAN, DISALLOW) else key
-
-
-def _name(key: Key) -> str:
-    return json.dumps([key[0], str(key[1]), *key[2:]])
-
-
-def _key(name: str) -> Key:
-    kind, network, *jail = json.loads(name)
-    return (kind, Network.parse(network), *jail)
+    return ("lifted", *key) if record[0] in LIFTS.values() else key
 
 
 def _ends(until: Instant | None) -> Instant:

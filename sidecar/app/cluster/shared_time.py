@@ -11,13 +11,15 @@ from sidecar.model import Instant, Seconds
 # The kind of memo that keeps what must survive a restart.
 KIND = "cluster"
 _OFFSET, _HIGHEST = "offset", "highest"
+# A smaller difference of the clocks matters to no ban.
+_EXACT: Seconds = 0.5
 
 
 class SharedTime:
     """Converts times of this host to those that all share, and back; stamps decisions.
 
-    The offset is that of the last connection: a host whose clock is an hour wrong still bans and lifts in the
-    right order, also while it is alone.
+    The offset is measured while the host is connected: a host whose clock is an hour wrong still bans and
+    lifts in the right order, also while it is alone.
     """
 
     def __init__(self, memos: Memos, host: str) -> None:
@@ -32,7 +34,9 @@ class SharedTime:
         return time.time() + self._offset
 
     def set(self, offset: Seconds) -> None:
-        """The server's clock is ahead of this host's by so much."""
+        """The server's clock is ahead of this host's by so much. What the network adds changes nothing."""
+        if abs(offset - self._offset) < _EXACT:
+            return
         self._offset = offset
         self._memos.put(KIND, _OFFSET, repr(offset))
 

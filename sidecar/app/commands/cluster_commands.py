@@ -35,6 +35,10 @@ class ClusterCommands:
             raise RefusedError("the other hosts cannot be reached; nothing was deleted there", 69)
         return self._member.record()
 
+    def record(self) -> dict[str, Any] | None:
+        """The state of this host in its group; None without a cluster."""
+        return None if self._member is None else self._member.record()
+
     def doubts(self) -> Iterator[str]:
         """What is degraded."""
         if self._member is not None:

@@ -50,6 +50,7 @@ class StatusBuilder:
     not_ready: Callable[[], list[str]]
     faults: Callable[[], Iterable[str]]
     doubts: Callable[[], Iterable[str]]
+    cluster: Callable[[], dict[str, Any] | None]
 
     async def build(self, *, verify: bool = True) -> dict[str, Any]:
         """The current state of jails, sources and kernel; without `verify`, as of the last check."""
@@ -68,6 +69,7 @@ class StatusBuilder:
             "networks_banned": len(refused),
             "bans_suspended": table.resting.total(),
             "dry_bans": table.dry.total(),
+            "cluster": self.cluster(),
             "widened": len(self.engine.widening.widened),
             "proposals": await self.proposals.found(refused, fresh=verify),
             **self._findings(),

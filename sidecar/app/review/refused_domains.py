@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sidecar.app.active import ActiveConfiguration
@@ -25,6 +25,7 @@ class RefusedDomains:
         self._settings: DomainSettings | None = None
         self._maps: DomainMaps | None = None
         self.failing = ""
+        self._made_anew = False
 
     def _current(self) -> DomainMaps | None:
         """The maps as the settings say, None without a directory. ConfigError if they cannot be used."""
@@ -48,7 +49,7 @@ class RefusedDomains:
         """Drop the domains whose end is reached."""
         try:
             maps = self._current()
-            ended = await run_detached(maps.expire, time.time()) if maps else []
+            ended = await run_detached(self._expire, maps) if maps else []
         except ZmbanError as error:
             if str(error) != self.failing:
                 _log.error("refused domains: %s", error)
@@ -57,6 +58,32 @@ class RefusedDomains:
         self.failing = ""
         for one in ended:
             _log.info("sender domain %s is not refused any more", one.domain)
+
+    def _expire(self, maps: DomainMaps) -> list[DomainRefusal]:
+        self._made_anew |= not maps.exist()
+        return maps.expire(time.time())
+
+    def take_made_anew(self) -> bool:
+        """Whether the maps were missing, and written anew, since the last call."""
+        found, self._made_anew = self._made_anew, False
+        return found
+
+    async def by_name(self) -> dict[str, DomainRefusal] | None:
+        """The refused domains; None while there is no map. ZmbanError if it cannot be read."""
+        maps = self._current()
+        if maps is None or not await run_detached(maps.exist):
+            return None
+        return {one.domain: one for one in await run_detached(maps.refusals)}
+
+    async def settle(
+        self, wanted: Mapping[str, DomainRefusal | None], seen: Mapping[str, DomainRefusal]
+    ) -> tuple[dict[str, DomainRefusal], dict[str, str]]:
+        """See DomainMaps.settle."""
+        return await run_detached(self._wanted().settle, wanted, seen, time.time())
+
+    def protects(self, domain: str) -> bool:
+        """Whether a domain is never refused here."""
+        return self._wanted().protects(domain)
 
     async def refusals(self) -> list[DomainRefusal]:
         """The refused domains; none without a directory."""

@@ -13,7 +13,8 @@ import pytest
 
 from sidecar.model import Ban
 from sidecar.network import Network
-from tests.app.cluster.together import CLOSE, HostHere, LocalRedis, eventually, hasten, local_redis, together
+from tests.app.cluster.local_redis import LocalRedis, local_redis
+from tests.app.cluster.together import CLOSE, HostHere, eventually, hasten, together
 
 EVIL, OTHER = Network.parse("198.51.100.1"), Network.parse("203.0.113.2")
 HOUR = 3600.0
@@ -114,7 +115,7 @@ def test_an_unban_that_only_redis_remembers_is_told_when_redis_has_forgotten_it(
         stamp = mx1.claims.of(("b", EVIL, "manual"))
         mx2.wire.cut("in", "out")
         own = mx1.member._own
-        mx1.call(own._lift, ("b", EVIL, "manual"), "")
+        mx1.call(own.lift, ("b", EVIL, "manual"), "")
         assert await eventually(lambda: len(own) == 0)
         # As a crash before the commit would leave it.
         mx1.parts.memos.drop("cluster-lifted", '["b", "198.51.100.1/32", "manual"]')
@@ -179,6 +180,32 @@ def test_a_ban_of_what_was_allowed_stands_when_it_is_no_longer(two: Any) -> None
     two(story)
 
 
+def test_each_of_several_bans_that_were_refused_is_made_when_its_network_is_no_longer_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasten(monkeypatch)
+
+    async def story(server: LocalRedis) -> None:
+        async with together(tmp_path, server.port, {"mx1": 0.0, "mx2": 0.0, "mx3": 0.0}) as (mx1, mx2, mx3):
+            assert await eventually(lambda: all(host.member.up for host in (mx1, mx2, mx3)))
+            mx1.wire.cut("in", "out")
+            await ask(mx1, "allow", hours=9, reason="a customer")
+            # The older ban was lifted; mx1 reads it last.
+            await ban(mx3, 5)
+            assert await has(mx2, 5)
+            await ask(mx2, "unban")
+            await ban(mx2, 2)
+            assert await has(mx3, 2)
+            mx1.wire.mend(drop=True)
+            assert await has(mx2, 9, "allowed")
+            await ask(mx1, "disallow")
+            assert await has(mx1, 2)
+            assert await has(mx2, 2)
+
+    with local_redis(tmp_path) as server:
+        asyncio.run(story(server))
+
+
 def test_a_host_that_is_told_to_end_while_its_connection_breaks_ends(two: Any) -> None:
     async def story(_: LocalRedis, mx1: HostHere, mx2: HostHere) -> None:
         async def breaks(*_: object) -> None:
@@ -203,5 +230,15 @@ def test_a_host_that_is_told_to_end_just_when_its_connection_broke_closes_all_it
             await asyncio.sleep(0)
         await mx1.kill(commit=True)
         gc.collect()
+
+    two(story)
+
+
+def test_a_clock_that_steps_while_the_host_is_connected_is_noticed(two: Any) -> None:
+    async def story(_: LocalRedis, mx1: HostHere, mx2: HostHere) -> None:
+        mx1.step(-2 * HOUR)
+        assert await eventually(lambda: abs(mx1.member._time._offset - 2 * HOUR) < 1, 5)
+        await ban(mx1, 3)
+        assert await has(mx2, 3)
 
     two(story)

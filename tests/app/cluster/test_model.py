@@ -1,4 +1,4 @@
-"""Hosts that share bans, through any sequence of faults: at the end all have what a simple model says.
+"""Hosts that share decisions, through any sequence of faults: at the end all have what a simple model says.
 
 The model knows the decisions of all hosts with their stamps: of a subject the longest ban behind the last
 unban counts. ZMBAN_MODELS=500 runs as many sequences; by default there are a few.
@@ -11,54 +11,29 @@ import itertools
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from sidecar.cluster.claims import Key
-from sidecar.cluster.decision_records import allowed_key, ban_key
-from sidecar.cluster.hybrid_clock import NEVER, Stamp
+from sidecar.cluster.decision_records import allowed_key, ban_key, domain_key
+from sidecar.domains.domain_maps import DomainMaps
+from sidecar.domains.refusal import DomainAnswer
 from sidecar.model import Ban
 from sidecar.network import Network, PrefixSet
-from tests.app.cluster.together import CLOSE, HostHere, LocalRedis, eventually, hasten, local_redis, together
+from tests.app.cluster.local_redis import LocalRedis, local_redis
+from tests.app.cluster.model import Decision, Model, same
+from tests.app.cluster.together import HostHere, eventually, hasten, together
 
 FIRST = int(os.environ.get("ZMBAN_MODELS_FROM", "0"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("ZMBAN_MODELS", "20")))
 ADDRESSES = ["203.0.113.1", "203.0.113.2", "198.51.100.1", "198.51.100.2", "192.0.2.1", "192.0.2.2"]
+DOMAINS = ["bad.example", "mail.bad.example", "worse.example", "mail1.example"]
 ALLOWED = ["198.51.100.1", "198.51.100.0/30"]
 JAILS = ["smtp", "manual"]
 FOREVER = float("inf")
-
-
-class Decision(NamedTuple):
-    """A claim that ends at `until`, or (None) a lifting. `sure`: it survives a crash of its host."""
-
-    key: Key
-    stamp: Stamp
-    until: float | None
-    sure: bool = True
-
-
-class Model:
-    """All decisions."""
-
-    def __init__(self) -> None:
-        self.found: list[Decision] = []
-
-    def outcomes(self, key: Key) -> list[float | None]:
-        """The ends that the claim that counts may have, None if there is none."""
-        about = [one for one in self.found if one.key == key]
-        unsure = [one for one in about if not one.sure]
-        kept = itertools.product((True, False), repeat=len(unsure))
-        return [self._outcome([one for one in about if one.sure or one in itertools.compress(unsure, keep)])
-                for keep in kept]  # fmt: skip
-
-    @staticmethod
-    def _outcome(about: list[Decision]) -> float | None:
-        last = max((one.stamp for one in about if one.until is None), default=NEVER)
-        return max((one.until for one in about if one.until is not None and one.stamp > last), default=None)
 
 
 class Play:
@@ -77,6 +52,7 @@ class Play:
         }  # fmt: skip
         self.decisions = {
             self.log_ban: 4, self.ban: 6, self.unban: 6, self.import_: 2, self.allow: 2, self.disallow: 2,
+            self.refuse_domain: 2, self.accept_domain: 2,
         }  # fmt: skip
 
     async def act(self) -> None:
@@ -151,7 +127,7 @@ class Play:
             for key, end in ends.items():
                 # What the host saw is lifted, whatever its clock says.
                 last = max(one.stamp for one in self.model.found if one.key == key and one.until is None)
-                seen = [one for one in self.model.found if one.key == key and _same(one.until, end)]
+                seen = [one for one in self.model.found if one.key == key and same(one.until, end)]
                 assert end == FOREVER or all(one.stamp < last for one in seen), (seen, last)
 
     async def allow(self) -> None:
@@ -166,6 +142,30 @@ class Play:
             network = self.chance.choice(ALLOWED)
             work = host.within(host.here.tell("disallow", networks=[network]))
             await self._decide(host, [allowed_key(Network.parse(network))], work)
+
+    async def refuse_domain(self) -> None:
+        if (host := self._host()) and host.here:
+            domain, until, now = self.chance.choice(DOMAINS), self._until(host), time.time() + host.wrong
+            await self._change_map(
+                host, domain, lambda maps: maps.add([domain], reason="by hand", until=until, now=now)
+            )
+
+    async def accept_domain(self) -> None:
+        if (host := self._host()) and host.here:
+            domain = self.chance.choice(DOMAINS)
+            await self._change_map(host, domain, lambda maps: maps.remove([domain]))
+
+    async def _change_map(
+        self, host: HostHere, domain: str, change: Callable[[DomainMaps], list[DomainAnswer]]
+    ) -> None:
+        """As `zmban domain` does it in another process."""
+
+        async def work() -> None:
+            change(DomainMaps(host.maps, [f"mail{host.name.removeprefix('mx')}.example"]))
+            await host.look()
+            await host.parts.commit_queue.commit()
+
+        await self._decide(host, [domain_key(domain)], host.within(work()))
 
     async def kill(self) -> None:
         if host := self._host():
@@ -233,7 +233,7 @@ class Play:
         for host in self.hosts:
             bans, lets = host.bans(), host.allowed()
             found += [f"{host.name} allows {n} until {lets.get(n)}, not {ends}"
-                      for n, ends in allowed.items() if not any(_same(one, lets.get(n)) for one in ends)]  # fmt: skip
+                      for n, ends in allowed.items() if not any(same(one, lets.get(n)) for one in ends)]  # fmt: skip
             for address, jail in itertools.product(ADDRESSES, JAILS):
                 network = Network.parse(address)
                 if spared.covering(network):
@@ -241,18 +241,26 @@ class Play:
                 protected = host.parts.protection.refuse(network) is not None
                 ends = [None] if protected else self.model.outcomes(ban_key(network, jail))
                 end = bans.get((network, jail))
-                if not any(_same(one, end) for one in ends):
+                if not any(same(one, end) for one in ends):
                     found.append(f"{host.name} bans {address} in {jail} until {end}, not {ends}")
+            found += self._wrong_domains(host)
             found += [f"{host.name} refuses {n}" for n in host.refused() if host.parts.protection.refuse(n)]
         return found
+
+    def _wrong_domains(self, host: HostHere) -> list[str]:
+        refused, own = host.refused_domains(), f"mail{host.name.removeprefix('mx')}.example"
+        wanted = {
+            domain: [None] if domain == own else self.model.outcomes(domain_key(domain)) for domain in DOMAINS
+        }
+        return [
+            f"{host.name} refuses mail from {domain} until {refused.get(domain)}, not {ends}"
+            for domain, ends in wanted.items()
+            if not any(same(one, refused.get(domain)) for one in ends)
+        ]
 
 
 async def _as_coroutine(work: Any, *arguments: Any) -> None:
     work(*arguments)
-
-
-def _same(one: float | None, other: float | None) -> bool:
-    return one == other or (one is not None and other is not None and abs(one - other) < CLOSE)
 
 
 async def play(seed: int, root: Path, server: LocalRedis) -> None:

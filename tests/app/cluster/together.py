@@ -5,38 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import signal
-import socket
-import subprocess
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-import redis
 
 from sidecar.app import daemon
 from sidecar.app.bootstrap import Components, build
 from sidecar.app.cluster import group_member, own_decisions
 from sidecar.app.cluster.group_member import GroupMember
 from sidecar.app.cluster.joining import join
+from sidecar.app.cluster.peers.shared_domains import SharedDomains
 from sidecar.app.runtime_options import RuntimeOptions
 from sidecar.bans.table import BanTable
 from sidecar.cluster import redis_place
 from sidecar.cluster.claims import Claims
 from sidecar.cluster.host_keys import new_key
 from sidecar.configuration import loading
+from sidecar.domains.domain_maps import DomainMaps
 from sidecar.kernel import registry
 from sidecar.kernel.backend import Entry
 from sidecar.network import Network
+from tests.app.cluster.local_redis import Wire
 from tests.app.enforce.test_enforcer import Memory
-from tests.app.running import InProcess, Running, until
-from tests.netns import program
+from tests.app.running import InProcess, Running
 
 T = TypeVar("T")
-# By how much the clock of the host that runs is wrong.
-_WRONG: contextvars.ContextVar[float] = contextvars.ContextVar("wrong", default=0.0)
+# The host that runs, and by how much the clock of each is wrong.
+_HOST: contextvars.ContextVar[str] = contextvars.ContextVar("host", default="")
+WRONG: dict[str, float] = {}
 # How exactly ends of bans are compared: the hosts know the time of Redis as well as they can.
 CLOSE = 100.0
 
@@ -44,117 +43,13 @@ CLOSE = 100.0
 def hasten(patch: pytest.MonkeyPatch) -> None:
     """Give each host its own clock and a kernel in memory, and let it try again sooner."""
     right = time.time
-    patch.setattr(time, "time", lambda: right() + _WRONG.get())
+    patch.setattr(time, "time", lambda: right() + WRONG.get(_HOST.get(), 0.0))
     patch.setitem(registry.BACKENDS, "route", lambda _: Memory())
     patch.setattr(group_member, "_PAUSES", (0.05, 0.2))
     patch.setattr(group_member, "_BEAT", 0.1)
     patch.setattr(redis_place, "PATIENCE", 0.4)
     # Decisions of a test are not seconds apart.
     patch.setattr(own_decisions, "_CLOSE", 0.0, raising=False)
-
-
-class LocalRedis:
-    """A redis-server on a port of the loopback device; nothing is saved."""
-
-    def __init__(self, place: Path) -> None:
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port: int = one.getsockname()[1]
-        self._place, self.stopped = place, False
-        self.start()
-
-    def start(self) -> None:
-        """Start it, empty."""
-        command = [program("redis-server", "redis-server"), "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--dir", str(self._place)]
-        with (self._place / "redis.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        until(self._answers)
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(redis.RedisError):
-            return bool(self.ask("PING"))
-        return False
-
-    def ask(self, *command: str) -> Any:
-        """Run a command."""
-        with redis.Redis(port=self.port, socket_timeout=5) as client:
-            return client.execute_command(*command)
-
-    def pause(self) -> None:
-        """Let it stand still."""
-        self.process.send_signal(signal.SIGSTOP)
-        self.stopped = True
-
-    def go_on(self) -> None:
-        """Undo `pause`."""
-        self.process.send_signal(signal.SIGCONT)
-        self.stopped = False
-
-    def kill(self) -> None:
-        """Kill it by its id."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.go_on()
-            self.process.wait(20)
-
-
-class Wire:
-    """A TCP proxy in front of Redis that can be cut, in one way or both."""
-
-    def __init__(self, port: int) -> None:
-        self._far = port
-        self._open = {"out": asyncio.Event(), "in": asyncio.Event()}
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.mend()
-
-    async def listen(self) -> None:
-        """Begin; `port` is where the host connects."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._far)
-        except OSError:
-            writer.close()
-            return
-        ways = (("out", reader, far_writer), ("in", far_reader, writer))
-        for way, source, sink in ways:
-            self._writers.add(sink)
-            task = asyncio.create_task(self._pump(way, source, sink))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _pump(self, way: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await source.read(1 << 16):
-                await self._open[way].wait()
-                sink.write(data)
-                await sink.drain()
-        await self._open[way].wait()
-        self._writers.discard(sink)
-        sink.close()
-
-    def cut(self, *ways: str) -> None:
-        """Hold back what travels this way."""
-        for way in ways:
-            self._open[way].clear()
-
-    def mend(self, *, drop: bool = False) -> None:
-        """Let everything pass again; `drop` breaks the connections first."""
-        for writer in list(self._writers) if drop else ():
-            writer.transport.abort()
-        for event in self._open.values():
-            event.set()
-
-    def close(self) -> None:
-        """Stop."""
-        self._server.close()
-        self.mend(drop=True)
-        for task in list(self._tasks):
-            task.cancel()
 
 
 class HostHere:
@@ -167,8 +62,12 @@ class HostHere:
         text, self.public = new_key()
         self.key_file.write_text(text)
         self.here: InProcess | None = None
+        self.maps = root / "maps"
+        self.maps.mkdir()
+        self._looking = asyncio.Lock()
         self._context = contextvars.copy_context()
-        self._context.run(_WRONG.set, wrong)
+        self._context.run(_HOST.set, name)
+        WRONG[name] = wrong
 
     @property
     def parts(self) -> Components:
@@ -193,7 +92,22 @@ class HostHere:
         await self.within(daemon.startup(parts))
         self.member: GroupMember = self.call(join, parts)
         self.here = self.call(InProcess, parts)
-        self._task = asyncio.create_task(self._be_member(self.member.run), context=self._context)
+        self._task = asyncio.create_task(self._run(self.member), context=self._context)
+
+    async def _run(self, member: GroupMember) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._be_member(member.run))
+            tasks.create_task(self._keep_domains())
+
+    async def _keep_domains(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(0.1)
+
+    async def look(self) -> None:
+        """Compare its map of refused domains with the decisions of the group."""
+        async with self._looking:
+            await self.domains.look()
 
     async def _be_member(self, run: Callable[[], Awaitable[float]]) -> None:
         while True:
@@ -214,10 +128,24 @@ class HostHere:
         parts.resolver.close()
         parts.enforcer.close(flush=False)
 
+    def step(self, seconds: float) -> None:
+        """Set its clock forward, or back."""
+        self.wrong += seconds
+        WRONG[self.name] = self.wrong
+
     @property
     def claims(self) -> Claims:
         """What it knows of all decisions."""
         return self.member._claims
+
+    @property
+    def domains(self) -> SharedDomains:
+        """The job for its refused domains."""
+        return self.member._decisions._domains
+
+    def refused_domains(self) -> dict[str, float]:
+        """The domains in its map and their ends."""
+        return {one.domain: self.true(one.until) for one in DomainMaps(self.maps).refusals()}
 
     @property
     def table(self) -> BanTable:
@@ -241,16 +169,6 @@ class HostHere:
         return {n for n, entry in self.parts.enforcer._routes.present().items() if entry is Entry.BAN}
 
 
-@contextlib.contextmanager
-def local_redis(place: Path) -> Iterator[LocalRedis]:
-    """A server that is killed at the end."""
-    server = LocalRedis(place)
-    try:
-        yield server
-    finally:
-        server.kill()
-
-
 @contextlib.asynccontextmanager
 async def together(root: Path, port: int, clocks: dict[str, float]) -> Any:
     """Hosts with clocks that are wrong by so much, started and connected."""
@@ -262,6 +180,8 @@ async def together(root: Path, port: int, clocks: dict[str, float]) -> Any:
             text = f'[cluster]\nurl = "redis://127.0.0.1:{host.wire.port}"\nhost = "{host.name}"\n'
             text += f'key_file = "{host.key_file}"\ntrust = [{trust}]\n'
             text += f'[trust]\nnetworks = ["192.0.2.{number + 1}"]\n'
+            text += f'[domains]\ndirectory = "{host.maps}"\nprotect = ["mail{number + 1}.example"]\n'
+            host.call(DomainMaps(host.maps).expire, time.time())
             (host.running.root / "config/zmban.toml").write_text(text)
             await host.start()
         yield hosts

@@ -11,12 +11,14 @@ from typing import Any
 from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.cluster.batches import BatchError, BatchFormat, SignedBatch
 from sidecar.cluster.claims import Key
-from sidecar.cluster.decision_records import SharedAllowed, SharedBan, SharedLifting
+from sidecar.cluster.decision_records import SharedAllowed, SharedBan, SharedDomain, SharedLifting
 from sidecar.cluster.hybrid_clock import Stamp
 from sidecar.cluster.peer_quota import PeerQuota
 from sidecar.model import Instant, Seconds, counted
 from sidecar.settings import ClusterSettings
 
+# What can wait for a quota.
+Decision = SharedBan | SharedAllowed | SharedDomain | SharedLifting
 _log = logging.getLogger("zmban.cluster")
 # A peer that was not heard of for so long is away.
 AWAY: Seconds = 120.0
@@ -37,7 +39,7 @@ class Peer:
     lag: Seconds = 0.0
     version: str = ""
     refused: Counter[str] = field(default_factory=Counter)
-    waiting: dict[Key, SharedBan | SharedLifting | SharedAllowed] = field(default_factory=dict)
+    waiting: dict[Key, Decision] = field(default_factory=dict)
     lifted: int = 0
 
     def refuse(self, reason: str) -> None:
@@ -45,7 +47,7 @@ class Peer:
         self.refused[reason] += 1
         self.tell_refused(reason)
 
-    def wait(self, one: SharedBan | SharedLifting | SharedAllowed) -> None:
+    def wait(self, one: Decision) -> None:
         """Keep a decision beyond the quota for later."""
         if not self.waiting:
             _log.warning("%s decides more than its quota admits; what is beyond waits", self.name)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from sidecar.app.background import BackgroundTasks
 from sidecar.app.bus import Bus
+from sidecar.app.cluster.kept_decisions import KeptDecisions
 from sidecar.app.cluster.own_decisions import SOURCE, OwnDecisions
 from sidecar.app.cluster.peers.peer import Peer
 from sidecar.app.cluster.peers.peer_allowed import PeerAllowed
+from sidecar.app.cluster.peers.shared_domains import SharedDomains
 from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.app.enforce.enforcer import Enforcer
 from sidecar.app.persist.commit_queue import CommitQueue
@@ -20,17 +22,21 @@ from sidecar.cluster.claims import Claim, Claims, Key
 from sidecar.cluster.decision_records import (
     ALLOW,
     BAN,
+    DOMAIN,
     SharedAllowed,
     SharedBan,
+    SharedDomain,
     SharedLifting,
     SharedLogin,
 )
-from sidecar.cluster.hybrid_clock import NEVER
+from sidecar.cluster.hybrid_clock import NEVER, Stamp
 from sidecar.decide.engine import DecisionEngine
 from sidecar.model import Ban, Batch, Event, Instant, Refused, Unban
 from sidecar.network import Ranges
 from sidecar.store.changes import Forgotten, Login
 
+# The word of `[cluster] share` for each kind of claim.
+_SHARES = {BAN: "bans", ALLOW: "allowed", DOMAIN: "domains"}
 # Events of earlier decisions that are published together; refused bans that are remembered.
 _MANY, _MOST_REFUSED = 20_000, 10_000
 
@@ -39,14 +45,15 @@ class PeerDecisions:
     """Applies batches. `is_dry` tells whether bans of a jail are only recorded here."""
 
     def __init__(
-        self, host: str, time: SharedTime, claims: Claims, own: OwnDecisions, engine: DecisionEngine,
-        bus: Bus, allowing: PeerAllowed, protection: Protection, enforcer: Enforcer,
-        commit_queue: CommitQueue, background: BackgroundTasks, shares: Callable[[str], bool],
-        is_dry: Callable[[str], bool],
+        self, host: str, time: SharedTime, claims: Claims, own: OwnDecisions, kept: KeptDecisions,
+        engine: DecisionEngine, bus: Bus, allowing: PeerAllowed, domains: SharedDomains,
+        protection: Protection, enforcer: Enforcer, commit_queue: CommitQueue, background: BackgroundTasks,
+        shares: Callable[..., bool], is_dry: Callable[[str], bool],
     ) -> None:  # fmt: skip
-        self._host, self._time, self._claims, self._own = host, time, claims, own
+        self._host, self._time, self._claims, self._own, self._kept = host, time, claims, own, kept
         self._engine, self._register, self._bus = engine, engine.register, bus
-        self._allowing, self._protection, self._enforcer = allowing, protection, enforcer
+        self._allowing, self._domains = allowing, domains
+        self._protection, self._enforcer = protection, enforcer
         self._commit_queue, self._background = commit_queue, background
         self._shares, self._is_dry = shares, is_dry
         self._matters = Ranges(())
@@ -55,7 +62,7 @@ class PeerDecisions:
         # The peer that each ban counts for.
         self._made: dict[Key, Peer] = {}
         # What a guard refused, to be made when it no longer does; and the guard that refused it.
-        self._refusals: dict[Key, tuple[Peer, SharedBan]] = {}
+        self._refusals: dict[tuple[Key, Stamp], tuple[Peer, SharedBan]] = {}
         self._guard = protection.guard
 
     def handle(self, batch: Batch) -> None:
@@ -86,6 +93,8 @@ class PeerDecisions:
                 events += self._lift(peer, one, at_once=at_once)
             elif isinstance(one, SharedAllowed):
                 allowed |= self._allowing.allow(peer, one, at_once=at_once)
+            elif isinstance(one, SharedDomain):
+                self._domains.refuse(peer, one, at_once=at_once)
             if one is not None and not isinstance(one, SharedLogin):
                 self._own.keep(one.key)
         self._time.save()
@@ -110,7 +119,7 @@ class PeerDecisions:
         self._bus.publish(events, source=SOURCE, restored=True)
 
     def _ban(self, peer: Peer, one: SharedBan, *, at_once: bool) -> list[Event]:
-        if not self._shares(one.jail):
+        if not self._shares("bans", one.jail):
             return []
         if not peer.is_credible(one.stamp, self._time):
             return []
@@ -163,7 +172,7 @@ class PeerDecisions:
             return []
         peer.refuse(refusal)
         if len(self._refusals) < _MOST_REFUSED:
-            self._refusals[one.key] = peer, one
+            self._refusals[one.key, one.stamp] = peer, one
         line, at = f"a ban of {peer.name}: {one.reason}", self._time.local(one.at)
         return [Refused(str(one.network), one.jail, at, refusal, line=line)]
 
@@ -204,6 +213,8 @@ class PeerDecisions:
             one = peer.waiting.pop(key)
             if isinstance(one, SharedLifting):
                 events += self._lift(peer, one, at_once=False)
+            elif isinstance(one, SharedDomain):
+                self._domains.refuse(peer, one, at_once=False)
             elif (claim := self._claims.of(key)) is None or claim.stamp != one.stamp:
                 continue
             elif isinstance(one, SharedBan):
@@ -219,7 +230,7 @@ class PeerDecisions:
 
     def _lift(self, peer: Peer, one: SharedLifting, *, at_once: bool) -> list[Event]:
         jail = one.key[2] if one.key[0] == BAN else ""
-        if not self._shares(jail) or not peer.is_credible(one.stamp, self._time):
+        if not self._shares(_SHARES[one.key[0]], jail) or not peer.is_credible(one.stamp, self._time):
             return []
         if one.stamp <= self._claims.lifted.get(one.key, NEVER):
             return []
@@ -231,7 +242,7 @@ class PeerDecisions:
                 peer.wait(one)
                 return []
             peer.lifted += 1
-        self._own.keep_lifted(one.key, one.stamp, one.by)
+        self._kept.lift(one.key, one.stamp, one.by)
         self._claims.lift(one.key, one.stamp)
         peer.waiting.pop(one.key, None)
         return self._end(peer, one, jail)
@@ -240,6 +251,9 @@ class PeerDecisions:
         rest = self._claims.of(one.key)
         if one.key[0] == ALLOW:
             self._allowing.end(one, rest)
+            return []
+        if one.key[0] == DOMAIN:
+            self._domains.lifted(peer, one.key[1])
             return []
         if rest is not None:
             return list(self._register.end_at(one.network, jail, self._time.local_end(rest.until)))

@@ -91,6 +91,11 @@ def _head(state: dict[str, Any]) -> Iterator[str]:
     if state["dry_bans"]:
         dry = f"dry-run bans, recorded but not enforced: {state['dry_bans']}"
         yield _wrap(dry, state, "notice")
+    if group := state["cluster"]:
+        away = "" if group["up"] else ", which cannot be reached"
+        yield _wrap(
+            f"{group['here']} of {counted(group['peers'], 'other host')} in {group['group']}{away}", state
+        )
     for problem in dict.fromkeys(_problems(state)):
         yield _wrap(problem, state, "notice")
     for one in state["proposals"]:

@@ -55,6 +55,7 @@ export function show(context) {
         status.dry_bans,
         status.bans_suspended,
         status.known_good,
+        hosts(status.cluster),
         status.mail_servers,
         status.proposals,
         findings(status),
@@ -80,6 +81,15 @@ export function show(context) {
   drawAllowed(context, allowed);
 }
 
+/** The other hosts of the group; null without a cluster. */
+function hosts(cluster) {
+  if (!cluster) return null;
+  const away = cluster.up ? "" : "cannot be reached; ";
+  const due = cluster.due ? `, ${number(cluster.due)} decisions to tell` : "";
+  const waiting = cluster.waiting ? `, ${number(cluster.waiting)} of theirs beyond their quota` : "";
+  return `${away}${number(cluster.here)} of ${number(cluster.peers)} in ${cluster.group}${due}${waiting}`;
+}
+
 function drawHealth(status) {
   const found = problems(status);
   const word = status.enforced ? badge("ok", "enforced") : badge("bad", "NOT ENFORCED");
@@ -97,6 +107,7 @@ function drawHealth(status) {
       ["Suspended bans", status.bans_suspended ? number(status.bans_suspended) : null],
       ["Known-good clients", number(status.known_good)],
       ["Known mail servers", number(status.mail_servers)],
+      ["Other hosts", hosts(status.cluster)],
       ["Running since", [time(status.since, { relative: true })]],
     ]),
     found.length
