@@ -100,7 +100,10 @@ class BanTable:
         return self._packing.read(self._bans.get(network, b""))
 
     def _standing(self, network: Network, jail: str) -> Standing | None:
-        return next((one for one in self._read(network) if one.jail == jail), None)
+        packed = self._bans.get(network)
+        if packed is None:
+            return None
+        return next((one for one in self._packing.read(packed) if one.jail == jail), None)
 
     def lift(self, network: Network, now: Instant, reason: str, jail: str | None = None) -> list[Unban]:
         """End the bans of exactly this network, of one jail or of all."""

@@ -21,6 +21,7 @@ class KeptDecisions:
 
     def __init__(self, memos: Memos, host: str) -> None:
         self._memos, self._host = memos, host
+        self._claimed = {key for key, _ in self.claims()}
 
     def lift(self, key: Key, stamp: Stamp, by: str) -> None:
         """Remember that something was lifted: an older decision must not bring it back."""
@@ -34,10 +35,12 @@ class KeptDecisions:
 
     def claim(self, key: Key, claim: Claim | None) -> None:
         """Keep a claim of this host; None: none is kept."""
-        if claim is None:
-            self._memos.drop(_DECIDED, _name(key))
-        else:
+        if claim is not None:
+            self._claimed.add(key)
             self._memos.put(_DECIDED, _name(key), json.dumps([claim.stamp.entry, claim.until]))
+        elif key in self._claimed:
+            self._claimed.discard(key)
+            self._memos.drop(_DECIDED, _name(key))
 
     def claims(self) -> Iterator[tuple[Key, Claim]]:
         """The claims that were kept."""

@@ -127,23 +127,30 @@ class PeerDecisions:
             # Not even remembered: a peer must not fill this host's memory.
             peer.refuse("quota")
             return []
-        if refused := self._refused(peer, one):
+        standing = self._register.table.of(one.network, one.jail)
+        if standing is None and (refused := self._refused(peer, one)):
             return refused
-        if not self._claims.claim(one.key, Claim(one.stamp, one.until)):
+        key = one.key
+        if not self._claims.claim(key, Claim(one.stamp, one.until)):
             return []
-        peer.waiting.pop(one.key, None)
-        return self._stand(peer, one, at_once=at_once)
+        if peer.waiting:
+            peer.waiting.pop(key, None)
+        return self._stand(peer, one, standing, at_once=at_once)
 
-    def _stand(self, peer: Peer, one: SharedBan, *, at_once: bool) -> list[Event]:
+    def _made_later(self, peer: Peer, one: SharedBan) -> list[Event]:
+        """A ban that waited, unless a guard refuses it by now."""
+        standing = self._register.table.of(one.network, one.jail)
+        if standing is None and (refused := self._refused(peer, one)):
+            return refused
+        return self._stand(peer, one, standing, at_once=False)
+
+    def _stand(self, peer: Peer, one: SharedBan, standing: Ban | None, *, at_once: bool) -> list[Event]:
         """Make a ban of a peer, or lengthen one that stands."""
         now = time.time()
         until = self._time.local_end(one.until)
         if until is not None and until <= now:
             return []
-        standing = self._register.table.of(one.network, one.jail)
         if standing is None:
-            if refused := self._refused(peer, one):
-                return refused
             if peer.name != self._host and not self._admit(peer, one, at_once=at_once):
                 return []
         elif standing.origin == "cluster" and one.key not in self._made:
@@ -168,7 +175,7 @@ class PeerDecisions:
 
     def _refused(self, peer: Peer, one: SharedBan) -> list[Event]:
         """Tell of a new ban that this host does not make. It is not remembered either."""
-        if self._register.table.of(one.network, one.jail) or not (refusal := self._refusal(one, time.time())):
+        if not (refusal := self._refusal(one, time.time())):
             return []
         peer.refuse(refusal)
         if len(self._refusals) < _MOST_REFUSED:
@@ -218,7 +225,7 @@ class PeerDecisions:
             elif (claim := self._claims.of(key)) is None or claim.stamp != one.stamp:
                 continue
             elif isinstance(one, SharedBan):
-                events += self._stand(peer, one, at_once=False)
+                events += self._made_later(peer, one)
             else:
                 self._allowing.open(peer, one, at_once=False)
             allowed |= key[0] == ALLOW
