@@ -12,7 +12,7 @@ from typing import Protocol
 from sidecar.detect.prefilter.prefilter import Sifted
 from sidecar.model import SourceError
 from sidecar.offline.forked import in_turn
-from sidecar.sources.files.disk import open_regular
+from sidecar.sources.files.descriptors import open_regular
 from sidecar.sources.kinds import file_path
 from sidecar.sources.plain_blocks import is_plain, plain_blocks
 from sidecar.sources.whole_lines import LONGEST, is_compressed, whole_lines

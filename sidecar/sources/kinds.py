@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sidecar.model import Block, Instant, Position
 from sidecar.sources.container.container_line import plain_line
 from sidecar.sources.container.container_lines import ContainerLines
-from sidecar.sources.container.container_log import (
+from sidecar.sources.container.container_names import (
     CONTAINER,
-    ContainerLog,
     container_label,
     file_of,
     grammar_name,
     look_up_containers,
 )
-from sidecar.sources.files.content import Beginning, FileKey
-from sidecar.sources.files.disk import Disk
-from sidecar.sources.files.file_watcher import FileWatcher
-from sidecar.sources.files.follower import Follower
-from sidecar.sources.files.rotation import Found
 from sidecar.sources.lines.line_format import Lines, PlainLines
 from sidecar.sources.log_lookup import Answer, look_up
+
+if TYPE_CHECKING:
+    from sidecar.sources.files.content import Beginning, FileKey
+    from sidecar.sources.files.disk import Disk
+    from sidecar.sources.files.file_watcher import FileWatcher
+    from sidecar.sources.files.rotation import Found
 
 FILE = "file"
 _KIND = re.compile(r"([a-z][a-z0-9-]*):(.+)")
@@ -90,12 +90,17 @@ class SourceKind(NamedTuple):
     line: Callable[[bytes], bytes] = bytes
 
 
+# What follows a log is imported with the first one: commands that only read logs need no event loop.
 def _follow(opening: Opening) -> LogSource:
+    from sidecar.sources.files.follower import Follower
+
     name, watcher, disk, positions, beginning, oldest = opening
     return Follower(name, watcher, disk, positions, beginning=beginning, oldest=oldest)
 
 
 def _follow_container(opening: Opening) -> LogSource:
+    from sidecar.sources.container.container_log import ContainerLog
+
     name, watcher, disk, positions, beginning, oldest = opening
     return ContainerLog(name, watcher, disk, positions, beginning=beginning, oldest=oldest)
 

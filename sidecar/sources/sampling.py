@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sidecar.model import SourceError
 from sidecar.sources.files import compressed
-from sidecar.sources.files.disk import open_regular
+from sidecar.sources.files.descriptors import open_regular
 from sidecar.sources.kinds import file_path
 from sidecar.sources.plain_blocks import plain_part
 

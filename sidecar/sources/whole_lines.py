@@ -8,7 +8,7 @@ from typing import IO
 
 from sidecar.model import SourceError
 from sidecar.sources.files import compressed
-from sidecar.sources.files.disk import open_regular
+from sidecar.sources.files.descriptors import open_regular
 
 # Small enough for the cache of a processor: data is still there when it is scanned.
 BLOCK = 1 << 18

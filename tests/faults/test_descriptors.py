@@ -15,8 +15,7 @@ import pytest
 
 from sidecar.kernel.facts.links import links
 from sidecar.model import KernelError
-from sidecar.sources.files.descriptors import must_leave_some, reason
-from sidecar.sources.files.disk import open_regular
+from sidecar.sources.files.descriptors import must_leave_some, open_regular, reason
 from tests.app.running import Running, until
 from tests.app.test_service import EVIL, OTHER, blackholes
 from tests.netns import Namespace

@@ -13,7 +13,8 @@ import pytest
 from sidecar.model import Position, SourceError
 from sidecar.sources.files import disk as asking
 from sidecar.sources.files import follower as following
-from sidecar.sources.files.disk import Disk, open_regular
+from sidecar.sources.files.descriptors import open_regular
+from sidecar.sources.files.disk import Disk
 from sidecar.sources.files.log_files import LogFiles
 from tests.sources.following import Reader, append, reading
 

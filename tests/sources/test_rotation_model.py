@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from sidecar.model import Block, Position, SourceError
-from sidecar.sources.files import compressed, disk, file_reader, follower, log_files, rotation
+from sidecar.sources.files import compressed, descriptors, file_reader, follower, log_files, rotation
 from sidecar.sources.files.disk import Disk
 from sidecar.sources.files.file_watcher import FileWatcher
 from sidecar.sources.files.follower import Follower
@@ -253,7 +253,7 @@ class Rotations(RuleBasedStateMachine):
         self.waiting: Any = None
         self.stack = contextlib.ExitStack()
         hooked = Hooked(lambda: self.hook())
-        for module in (disk, log_files, rotation, compressed, file_reader):
+        for module in (descriptors, log_files, rotation, compressed, file_reader):
             self.stack.enter_context(mock.patch.object(module, "os", hooked))
         clock = SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now, time_ns=lambda: 0)
         for module in (follower, file_reader, rotation):

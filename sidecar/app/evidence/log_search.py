@@ -19,7 +19,7 @@ from sidecar.fail2ban.dates.detector import LineDates
 from sidecar.model import Seconds, SourceError
 from sidecar.network import Network
 from sidecar.sources.files import compressed
-from sidecar.sources.files.disk import open_regular
+from sidecar.sources.files.descriptors import open_regular
 from sidecar.sources.kept_files import LogFile, files_of
 from sidecar.sources.plain_blocks import plain_part
 from sidecar.sources.whole_lines import whole_lines

@@ -14,7 +14,8 @@ from sidecar.detect.log_clock import LogClock
 from sidecar.detect.match.matcher import LONGEST_LINE
 from sidecar.detect.scanner import Scanner
 from sidecar.model import Instant, Seconds, SourceError
-from sidecar.sources.files.disk import Disk, open_regular
+from sidecar.sources.files.descriptors import open_regular
+from sidecar.sources.files.disk import Disk
 from sidecar.sources.kinds import file_path, kind_of
 from sidecar.store.database import Zone
 

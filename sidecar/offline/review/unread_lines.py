@@ -11,7 +11,7 @@ from typing import IO
 from sidecar.model import Instant, SourceError
 from sidecar.sources.files import compressed
 from sidecar.sources.files.content import MARK, Content, KnownContents, look_into
-from sidecar.sources.files.disk import open_regular
+from sidecar.sources.files.descriptors import open_regular
 from sidecar.sources.files.rotation import Found, listing
 from sidecar.store.review_store import CountedLog
 

@@ -10,9 +10,10 @@ import os
 import zlib
 from collections.abc import Callable
 from io import FileIO
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
-from sidecar.sources.files.disk import Disk
+if TYPE_CHECKING:
+    from sidecar.sources.files.disk import Disk
 
 # Errors of a file that is truncated, damaged, or not compressed.
 BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)

@@ -1,4 +1,4 @@
-"""Limits the file descriptors of logs, so that sockets, the database and netlink keep some.
+"""Opens log files, and limits their descriptors, so that sockets, the database and netlink keep some.
 
 With a limit of 64 and 100 logs, the logs would take all of them, and no command would be answered.
 """
@@ -8,6 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import stat
+from io import FileIO
+
+from sidecar.model import SourceError
 
 # Descriptors to keep free; with a low limit, this part of it.
 _KEPT, _PART = 24, 3 / 8
@@ -15,6 +19,13 @@ _KEPT, _PART = 24, 3 / 8
 _FEWEST_TURNS, _EACH = 4, 8
 _UNLIMITED = 1 << 30
 _SHORT = (errno.EMFILE, errno.ENFILE)
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def limit() -> int:
@@ -42,3 +53,27 @@ def reason(error: Exception) -> str:
         text = f"too many open files: the limit is {limit()}"
         return f"{text}; raise the hard limit (LimitNOFILE= of systemd, ulimits: nofile of Compose)"
     return getattr(error, "strerror", None) or str(error)
+
+
+def open_regular(path: str) -> FileIO:
+    """Open a regular file for reading. SourceError for any other kind; OSError if it cannot be opened, or if
+    the free descriptors are not for logs.
+
+    Opening a FIFO waits for a writer, and opening a device may have side effects, so the kind is checked
+    first. The file may be replaced in between, so it is opened with O_NONBLOCK and checked again.
+    """
+    _must_be_regular(path, os.stat(path))
+    file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY))
+    try:
+        _must_be_regular(path, os.fstat(file.fileno()))
+        must_leave_some(file.fileno())
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _must_be_regular(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((name for test, name in _KINDS if test(status.st_mode)), "something else")
+        raise SourceError(f"{path} is {kind}; only regular files are read")

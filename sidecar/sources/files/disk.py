@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import stat
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from io import FileIO
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sidecar.model import Seconds, SourceError
-from sidecar.sources.files.descriptors import must_leave_some
 from sidecar.threads import detached
 
 P = ParamSpec("P")
@@ -38,13 +34,6 @@ _REMOTE = {
     "gfs2",
     "ocfs2",
 }
-_KINDS = (
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 class Disk(Executor):
@@ -99,30 +88,6 @@ def _close(late: Future[T]) -> None:
         close = getattr(late.result(), "close", None)
         if close is not None:
             close()
-
-
-def open_regular(path: str) -> FileIO:
-    """Open a regular file for reading. SourceError for any other kind; OSError if it cannot be opened, or if
-    the free descriptors are not for logs.
-
-    Opening a FIFO waits for a writer, and opening a device may have side effects, so the kind is checked
-    first. The file may be replaced in between, so it is opened with O_NONBLOCK and checked again.
-    """
-    _must_be_regular(path, os.stat(path))
-    file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY))
-    try:
-        _must_be_regular(path, os.fstat(file.fileno()))
-        must_leave_some(file.fileno())
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _must_be_regular(path: str, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kind = next((name for test, name in _KINDS if test(status.st_mode)), "something else")
-        raise SourceError(f"{path} is {kind}; only regular files are read")
 
 
 def remote(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:

@@ -23,8 +23,7 @@ from sidecar.sources.files.content import (
     look_into,
     was_truncated,
 )
-from sidecar.sources.files.descriptors import reason
-from sidecar.sources.files.disk import open_regular
+from sidecar.sources.files.descriptors import open_regular, reason
 from sidecar.sources.files.rotation import Found, Listing, has_changed, listing
 
 _log = logging.getLogger("zmban.sources")

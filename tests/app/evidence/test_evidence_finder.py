@@ -16,7 +16,7 @@ from sidecar.app.evidence.evidence_finder import EvidenceFinder
 from sidecar.app.evidence.log_search import Bounds, LogSearch, SearchResult
 from sidecar.network import Network
 from sidecar.serve.control import RefusedError
-from sidecar.sources.files.disk import open_regular
+from sidecar.sources.files.descriptors import open_regular
 from tests.app.running import InProcess, in_process, service
 from tests.cli.running import records, zmban
 from tests.netns import Namespace

@@ -17,7 +17,7 @@ from sidecar.app.evidence import log_search
 from sidecar.app.evidence.log_search import Bounds, LogSearch, SearchResult
 from sidecar.detect.grammar import Trust
 from sidecar.network import Network
-from sidecar.sources.files.disk import open_regular
+from sidecar.sources.files.descriptors import open_regular
 
 EVIL, WIDE = Network.parse("203.0.113.7"), Network.parse("203.0.113.0/24")
 
