@@ -3,7 +3,8 @@
 `["b", network, jail, stamp, until, at, origin, reason, failures, by]` a ban, `["u", network, jail, stamp,
 by]` it was lifted, `["a", network, stamp, until, reason, by]` a network is allowed, `["d", network, stamp,
 by]` no longer, `["s", domain, stamp, until, since, reason, by]` a sender domain is refused, `["t", domain,
-stamp, by]` no longer, `["g", network, account, at]` a login, `["h", last, version]` a host is here.
+stamp, by]` no longer, `["g", network, account, at]` a login, `["h", last, version]` a host is here. The first
+record of a batch, `["p", last]`, names the batch before it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sidecar.model import LATEST, Instant, printable
 from sidecar.network import Network
 
 Record: TypeAlias = list[Any]
-BAN, ALLOW, DOMAIN, GOOD, HERE = "b", "a", "s", "g", "h"
+BAN, ALLOW, DOMAIN, GOOD, HERE, BEFORE = "b", "a", "s", "g", "h", "p"
 # What ends each kind of claim.
 LIFTS = {BAN: "u", ALLOW: "d", DOMAIN: "t"}
 _LONGEST_TEXT = 500
@@ -200,6 +201,14 @@ def sign_of_life(found: Sequence[Any]) -> tuple[Stamp | None, str] | None:
             return (Stamp.of_entry(last) if last else None), _text(version)
     except (ValueError, TypeError, AttributeError):
         pass
+    return None
+
+
+def batch_before(found: Sequence[Any]) -> str | None:
+    """The id of the batch before one with these records, "" if it is the first; None if it does not say."""
+    match found:
+        case [[str(kind), str(last)], *_] if kind == BEFORE:
+            return last
     return None
 
 

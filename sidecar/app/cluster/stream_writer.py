@@ -9,10 +9,12 @@ from sidecar.app.cluster.own_decisions import OwnDecisions
 from sidecar.app.cluster.shared_time import SharedTime
 from sidecar.cluster.batches import MOST_RECORDS, BatchFormat
 from sidecar.cluster.claims import Claims
-from sidecar.cluster.decision_records import Record
+from sidecar.cluster.decision_records import BEFORE, Record
 from sidecar.cluster.host_streams import HostStreams
 from sidecar.cluster.hybrid_clock import Stamp
 
+# The first record of a batch names the batch before.
+_MOST_DECISIONS = MOST_RECORDS - 1
 # A stream is written anew when it has so many records more than twice those that matter.
 _SPARE = 20_000
 
@@ -43,7 +45,7 @@ class StreamWriter:
         while True:
             end_if_cancelled()
             await self._own.wake.wait()
-            some = self._own.take(MOST_RECORDS)
+            some = self._own.take(_MOST_DECISIONS)
             try:
                 await self._commit()
                 await self._write_all(some)
@@ -56,13 +58,14 @@ class StreamWriter:
     async def _write_all(self, found: list[Record]) -> Stamp | None:
         """Returns the stamp of the first batch."""
         first = None
-        for start in range(0, len(found), MOST_RECORDS):
+        for start in range(0, len(found), _MOST_DECISIONS):
+            some = found[start : start + _MOST_DECISIONS]
             stamp = self._time.stamps.now()
             self._time.save()
-            batch = self._form.written(stamp, self._time.now(), found[start : start + MOST_RECORDS])
-            await self._streams.publish(stamp, batch)
+            before: Record = [BEFORE, self.last.entry if self.last else ""]
+            await self._streams.publish(stamp, self._form.written(stamp, self._time.now(), [before, *some]))
             self.last, first = stamp, first or stamp
-            self.length += len(found[start : start + MOST_RECORDS])
+            self.length += len(some)
         return first
 
     async def rewrite(self) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.cluster.host_streams import HostStreams
+from sidecar.cluster.hybrid_clock import Stamp
 from sidecar.model import Ban
 from sidecar.network import Network
 from tests.app.cluster.local_redis import LocalRedis, local_redis
@@ -240,5 +242,32 @@ def test_a_clock_that_steps_while_the_host_is_connected_is_noticed(two: Any) -> 
         assert await eventually(lambda: abs(mx1.member._time._offset - 2 * HOUR) < 1, 5)
         await ban(mx1, 3)
         assert await has(mx2, 3)
+
+    two(story)
+
+
+def test_a_batch_that_follows_the_last_one_is_applied_as_it_arrives_and_a_lost_one_is_read(
+    two: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, asked = HostStreams.read, []
+
+    def counted(self: HostStreams, host: str, after: Stamp | None) -> Any:
+        asked.append(host)
+        return read(self, host, after)
+
+    async def story(_: LocalRedis, mx1: HostHere, mx2: HostHere) -> None:
+        await ban(mx1, 1)
+        assert await has(mx2, 1)
+        monkeypatch.setattr(HostStreams, "read", counted)
+        for hours in (2, 3, 4):
+            await ban(mx1, hours)
+            assert await has(mx2, hours)
+        assert asked == []
+        # As if one had been lost on its way.
+        for peer in mx2.member.peers:
+            peer.last = None
+        await ban(mx1, 5)
+        assert await has(mx2, 5)
+        assert asked == ["mx1"]
 
     two(story)

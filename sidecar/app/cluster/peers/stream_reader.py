@@ -110,8 +110,13 @@ class StreamReader:
             last, peer.version = sign
         else:
             return
-        # Read from the stream, in order: a message before this one may have been lost on its way.
-        if last is not None and (peer.last is None or last[:2] > peer.last[:2]):
+        if last is None or (peer.last is not None and last[:2] <= peer.last[:2]):
+            return
+        follows = peer.last is not None and records.batch_before(batch.records) == peer.last.entry
+        if follows and not self._time.stamps.is_ahead(batch.stamp):
+            self._apply(peer, batch, at_once=False)
+        else:
+            # In order from the stream: a message before this one was lost on its way.
             await self._read(peer, at_once=False)
 
 
