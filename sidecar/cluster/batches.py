@@ -15,7 +15,7 @@ from sidecar.model import LATEST, Instant
 
 VERSION = 1
 # Records in a batch, and the longest batch that is read.
-MOST_RECORDS, MOST_BYTES = 1000, 4 << 20
+MOST_RECORDS, MOST_BYTES = 500, 4 << 20
 
 
 class SignedBatch(NamedTuple):

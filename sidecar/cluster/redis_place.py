@@ -23,8 +23,8 @@ SCHEMES = {
     "redis+cluster": ("cluster", False), "rediss+cluster": ("cluster", True),
 }  # fmt: skip
 _PORT, _SENTINEL_PORT = 6379, 26379
-# Of a connection, and of a command.
-PATIENCE: Seconds = 3.0
+# Of a connection, and of a command with its whole answer, which a slow link needs time for.
+PATIENCE: Seconds = 10.0
 
 
 class Place(NamedTuple):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.netns import Namespace
+from tests.trixie import trixie
 
 ROOT = Path(__file__).parents[2]
 _QUIET = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
@@ -36,11 +37,7 @@ class Podman:
         self.place, self.root, self._host = place, place / "root", host
         for name in ("upper", "work", "root", "containers"):
             (place / name).mkdir()
-        system = subprocess.run(
-            ["sh", "scripts/podman.sh"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=900
-        )
-        assert system.returncode == 0, system.stderr
-        command = ["unshare", "--mount", "sh", "-c", _HOLD, "sh", system.stdout.strip(), str(place)]
+        command = ["unshare", "--mount", "sh", "-c", _HOLD, "sh", trixie(), str(place)]
         with host.inside():
             self._holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._holder.stdout is not None

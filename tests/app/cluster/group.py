@@ -6,7 +6,7 @@ import contextlib
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,25 @@ from sidecar.cluster.host_keys import new_key
 from tests.app.running import Running, until
 from tests.cli.running import zmban
 from tests.netns import Namespace, program
+from tests.trixie import trixie
 
 REDIS = "10.90.0.1"
+# The command of a server that may write into this directory.
+Server = Callable[[Path], list[str]]
+
+
+def redis(place: Path) -> list[str]:
+    """The command of Debian's server; it reads its configuration from standard input."""
+    return [program("redis-server", "redis-server"), "-", "--dir", str(place)]
+
+
+def valkey(_: Path) -> list[str]:
+    """The same of Valkey, which sees no file of this host."""
+    return ["chroot", trixie(), "valkey-server", "-", "--dir", "/tmp"]
 
 
 class Redis:
-    """A redis-server in a namespace; `options` are lines of its configuration."""
+    """A server in a namespace; `options` are lines of its configuration."""
 
     def __init__(
         self,
@@ -29,14 +42,14 @@ class Redis:
         *options: str,
         port: int = 6379,
         bind: str = f"{REDIS} 127.0.0.1",
+        server: Server = redis,
     ) -> None:
-        self.place, self._namespace, self.port = place, namespace, port
+        self.place, self._namespace, self.port, self._server = place, namespace, port, server
         place.mkdir(exist_ok=True)
         lines = [
             f"port {port}",
             f"bind {bind}",
             "save ''",
-            f"dir {place}",
             "protected-mode no",
             *options,
         ]
@@ -46,9 +59,9 @@ class Redis:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        with self._namespace.inside(), (self.place / "log").open("ab") as log:
-            command = [program("redis-server", "redis-server"), str(self.place / "redis.conf")]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        command, options = self._server(self.place), self.place / "redis.conf"
+        with self._namespace.inside(), options.open("rb") as given, (self.place / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=given, stdout=log, stderr=log)
         until(lambda: self.cli("PING", check=False) != "")
 
     def cli(self, *command: str, check: bool = True) -> str:
@@ -150,7 +163,13 @@ class Host:
 class Group:
     """Hosts on one switch with a Redis server."""
 
-    def __init__(self, root: Path, *names: str, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *names: str,
+        options: tuple[str, ...] = (),
+        server: Server = redis,
+    ) -> None:
         self.root, self.switch = root, Namespace()
         self.switch.ip("link", "add", "br0", "type", "bridge")
         self.switch.ip("link", "set", "br0", "up")
@@ -160,7 +179,7 @@ class Group:
         self.played: dict[str, str] = {}
         for name in names:
             self.add(name)
-        self.redis = Redis(root / "redis", self.switch, *options)
+        self.redis = Redis(root / "redis", self.switch, *options, server=server)
 
     def add(self, name: str) -> Host:
         """A further host, which is not started."""
@@ -194,24 +213,13 @@ class Group:
         for host in self.hosts.values():
             until(lambda host=host: host.cluster()["up"], 30)  # type: ignore[misc]
 
-    def cut(self, name: str, *, both: bool = True) -> None:
-        """Drop the packets between a host and Redis, or only those to the host."""
-        far = self.hosts[name].namespace
-        far.ip("route", "add", "blackhole", f"{REDIS}/32") if both else None
-        port = f"port{10 + list(self.hosts).index(name)}"
-        tc = ["tc", "-n", self.switch.name, "qdisc", "add", "dev", port, "root", "netem", "loss", "100%"]
-        subprocess.run(tc, check=True, capture_output=True)
-
-    def mend(self, name: str) -> None:
-        """Undo `cut`."""
-        with contextlib.suppress(AssertionError, subprocess.CalledProcessError):
-            self.hosts[name].namespace.ip("route", "del", "blackhole", f"{REDIS}/32")
-        port = f"port{10 + list(self.hosts).index(name)}"
-        subprocess.run(
-            ["tc", "-n", self.switch.name, "qdisc", "del", "dev", port, "root"],
-            check=False,
-            capture_output=True,
-        )
+    def slow(self, name: str, rate: str) -> None:
+        """Let so much pass between a host and Redis in each direction, and drop what is late by a second."""
+        far, port = self.hosts[name].namespace, f"port{10 + list(self.hosts).index(name)}"
+        for place, device in ((self.switch, port), (far, "eth0")):
+            tc = ["tc", "-n", place.name, "qdisc", "replace", "dev", device, "root"]
+            tc += ["tbf", "rate", rate, "burst", "3000", "latency", "1s"]
+            subprocess.run(tc, check=True, capture_output=True)
 
     def close(self) -> None:
         """Stop everything."""
@@ -224,9 +232,9 @@ class Group:
 
 
 @contextlib.contextmanager
-def group(root: Path, *names: str, options: tuple[str, ...] = ()) -> Iterator[Group]:
+def group(root: Path, *names: str, options: tuple[str, ...] = (), server: Server = redis) -> Iterator[Group]:
     """A group of hosts that are not started."""
-    found = Group(root, *names, options=options)
+    found = Group(root, *names, options=options, server=server)
     try:
         yield found
     finally:
