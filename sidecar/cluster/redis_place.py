@@ -14,14 +14,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from sidecar.model import ConfigError, Seconds
+from sidecar.settings.schema import REDIS_SCHEMES
 
 # What a dead or unreachable server raises.
 UNREACHABLE = (RedisError, RedisClusterException, OSError, TimeoutError)
-SCHEMES = {
-    "redis": ("one", False), "rediss": ("one", True),
-    "redis+sentinel": ("sentinel", False), "rediss+sentinel": ("sentinel", True),
-    "redis+cluster": ("cluster", False), "rediss+cluster": ("cluster", True),
-}  # fmt: skip
 _PORT, _SENTINEL_PORT = 6379, 26379
 # Of a connection, and of a command with its whole answer, which a slow link needs time for.
 PATIENCE: Seconds = 10.0
@@ -41,15 +37,18 @@ class Place(NamedTuple):
         """`redis://HOST:PORT/NUMBER`, `redis+sentinel://HOST,HOST/SERVICE`, `redis+cluster://HOST,HOST`, and
         the same with `rediss` for TLS. ValueError, which never shows a password."""
         parts = urlsplit(url)
-        if parts.scheme not in SCHEMES:
-            raise ValueError(f"write one of {', '.join(f'{one}://' for one in SCHEMES)} before the host")
+        if parts.scheme not in REDIS_SCHEMES:
+            raise ValueError(
+                f"write one of {', '.join(f'{one}://' for one in REDIS_SCHEMES)} before the host"
+            )
         if "@" in parts.netloc:
             raise ValueError(
                 "write user and password into [cluster] user and password_file, not into the URL"
             )
         if parts.query or parts.fragment:
             raise ValueError("options behind ? or # are not known")
-        kind, tls = SCHEMES[parts.scheme]
+        scheme, _, kind = parts.scheme.partition("+")
+        kind = kind or "one"
         nodes = tuple(
             _node(one, _SENTINEL_PORT if kind == "sentinel" else _PORT) for one in parts.netloc.split(",")
         )
@@ -61,7 +60,11 @@ class Place(NamedTuple):
         if kind == "one" and len(nodes) > 1:
             raise ValueError("several hosts need redis+sentinel:// or redis+cluster://")
         return cls(
-            kind, tls, nodes, path if kind == "sentinel" else "", 0 if kind == "sentinel" else int(path or 0)
+            kind,
+            scheme == "rediss",
+            nodes,
+            path if kind == "sentinel" else "",
+            0 if kind == "sentinel" else int(path or 0),
         )
 
 
