@@ -39,6 +39,7 @@ bootstrap() {
     mkdir -p "$root/etc/containers"
     printf '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' \
         >"$root/etc/containers/containers.conf"
+    rm -rf "$PLACE"
     mv "$root" "$PLACE"
     trap - EXIT INT TERM HUP
 }

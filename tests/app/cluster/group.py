@@ -179,7 +179,11 @@ class Group:
         self.played: dict[str, str] = {}
         for name in names:
             self.add(name)
-        self.redis = Redis(root / "redis", self.switch, *options, server=server)
+        try:
+            self.redis = Redis(root / "redis", self.switch, *options, server=server)
+        except BaseException:
+            self._remove()
+            raise
 
     def add(self, name: str) -> Host:
         """A further host, which is not started."""
@@ -226,6 +230,9 @@ class Group:
         for host in self.hosts.values():
             host.stop()
         self.redis.stop()
+        self._remove()
+
+    def _remove(self) -> None:
         for host in self.hosts.values():
             host.namespace.remove()
         self.switch.remove()
