@@ -99,9 +99,9 @@ def test_the_same_again_changes_nothing(state: State) -> None:
 
 
 def test_a_ban_that_ended_here_since_is_not_counted_twice(state: State) -> None:
-    state.take(ban(until=NOW + 9000))
-    state.write(Unban(WHO, "mail", NOW + 9000, "expired"))
-    assert state.take(ListedBan(ban(until=NOW + 9000), current=False)) == {"unchanged": 1}
+    state.take(ban(until=NOW + 40000))
+    state.write(Unban(WHO, "mail", NOW + 40000, "expired"))
+    assert state.take(ListedBan(ban(until=NOW + 40000), current=False)) == {"unchanged": 1}
     assert len(state.history()) == 1
 
 
@@ -123,22 +123,22 @@ def test_who_was_lifted_from_a_list_stays_lifted_whenever_it_is_read_again(state
 
 
 def test_a_ban_that_grew_since_is_extended_and_its_failures_are_not_counted_again(state: State) -> None:
-    state.take(ban(until=NOW + 1000))
+    state.take(ban(until=NOW + 20000))
     assert state.take(ban(until=NOW + 90000)) == {"extended": 1}
     assert state.bans() == [ban(until=NOW + 90000)]
-    assert state.take(ban(until=NOW + 1000)) == {"unchanged": 1}
+    assert state.take(ban(until=NOW + 20000)) == {"unchanged": 1}
 
 
 def test_of_two_bans_of_a_jail_the_later_end_counts_and_both_are_remembered(state: State) -> None:
-    own = ban(NOW - 50, NOW + 6000, origin="log", times=1, failures=2)
+    own = ban(NOW - 50, NOW + 60000, origin="log", times=1, failures=2)
     state.write(own)
-    assert state.take(ban(until=NOW + 3000)) == {"history": 1}
+    assert state.take(ban(until=NOW + 30000)) == {"history": 1}
     assert state.take(ban(NOW - 200, NOW + 90000, times=7)) == {"extended": 1}
     (standing,) = state.bans()
     assert (standing.at, standing.until, standing.origin) == (own.at, NOW + 90000, "log")
     assert state.count() == 7
     before = state.bans(), state.history()
-    assert state.take(ban(until=NOW + 3000), ban(NOW - 200, NOW + 90000, times=7)) == {"unchanged": 2}
+    assert state.take(ban(until=NOW + 30000), ban(NOW - 200, NOW + 90000, times=7)) == {"unchanged": 2}
     assert (state.bans(), state.history()) == before
 
 
