@@ -42,8 +42,6 @@ class SharedDomains:
         self._host, self._time, self._claims, self._own = host, time, claims, own
         self._memos, self._domains, self._shares = memos, domains, shares
         self._first, self._absent = True, False
-        self._seen = {domain: _read(memo.value) for domain, memo in memos.of(_SEEN).items()}
-        self._noticed: Mapping[str, DomainRefusal] = {}
         # What is known of each domain, whoever refuses it; `until` is that of the claim that counts.
         self._facts: dict[str, DomainRefusal] = {}
         # Domains whose rule may have to change, and who decided that (None: this host).
@@ -99,10 +97,7 @@ class SharedDomains:
             if self._is_lost(present):
                 # The map was gone, which is nobody's decision: it is filled again.
                 self._forget()
-            # While nothing changes, the entries are the same objects.
-            if self._noticed != present:
-                self._notice(present)
-                self._noticed = present
+            self._notice(present)
             await self._settle(present)
         except ZmbanError:
             # The owner of the maps tells of it.
@@ -113,32 +108,31 @@ class SharedDomains:
         return self._domains.take_made_anew() or absent or (first and not present)
 
     def _forget(self) -> None:
-        for domain in list(self._seen):
-            self._saw(domain, None)
+        for domain in self._memos.of(_SEEN):
+            self._memos.drop(_SEEN, domain)
         self._pending |= {key[1]: None for key in self._claims if key[0] == DOMAIN}
 
     def _notice(self, present: Mapping[str, DomainRefusal]) -> None:
+        seen = {domain: _read(memo.value) for domain, memo in self._memos.of(_SEEN).items()}
         for domain, one in present.items():
             if domain not in self._pending:
                 self._facts[domain] = one
-            if domain in self._seen and _close(self._seen[domain], one.until):
+            if domain in seen and _close(seen[domain], one.until):
                 continue
             self._saw(domain, one)
             # What a peer decided is told by that peer.
             if "@" not in one.by:
                 self._own.decide(domain_key(domain), one.until, partial(self._told, one))
-        for domain in self._seen.keys() - present.keys():
-            ended = _end(self._seen[domain]) <= time.time()
+        for domain in seen.keys() - present.keys():
             self._saw(domain, None)
+            ended = seen[domain] is not None and _end(seen[domain]) <= time.time()
             if not ended and not self._domains.protects(domain):
                 self._own.lift(domain_key(domain), "")
 
     def _saw(self, domain: str, one: DomainRefusal | None) -> None:
         if one is None:
-            self._seen.pop(domain, None)
             self._memos.drop(_SEEN, domain)
         else:
-            self._seen[domain] = one.until
             self._memos.put(_SEEN, domain, _FOREVER if one.until is None else str(one.until))
 
     def _record(self, domain: str, claim: Claim) -> Record | None:
