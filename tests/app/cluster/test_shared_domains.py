@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.cluster.decision_records import domain_key
 from sidecar.domains.domain_maps import DomainMaps
 from sidecar.domains.refusal import DomainRefusal
 from tests.app.cluster.group import group
@@ -200,3 +201,20 @@ def test_the_command_on_one_host_changes_the_map_of_the_other_one(real: Any, tmp
     done = zmban("domain", "remove", "bad.example", "--directory", f"{tmp_path}/maps-mx1")
     assert done.returncode == 0, done.stderr
     until(lambda: "bad\\.example" not in there(), 10)
+
+
+def test_a_host_that_ends_before_it_accepts_a_domain_again_does_so_behind_its_restart(two: Any) -> None:
+    async def nothing() -> None:
+        pass
+
+    async def story(_: LocalRedis, mx1: HostHere, mx2: HostHere) -> None:
+        refuse(mx2, "bad.example", "worse.example")
+        assert await have({"bad.example", "worse.example"}, mx1, mx2)
+        mx1.domains.look = nothing  # type: ignore[method-assign]
+        accept(mx2, "bad.example")
+        assert await eventually(lambda: domain_key("bad.example") in mx1.claims.lifted, 5)
+        await mx1.kill(commit=True)
+        await mx1.start()
+        assert await have({"worse.example"}, mx1, mx2)
+
+    two(story)

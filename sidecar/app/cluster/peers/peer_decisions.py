@@ -240,6 +240,9 @@ class PeerDecisions:
         if not self._shares(_SHARES[one.key[0]], jail) or not peer.is_credible(one.stamp, self._time):
             return []
         if one.stamp <= self._claims.lifted.get(one.key, NEVER):
+            if one.key[0] == DOMAIN:
+                # This host may have ended before it wrote that into its map.
+                self._domains.lifted(peer, one.key[1])
             return []
         if peer.name != self._host:
             if peer.quota.is_full_with(peer.lifted + len(peer.waiting)):
