@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +15,9 @@ from sidecar.cluster.hybrid_clock import Stamp
 from sidecar.model import Ban
 from sidecar.network import Network
 from tests.app.cluster.local_redis import LocalRedis, local_redis
-from tests.app.cluster.together import CLOSE, HostHere, eventually, hasten, together
+from tests.app.cluster.together import CLOSE, HOUR, HostHere, eventually, hasten, together
 
 EVIL, OTHER = Network.parse("198.51.100.1"), Network.parse("203.0.113.2")
-HOUR = 3600.0
-Story = Callable[[LocalRedis, HostHere, HostHere], Awaitable[None]]
-
-
-@pytest.fixture
-def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], None]:
-    """Tells a story of two hosts that are connected."""
-    hasten(monkeypatch)
-
-    async def tell(story: Story, server: LocalRedis) -> None:
-        async with together(tmp_path, server.port, {"mx1": 0.0, "mx2": HOUR}) as hosts:
-            assert await eventually(lambda: all(host.member.up for host in hosts))
-            await story(server, *hosts)
-
-    def told(story: Story) -> None:
-        with local_redis(tmp_path) as server:
-            asyncio.run(tell(story, server))
-
-    return told
 
 
 async def ask(host: HostHere, command: str, *, hours: float | None = None, **more: Any) -> None:

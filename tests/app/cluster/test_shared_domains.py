@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,10 @@ from sidecar.cluster.decision_records import domain_key
 from sidecar.domains.domain_maps import DomainMaps
 from sidecar.domains.refusal import DomainRefusal
 from tests.app.cluster.group import group
-from tests.app.cluster.local_redis import LocalRedis, local_redis
-from tests.app.cluster.together import CLOSE, HostHere, eventually, hasten, together
+from tests.app.cluster.local_redis import LocalRedis
+from tests.app.cluster.together import CLOSE, HOUR, HostHere, eventually
 from tests.app.running import until
 from tests.cli.running import zmban
-
-HOUR = 3600.0
-Story = Callable[[LocalRedis, HostHere, HostHere], Awaitable[None]]
-
-
-@pytest.fixture
-def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], None]:
-    """Tells a story of two hosts whose clocks differ by an hour."""
-    hasten(monkeypatch)
-
-    async def tell(story: Story, server: LocalRedis) -> None:
-        async with together(tmp_path, server.port, {"mx1": 0.0, "mx2": HOUR}) as hosts:
-            assert await eventually(lambda: all(host.member.up for host in hosts))
-            await story(server, *hosts)
-
-    def told(story: Story) -> None:
-        with local_redis(tmp_path) as server:
-            asyncio.run(tell(story, server))
-
-    return told
 
 
 def refuse(host: HostHere, *domains: str, hours: float | None = None, yes: bool = False) -> None:
@@ -207,13 +187,16 @@ def test_a_host_that_ends_before_it_accepts_a_domain_again_does_so_behind_its_re
     async def nothing() -> None:
         pass
 
-    async def story(_: LocalRedis, mx1: HostHere, mx2: HostHere) -> None:
+    async def story(server: LocalRedis, mx1: HostHere, mx2: HostHere) -> None:
         refuse(mx2, "bad.example", "worse.example")
         assert await have({"bad.example", "worse.example"}, mx1, mx2)
         mx1.domains.look = nothing  # type: ignore[method-assign]
         accept(mx2, "bad.example")
         assert await eventually(lambda: domain_key("bad.example") in mx1.claims.lifted, 5)
         await mx1.kill(commit=True)
+        # Then only what ended it is told again.
+        server.kill()
+        server.start()
         await mx1.start()
         assert await have({"worse.example"}, mx1, mx2)
 

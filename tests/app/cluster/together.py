@@ -38,6 +38,7 @@ _HOST: contextvars.ContextVar[str] = contextvars.ContextVar("host", default="")
 WRONG: dict[str, float] = {}
 # How exactly ends of bans are compared: the hosts know the time of Redis as well as they can.
 CLOSE = 100.0
+HOUR = 3600.0
 
 
 def hasten(patch: pytest.MonkeyPatch) -> None:
