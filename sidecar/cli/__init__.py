@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import importlib
 import io
+import os
 import sys
 from typing import Any
 
@@ -15,6 +17,9 @@ from sidecar.model import ConfigError, KernelError, SourceError, StoreError, Zmb
 
 # Exit codes of sysexits.h.
 USAGE, DATA, UNAVAILABLE, NO_PERMISSION, CONFIG = 64, 65, 69, 77, 78
+
+# Pydantic searches all installed packages for plugins, which takes 10 ms and would run them.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 # Module and attribute of each command, which is imported only when it is called, for a fast start.
 COMMANDS = {
@@ -124,6 +129,8 @@ def _print_error(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point. Exits with a code of sysexits.h."""
+    # Objects are long-lived or freed at once: frequent garbage collection finds nothing, least at the start.
+    gc.set_threshold(100_000, 50, 100)
     # Escape characters that the terminal's encoding lacks, instead of raising UnicodeEncodeError.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

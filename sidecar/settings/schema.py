@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
@@ -128,7 +128,7 @@ Mailboxes = Annotated[tuple[Annotated[str, PlainValidator(_mailbox)], ...], Befo
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class TrustSettings(_Section):
@@ -261,18 +261,22 @@ class ClusterSettings(_Section):
 SECRET = {("notify", "webhooks")}
 
 
+# The keys of a section that no file names: validated as part of Settings, which builds each model once.
+_DEFAULTS: Any = Field({}, validate_default=True)
+
+
 class Settings(_Section):
     """All sections of zmban.toml."""
 
-    trust: TrustSettings = TrustSettings()
-    kernel: KernelSettings = KernelSettings()
-    good: GoodSettings = GoodSettings()
-    store: StoreSettings = StoreSettings()
-    serve: ServeSettings = ServeSettings()
-    notify: NotifySettings = NotifySettings()
-    report: ReportSettings = ReportSettings()
-    domains: DomainSettings = DomainSettings()
-    cluster: ClusterSettings = ClusterSettings()
+    trust: TrustSettings = _DEFAULTS
+    kernel: KernelSettings = _DEFAULTS
+    good: GoodSettings = _DEFAULTS
+    store: StoreSettings = _DEFAULTS
+    serve: ServeSettings = _DEFAULTS
+    notify: NotifySettings = _DEFAULTS
+    report: ReportSettings = _DEFAULTS
+    domains: DomainSettings = _DEFAULTS
+    cluster: ClusterSettings = _DEFAULTS
 
 
 def keys_of(section: str) -> list[str]:

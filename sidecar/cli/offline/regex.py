@@ -15,14 +15,15 @@ from typing import Any, cast
 
 import click
 
+from sidecar import settings
 from sidecar.cli.offline.regex_out import field
 from sidecar.cli.offline.regex_report import WORDS, Report, Shown
 from sidecar.cli.output.printing import EPOCH, emit, json_options
 from sidecar.configuration import loading
-from sidecar.configuration.loading import Loaded
 from sidecar.detect.match.matcher import LONGEST_LINE
 from sidecar.fail2ban.dates.datepatterns import expand
 from sidecar.fail2ban.dates.moments import fixed_offset
+from sidecar.fail2ban.syntax.files import ConfigFiles
 from sidecar.host import regex_budget
 from sidecar.model import ConfigError, SourceError
 from sidecar.offline.lines import regex_test as matching
@@ -79,8 +80,9 @@ def regex(
     cri:FILE is the log of a container.
     IGNOREREGEX is a regex, or a filter or path whose ignoreregex is used.
     """
-    loaded = loading.load(config)
-    target = _target(loaded, filter_, ignoreregex, options)
+    # Only the filter is loaded, not all jails, for a fast start.
+    files = ConfigFiles(loading.directories(config))
+    target = _target(files, filter_, ignoreregex, options)
     lines = _Lines(log, options["encoding"] or target.encoding or "utf-8")
     readings = matching.read(
         lines if as_json or jsonl else _text_only(lines),
@@ -88,7 +90,7 @@ def regex(
         matching.ReadOptions(
             _zone(options["timezone"], target),
             time.time() if options["now"] is None else options["now"],
-            loading.trust(loaded.settings),
+            loading.trust(settings.read(files.directories).settings),
             options["undated"],
             check_all=not options["no_check_all"] and not (as_json or jsonl or options["out"]),
         ),
@@ -129,16 +131,16 @@ def _report(
     report.end()
 
 
-def _target(loaded: Loaded, text: str, ignore: str | None, options: dict[str, Any]) -> Target:
+def _target(files: ConfigFiles, text: str, ignore: str | None, options: dict[str, Any]) -> Target:
     """The filter, changed by the options. ConfigError if it cannot be used."""
     usedns = "raw" if options["raw"] else options["usedns"]
     given = {
         key: str(value) for key, value in (("usedns", usedns), ("maxlines", options["maxlines"])) if value
     }
-    target = matching.target(loaded.files, text, given)
+    target = matching.target(files, text, given)
     faults = list(target.faults)
     if ignore is not None:
-        spec, more = matching.ignoring(loaded.files, target.spec, ignore)
+        spec, more = matching.ignoring(files, target.spec, ignore)
         target = replace(target, spec=spec)
         faults += more
     errors = [fault for fault in faults if not fault.warning]

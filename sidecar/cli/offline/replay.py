@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections import Counter
@@ -93,8 +92,6 @@ def replay(
     loaded, given = loading.load(config), _logs(logs)
     zone = loading.zone(timezone) if timezone else loading.host_zone()
     at = time.time() if now is None else now
-    # Objects here are long-lived or freed at once: frequent garbage collection finds nothing.
-    gc.set_threshold(100_000, 50, 100)
     if against:
         # Imported only when needed, for a fast start.
         from sidecar.cli.offline.compare.comparison_report import report

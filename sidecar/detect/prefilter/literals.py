@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import lru_cache
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ _MARKS = " /[]()=<>:;,.-"
 _EVERYWHERE = {"", "postfix", "postscreen", "smtpd", "from", "to", "helo"}
 
 
+@lru_cache(maxsize=4096)
 def required(pattern: re.Pattern[str]) -> Requirement | None:
     """The strongest requirement of a regex (whose shortest literal is longest), None if it has none."""
     try:
