@@ -244,9 +244,12 @@ class Ranges:
 
     def touch(self, network: Network) -> bool:
         """Whether any address of `network` is in one of the ranges."""
-        first = network.value
-        firsts, lasts = self._ranges[network.version]
-        before = bisect_right(firsts, first + network.addresses - 1)
+        version = network[0]
+        first = last = int.from_bytes(network[1:-1], "big")
+        if network[-1] != BITS[version]:
+            last += network.addresses - 1
+        firsts, lasts = self._ranges[version]
+        before = bisect_right(firsts, last)
         return before > 0 and lasts[before - 1] >= first
 
 

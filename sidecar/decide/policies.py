@@ -33,8 +33,10 @@ class Case:
     log `source` reads from the line, None for a failure from another host. `until`, the end of a ban, is set
     from the second stage on."""
 
-    sprayed = False
-    until: Instant | None = None
+    __slots__ = (
+        "at", "earlier", "facts", "host", "jail", "line", "network", "now", "source", "spec", "sprayed",
+        "until",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -50,6 +52,8 @@ class Case:
     ) -> None:
         self.jail, self.spec, self.network, self.at, self.now = jail, jail.spec, network, at, now
         self.line, self.earlier, self.host, self.facts, self.source = line, earlier, host, facts, source
+        self.sprayed = False
+        self.until: Instant | None = None
 
     def refused(self, reason: str) -> Refused:
         """The event for a failure that does not count."""

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -21,11 +22,12 @@ from sidecar.detect import grammar
 from sidecar.detect.count.evidence import Evidence
 from sidecar.detect.login_notes import NoteReader
 from sidecar.detect.prefilter.prefilter import Prefilter, Sifted
-from sidecar.detect.scanner import Scanner, Tally
+from sidecar.detect.scanner import Scanner
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.model import Ban, Batch, Event, Failure, FailuresCleared, Instant, Match, Refused, Slow
 from sidecar.network import Network
-from sidecar.offline import parallel_scan
+from sidecar.offline.scan import parallel_scan
+from sidecar.offline.scan.log_matching import Matched, Told, matched, matched_apart
 from sidecar.records import Decision
 from sidecar.settings import GoodSettings
 from sidecar.sources.kinds import files_of, log_name
@@ -37,7 +39,6 @@ _AT_ONCE = 1000
 # In place of a random part of a ban time: a replay gives the same result each time.
 _CHANCE = 0.5
 
-Told = tuple[Instant, Match | Refused]
 # See `parallel_scan.prefiltered`.
 Read = Callable[[str, Prefilter, int], Iterator[Sifted]]
 
@@ -67,7 +68,8 @@ class Replay:
             self._register.count_earlier(History())
         suspects.on_found(lambda _network, _new: self._engine.spare(guard, suspects.networks()))
         self._counts = Counter(matches=0, failures=0, bans=0, refused=0)
-        self._tallies: list[Tally] = []
+        self._lines = self._bytes = 0
+        self._clock: Instant = 0.0
         self._seconds = 0.0
         # Number of aborted searches by jail and regex.
         self.slow: Counter[tuple[str, str]] = Counter()
@@ -109,22 +111,19 @@ class Replay:
     def events(
         self,
         by_path: Mapping[str, Sequence[JailSpec]],
-        read: Read = parallel_scan.prefiltered,
+        read: Read | None = None,
         name: Callable[[str], str | None] = log_name,
     ) -> Iterator[Decision]:
         """All decisions in order of time. Failures are only counted. `read` returns the candidate lines of a
-        log, `name` the log whose grammar it has."""
+        log in this process, None reads and matches it; `name` returns the log whose grammar it has."""
         begun = time.perf_counter()
         self._learn(by_path, name)
         scanners = {
             path: Scanner(path, jails, self._zone, self._trust, log=name(path) or "")
             for path, jails in by_path.items()
         }
-        self._tallies = [scanner.tally for scanner in scanners.values()]
         count = parallel_scan.processes(scanners)
-        streams = [
-            self._told(scanner, read(path, scanner.prefilter, count)) for path, scanner in scanners.items()
-        ]
+        streams = [self._told(self._matched(scanner, read, count)) for scanner in scanners.values()]
         # One step at a time for a whole part, which is faster than all steps for each line.
         for told in streams[0] if len(streams) == 1 else _merged(streams):
             yield from self._decide(told)
@@ -142,28 +141,30 @@ class Replay:
                         self.suspects.login(note)
                         self._engine.known_good.take(note, self._guard)
 
-    def _told(self, scanner: Scanner, log: Iterator[Sifted]) -> Iterator[list[Told]]:
-        latest = 0.0
-        for sifted in log:
-            found: list[Told] = []
-            for told in scanner.match(sifted, self._now):
-                if isinstance(told, Slow):
-                    self.slow[told.jail, told.regex] += 1
-                    continue
-                # The merge needs sorted times: a late line is merged where it occurs, but counts at its own
-                # time.
-                if told.at is not None and told.at > latest:
-                    latest = told.at
-                found.append((latest, told))
-            yield found
-            self._progress(sifted.bytes)
+    def _matched(self, scanner: Scanner, read: Read | None, count: int) -> Iterator[Matched]:
+        path, prefilter = scanner.path, scanner.prefilter
+        if read is not None or not parallel_scan.is_apart(path, count):
+            sifted = (read or parallel_scan.prefiltered)(path, prefilter, count)
+            return matched(scanner, sifted, self._now)
+        started = partial(parallel_scan.started, path, prefilter, count)
+        return matched_apart(scanner, started, self._now)
+
+    def _told(self, log: Iterator[Matched]) -> Iterator[list[Told]]:
+        for found in log:
+            self.slow.update(found.slow)
+            self._lines += found.lines
+            self._bytes += found.bytes
+            yield found.told
+            self._progress(found.bytes)
 
     def _decide(self, told: Iterable[Told]) -> list[Decision]:
         decide, expire = self._engine.decide, self._engine.expire
         decided: list[Decision] = []
         matches = failures = 0
         for clock, one in told:
-            decided += expire(clock)
+            if clock != self._clock:
+                self._clock = clock
+                decided += expire(clock)
             if isinstance(one, Refused):
                 decided.append(one._replace(at=one.at or clock))
                 self.suspects.handle(Batch((one,)))
@@ -173,7 +174,6 @@ class Replay:
             matches += 1
             at = one.at or clock
             events = decide(one, at, at)
-            self.suspects.handle(Batch(events))
             if self._watch is not None:
                 self._watch((one, *events))
             for event in events:
@@ -181,6 +181,8 @@ class Replay:
                     failures += 1
                 elif not isinstance(event, FailuresCleared | Slow):
                     decided.append(event)
+                    if isinstance(event, Refused):
+                        self.suspects.handle(Batch((event,)))
         kinds = Counter(map(type, decided))
         self._counts.update(matches=matches, failures=failures, bans=kinds[Ban], refused=kinds[Refused])
         return decided
@@ -188,13 +190,12 @@ class Replay:
     def summary(self) -> dict[str, Any]:
         """The figures of the run, and the suspected proxies with their cures. `seconds` is the time of
         scanning, without loading the configuration."""
-        lines = sum(t.lines for t in self._tallies)
         return {
-            "lines": lines,
-            "bytes": sum(t.bytes for t in self._tallies),
+            "lines": self._lines,
+            "bytes": self._bytes,
             **self._counts,
             "seconds": round(self._seconds, 6),
-            "lines_per_second": round(lines / self._seconds) if self._seconds else 0,
+            "lines_per_second": round(self._lines / self._seconds) if self._seconds else 0,
             "suspected_proxies": self.suspects.told(),
         }
 

@@ -120,6 +120,12 @@ def _blamed(facts: LineFacts, client: str, message: str, trust: Trust) -> LineFa
     return facts._replace(client=canonical(client)) if ":" in client else facts
 
 
+# Few reasons occur, and all of them in thousands of lines.
+@lru_cache(256)
+def _is_outage(reason: str) -> bool:
+    return _OUTAGE.search(reason) is not None
+
+
 # The cache is bounded: a client cannot choose the program name, but a local process can.
 @lru_cache(256)
 def _name(program: str) -> str:
@@ -142,7 +148,7 @@ def _smtpd(message: str) -> LineFacts | None:
     address, rest = found[1], found[2]
     if failed := _SASL.match(rest):
         mechanism, reason, account = failed.groups()
-        excused = _OUTAGE.search(reason or "") is not None
+        excused = _is_outage(reason or "")
         fields = {"mechanism": mechanism, "reason": reason or ""}
         return LineFacts(address, None, account or "", "smtp", excused=excused, fields=fields)
     if login := _LOGIN.match(rest):

@@ -16,8 +16,8 @@ from sidecar.detect.prefilter.multipattern import Engine, Text, engine, refused
 from sidecar.detect.prefilter.prefilter import Sifted
 from sidecar.model import Instant
 from sidecar.network import Network
-from sidecar.offline import parallel_scan
 from sidecar.offline.compare.ban_diff import BanDiff
+from sidecar.offline.scan import parallel_scan
 
 # Literals of a search: more take long to compile.
 _MOST_LITERALS = 20_000

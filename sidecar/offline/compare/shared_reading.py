@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sidecar.detect.prefilter.prefilter import Candidate, Prefilter, Sifted, Wanted
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.offline import parallel_scan
+from sidecar.offline.scan import parallel_scan
 
 # Bytes of memory for candidate lines that are kept for the second replay. A log with more of them is read
 # again: reading takes little of its time.

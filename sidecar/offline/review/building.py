@@ -9,7 +9,6 @@ from typing import Any
 
 from sidecar.host import regex_budget
 from sidecar.model import Event, Instant, Match, SourceError
-from sidecar.offline import parallel_scan
 from sidecar.offline.log_replay import Replay
 from sidecar.offline.review import trials
 from sidecar.offline.review.file_counting import FileCounting, Progress
@@ -66,8 +65,7 @@ class FileReport:
         run.on_events(lambda events: notes.take(e for e in events if self._is_of_the_day(e)))
         by_path = {path: self._readers.jails(log) for path, log in logs.items() if log}
         with regex_budget.limited():
-            read = parallel_scan.prefiltered
-            for _ in run.events({p: jails for p, jails in by_path.items() if jails}, read, logs.get):
+            for _ in run.events({p: jails for p, jails in by_path.items() if jails}, name=logs.get):
                 pass
         return notes.found({name: jail.maxretry for name, jail in self._readers.loaded.jails.jails.items()})
 

@@ -8,8 +8,8 @@ from functools import reduce
 from io import BufferedReader
 
 from sidecar.model import Instant, SourceError
-from sidecar.offline.forked import in_turn
 from sidecar.offline.review.log_tally import LogTally, Readers, TallyResult, kind_of
+from sidecar.offline.scan.forked import in_turn
 from sidecar.sources.files.descriptors import open_regular
 from sidecar.sources.whole_lines import LONGEST, is_compressed, whole_lines
 

@@ -21,7 +21,7 @@ from sidecar.fail2ban.jails import JailSpec
 from sidecar.host import regex_budget
 from sidecar.model import Instant, Match, Refused, Seconds, Slow, SourceError
 from sidecar.network import Network, PrefixSet
-from sidecar.offline import parallel_scan
+from sidecar.offline.scan import parallel_scan
 from sidecar.review.patterns.mined_pattern import MinedPattern
 from sidecar.review.patterns.soundness import spec
 

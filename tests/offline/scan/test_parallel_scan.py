@@ -16,7 +16,7 @@ import pytest
 from sidecar.detect.prefilter.prefilter import Candidate, Prefilter
 from sidecar.fail2ban.spec import FilterSpec, Pattern
 from sidecar.model import SourceError
-from sidecar.offline import parallel_scan
+from sidecar.offline.scan import parallel_scan
 from sidecar.sources import whole_lines
 
 LINES = [b"no" * (n % 37) + (b" wanted %d" % n if n % 11 == 0 else b"") for n in range(3000)]

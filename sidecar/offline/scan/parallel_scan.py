@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from io import BufferedReader
 from itertools import chain, islice
 from typing import Protocol
 
 from sidecar.detect.prefilter.prefilter import Sifted
 from sidecar.model import SourceError
-from sidecar.offline.forked import in_turn
+from sidecar.offline.scan.forked import Workers, received
 from sidecar.sources.files.descriptors import open_regular
 from sidecar.sources.kinds import file_path
 from sidecar.sources.plain_blocks import is_plain, plain_blocks
@@ -36,6 +37,11 @@ def processes(logs: Iterable[str]) -> int:
     return min(len(os.sched_getaffinity(0)), _MOST_PROCESSES) // max(long, 1)
 
 
+def is_apart(path: str, count: int) -> bool:
+    """Whether a log is matched in a process of its own, for the `count` that `processes` returned."""
+    return count > 0 and len(os.sched_getaffinity(0)) > 1 and _size(path) > _SHORT
+
+
 def _size(path: str) -> int:
     try:
         return os.stat(file_path(path)).st_size
@@ -46,6 +52,12 @@ def _size(path: str) -> int:
 def prefiltered(path: str, prefilter: Sieve, count: int) -> Iterator[Sifted]:
     """The candidate lines of a log, also of a compressed one, part by part, by `count` processes. SourceError
     if it cannot be read."""
+    with Workers() as workers:
+        yield from started(path, prefilter, count, workers)
+
+
+def started(path: str, prefilter: Sieve, count: int, workers: Workers) -> Iterator[Sifted]:
+    """As `prefiltered`, by processes that start at once and belong to `workers`."""
     try:
         file = file_path(path)
         in_parts = count > 1 and os.stat(file).st_size > _SHORT and is_plain(path) and not is_compressed(file)
@@ -53,15 +65,13 @@ def prefiltered(path: str, prefilter: Sieve, count: int) -> Iterator[Sifted]:
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     if not parts:
-        for data in plain_blocks(path, whole_lines(file)):
-            yield prefilter.sift(data)
-        return
+        return (prefilter.sift(data) for data in plain_blocks(path, whole_lines(file)))
 
     def every(number: int) -> Iterator[Sifted]:
         for begin, end in islice(parts, number, None, count):
             yield _together([prefilter.sift(data) for data in whole_lines(file, begin, end)])
 
-    yield from in_turn(path, count, every)
+    return received(path, [workers.start(partial(every, number)) for number in range(count)])
 
 
 def _together(each: list[Sifted]) -> Sifted:

@@ -1,0 +1,1 @@
+"""Long logs: prefiltered and matched by several processes."""
