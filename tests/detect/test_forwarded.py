@@ -113,3 +113,11 @@ def test_a_forged_quotation_mark_in_jetty_s_log_names_no_client_behind_a_trusted
 
 def test_a_list_of_any_length_is_read_from_the_right() -> None:
     assert blamed("10.0.0.9:4001", f'{ZIMBRA} "{"x, " * 5000}{A}"') == (A, None)
+
+
+def test_networks_that_become_known_later_apply_to_fields_read_before() -> None:
+    trust = Trust([Network.parse("192.0.2.1")])
+    line = LINE.format("192.0.2.1:443", "-", "ua", f'{ZIMBRA} "{A}:40001"')
+    assert access.with_port(line, trust).client == A
+    trust.trust_also((), [Network.parse(A)])
+    assert access.with_port(line, trust).client == "192.0.2.1"

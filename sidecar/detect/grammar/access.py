@@ -8,12 +8,15 @@ X-Forwarded-For in any field after the user agent; Zimbra's has `"upstream" "ser
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from sidecar.detect.grammar.addresses import COMPOSE, address, bare, canonical
 from sidecar.detect.grammar.trust import Blamed, Trust
 from sidecar.model import NOBODY, LineFacts
+from sidecar.network import PrefixSet
 
-_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+# Unrolled and possessive, because an alternative for each character is slow.
+_QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 
 # The date is already removed from its brackets. A quotation mark in a value is \x22 (nginx) or \" (Jetty).
 _LINE = re.compile(
@@ -24,6 +27,7 @@ _NAMES = ("user", "request", "status", "bytes", "referer", "agent")
 # A field after the user agent, with or without a name: quoted, or a bare word, or a comma-separated list.
 _FIELD = re.compile(rf'(?:([\w-]+)=)?{_QUOTED}|(?:([\w-]+)=)?([^\s"]+(?:(?<=,) [^\s"]+)*)')
 _FORWARDED = re.compile(r"xff|forward|real_?ip|client_?ip", re.IGNORECASE)
+_LONGEST_REPEATED = 256
 _PORT = re.compile(r"[\].]\d*:\d+$")
 # A PROXY protocol header (version 1 or 2) that a load balancer sent to a server expecting HTTP.
 _BALANCED = re.compile(r"PROXY (?:UNKNOWN|TCP[46] ([0-9A-Fa-f:.]+) )|\\x00$")
@@ -52,7 +56,8 @@ def _read(text: str, trust: Trust, *, port: bool) -> LineFacts:
     chains = [elements]
     # Jetty may write quotation marks of the client unescaped, so behind a trusted proxy no field is used.
     if behind and (port or not trust.is_proxy(elements[-1])):
-        chains = [[*one, *elements] for one in _forwarded(behind, trust)] or chains
+        forwarded = _repeated if len(behind) < _LONGEST_REPEATED else _forwarded
+        chains = [[*one, *elements] for one in forwarded(behind, trust.own)] or chains
     who = _blamed(chains, fields["request"], trust)
     if who.client is None and who.relay is None:
         return NOBODY
@@ -60,7 +65,7 @@ def _read(text: str, trust: Trust, *, port: bool) -> LineFacts:
     return LineFacts(who.client, None, account, "http", fields=fields, relay=who.relay, named=who.named)
 
 
-def _forwarded(behind: str, trust: Trust) -> list[list[str]]:
+def _forwarded(behind: str, own: PrefixSet) -> list[list[str]]:
     """The fields that may be the request's X-Forwarded-For; if some are named so, only these."""
     fields = list(_FIELD.finditer(behind))
     quoted = [field for field in fields if field[2] is not None]
@@ -70,7 +75,7 @@ def _forwarded(behind: str, trust: Trust) -> list[list[str]]:
         listed = (field[2] if field[2] is not None else field[4]).split(",")
         # The first two quoted fields may be the upstream and the server.
         servers = field not in quoted[2:] and len(fields) > 1
-        if not any(address(one) for one in listed) or _of_servers(listed, trust, anywhere=servers):
+        if not any(address(one) for one in listed) or _of_servers(listed, own, anywhere=servers):
             continue
         if not (name := field[1] or field[3]):
             nameless.append(listed)
@@ -80,14 +85,20 @@ def _forwarded(behind: str, trust: Trust) -> list[list[str]]:
     return labelled or nameless
 
 
-def _of_servers(listed: list[str], trust: Trust, *, anywhere: bool) -> bool:
+# Most lines end with the same upstream and server. The networks are replaced as a whole when they change.
+_repeated = lru_cache(1024)(_forwarded)
+
+
+def _of_servers(listed: list[str], own: PrefixSet, *, anywhere: bool) -> bool:
     """Whether these are the servers that handled a request instead of clients: each has a port and is on one
     of our networks or, in the fields for servers, `anywhere`."""
     found = [(one.strip(), network) for one in listed if (network := address(one))]
     if anywhere and len(found) == 1 and bare(found[0][0]) != canonical(found[0][0]):
         # nginx writes $server_addr:$server_port without brackets for IPv6.
         return True
-    return all(_PORT.search(one) and (anywhere or trust.inside(network)) for one, network in found)
+    return all(
+        _PORT.search(one) and (anywhere or own.covering(network) is not None) for one, network in found
+    )
 
 
 def _blamed(chains: list[list[str]], request: str, trust: Trust) -> Blamed:
@@ -103,4 +114,6 @@ def _blamed(chains: list[list[str]], request: str, trust: Trust) -> Blamed:
     if len({(who.client, who.relay) for who in found}) > 1:
         return Blamed(canonical(peer))
     who = found.pop()
-    return Blamed(who.masked) if who.masked else who._replace(named="" if found else who.named)
+    if who.masked:
+        return Blamed(who.masked)
+    return who._replace(named="") if found else who

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 
 from sidecar.fail2ban.dates.datepatterns import DEFAULTS, Template, expand
-from sidecar.fail2ban.dates.moments import moment
+from sidecar.fail2ban.dates.minutes import Minutes
 from sidecar.model import Instant
 
 # A date that is not at the beginning is only searched in this many characters.
@@ -33,6 +33,7 @@ class DateDetector:
         self._last: Template | None = None
         self._place: tuple[int, str, str] = (0, "", "")
         self._cache: dict[str, Instant | None] = {}
+        self._minutes = Minutes()
         self._cached: tuple[Template | None, float, tzinfo] = (None, 0.0, zone)
 
     def cut(self, line: str, now: Instant) -> tuple[Instant | None, str]:
@@ -99,6 +100,7 @@ class DateDetector:
         hour = now // 3600
         if template is not self._cached[0] or hour != self._cached[1] or self.zone is not self._cached[2]:
             self._cache.clear()
+            self._minutes.clear()
             self._cached = (template, hour, self.zone)
         text = match.group(1)
         try:
@@ -107,7 +109,7 @@ class DateDetector:
             pass
         if len(self._cache) > _MOST_REMEMBERED:
             self._cache.clear()
-        at = self._cache[text] = moment(match.groupdict(), self.zone, datetime.fromtimestamp(now, UTC))
+        at = self._cache[text] = self._minutes.instant(match, self.zone, now)
         return at
 
 

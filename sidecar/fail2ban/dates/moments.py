@@ -71,7 +71,8 @@ def _from_calendar(parts: Parts, zone: tzinfo, today: datetime) -> Instant | Non
     if year is not None:
         return _at(date(year, month, day), parts, zone).timestamp()
     # 29 February without a year belongs to the latest leap year, which may be 8 years ago.
-    for candidate in range(today.year + 1, today.year - 8, -1):
+    # Only in December a date may be in the next year.
+    for candidate in range(today.year + (today.month == 12), today.year - 8, -1):
         if (month, day) == (2, 29) and not _leap(candidate):
             continue
         found = _at(date(candidate, month, day), parts, zone)
