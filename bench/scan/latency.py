@@ -16,6 +16,8 @@ from tests.app.running import until
 
 Say = Callable[[str], None]
 RATE = 10_000
+# An attack in the log in which the samples are written: lines a second, its attackers, and its seconds.
+STORM, _STORMING, _STORM_SECONDS = 20_000, 20_000, 60.0
 IDLE_LOGS = 10
 # Number of times that the backlog is repeated, to get enough samples.
 _BACKLOGS = 8
@@ -52,7 +54,7 @@ def measure(samples: int, lines: int, seconds: float, say: Say) -> tuple[list[La
     """Run all latency measurements. PermissionError if this process may not create namespaces."""
     if os.geteuid():
         raise PermissionError("the section latency needs root: it makes network namespaces")
-    found = [_quiet(samples), _busy(samples)]
+    found = [_quiet(samples), _busy(samples), _stormy()]
     for one in found:
         say(f"{one.name}: p50 {one.at(0.5):.2f} ms, p99 {one.at(0.99):.2f} ms")
     found.append(_behind(samples, lines, say))
@@ -77,6 +79,25 @@ def _busy(samples: int) -> Latency:
             pouring.kill()
             pouring.wait()
         return Latency(f"another log grows by {RATE:,} lines a second", taken)
+
+
+def _stormy() -> Latency:
+    """As long as the attack lasts, a sample every 50 ms."""
+    with attacked("") as (running, attacker):
+        log = running.root / "logs" / "fresh.log"
+        command = [sys.executable, "-m", "bench.scan.pour", str(log), str(STORM), str(_STORMING)]
+        attacker.sample(0)
+        pouring = subprocess.Popen(command)
+        try:
+            until(lambda: log.stat().st_size > STORM)
+            end = time.monotonic() + _STORM_SECONDS
+            taken = []
+            while time.monotonic() < end:
+                taken.append(attacker.sample(0.1))
+        finally:
+            pouring.kill()
+            pouring.wait()
+        return Latency(f"{STORM:,} hostile lines a second in the same log", taken)
 
 
 def _behind(samples: int, lines: int, say: Say) -> Latency:

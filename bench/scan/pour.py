@@ -1,4 +1,7 @@
-"""Appends lines to a log at a constant rate until it is stopped: `python -m bench.scan.pour LOG RATE`."""
+"""Appends lines to a log at a constant rate until it is stopped: `python -m bench.scan.pour LOG RATE [ATTACKERS]`.
+
+Two lines in a thousand are hits, each of a new attacker; with ATTACKERS, every line is a hit of one of so many.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,9 @@ _POOL = 20_000
 
 
 def main() -> None:
-    """Write a few lines every 5 ms; two in a thousand are hits of a new attacker."""
-    path, rate = Path(sys.argv[1]), int(sys.argv[2])
+    """Write a few lines every 5 ms."""
+    path, rate, attackers = Path(sys.argv[1]), int(sys.argv[2]), int((*sys.argv, "0")[3])
+    share = 1.0 if attackers else zimbra.QUIET.share
     chance = random.Random(7)
     pool = [zimbra.quiet(chance) for _ in range(_POOL)]
     begun, written, number = time.monotonic(), 0, count()
@@ -28,8 +32,9 @@ def main() -> None:
             if due:
                 records = chance.choices(pool, k=due)
                 for index in range(due):
-                    if chance.random() < zimbra.QUIET.share:
-                        records[index] = zimbra.hostile(chance, address(next(number)))
+                    if chance.random() < share:
+                        one = chance.randrange(attackers) if attackers else next(number)
+                        records[index] = zimbra.hostile(chance, address(one))
                 stamp = zimbra.stamp(datetime.now().astimezone())
                 file.write((stamp + ("\n" + stamp).join(records) + "\n").encode())
                 written += due

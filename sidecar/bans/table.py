@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from operator import neg
 
 from sidecar.bans.deadlines import Deadlines
 from sidecar.bans.packing import Packing, Standing
@@ -24,8 +26,8 @@ class BanTable:
         self._packing = Packing()
         # Per network, its packed bans concatenated.
         self._bans: dict[Network, bytes] = {}
-        # Version and prefix length of all networks that ever had a ban; there are few.
-        self._lengths: set[tuple[int, int]] = set()
+        # The prefix lengths of all networks that ever had a ban, per version, the longest first.
+        self._lengths: dict[int, list[int]] = {4: [], 6: []}
         self._deadlines = Deadlines(self._dues)
         # Per network, the jails whose bans rest. Few, unless a wide network is allowed.
         self._rests: dict[Network, frozenset[str]] = {}
@@ -40,7 +42,8 @@ class BanTable:
         reasons = self._bans.get(network)
         if reasons is None:
             self._bans[network] = packed
-            self._lengths.add((network[0], network[-1]))
+            if network[-1] not in self._lengths[network[0]]:
+                insort(self._lengths[network[0]], network[-1], key=neg)
         else:
             others: list[bytes] = []
             for one in self._packing.read(reasons):
@@ -223,8 +226,12 @@ class BanTable:
 
     def _around(self, network: Network) -> list[Network]:
         """The networks that cover this one and may have a ban, the most specific first."""
-        lengths = (length for version, length in self._lengths if version == network[0])
-        return [network.supernet(length) for length in sorted(lengths, reverse=True) if length <= network[-1]]
+        own = network[-1]
+        return [
+            network if length == own else network.supernet(length)
+            for length in self._lengths[network[0]]
+            if length <= own
+        ]
 
     def of(self, network: Network, jail: str) -> Ban | None:
         """The ban of exactly this network for one jail."""

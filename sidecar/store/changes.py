@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sidecar.model import Ban, Extended, Failure, FailuresCleared, Instant, Position, Seconds, Unban
@@ -117,3 +117,23 @@ Change = (
     | Login
     | Memo
 )
+
+
+def lasting(changes: Sequence[Change]) -> list[Change]:
+    """The changes without those that a later one of them undoes: failures that no longer count. Under attack
+    these are most."""
+    cleared: set[Key] = set()
+    kept: list[Change] = []
+    for change in reversed(changes):
+        if isinstance(change, Failure | FailuresCleared):
+            key = change.network, change.jail
+            if key in cleared:
+                continue
+            if isinstance(change, FailuresCleared):
+                cleared.add(key)
+        elif isinstance(change, Ban | Extended):
+            ban = change if isinstance(change, Ban) else change.ban
+            cleared.add((ban.network, ban.jail))
+        kept.append(change)
+    kept.reverse()
+    return kept

@@ -24,7 +24,7 @@ from sidecar.model import (
     StoreError,
     Unban,
 )
-from sidecar.store.changes import EvidenceLines, LogGone
+from sidecar.store.changes import EvidenceLines, LogGone, lasting
 from sidecar.store.database import Change, DamagedError, Database, HistoryEntry
 from sidecar.store.repair.salvage import Salvage
 from sidecar.store.upkeep.retention import MOST_FILES
@@ -148,7 +148,7 @@ class CommitQueue:
             return await self._write_noted()
 
     async def _write_noted(self) -> str | None:
-        changes, self._changes = self._changes, []
+        changes, self._changes = lasting(self._changes), []
         positions, self._positions = self._positions, {}
         hooks, self._hooks = self._hooks, []
         if changes or positions:

@@ -96,9 +96,10 @@ def _decision(jail: str, action: str, network: Network, reason: str, by: str) ->
     address."""
     fields = {"jail": jail, "action": action, "network": str(network), "reason": reason, "by": by}
     level = logging.INFO if action in ("would-ban", "extend", "move") else NOTICE
-    _bans.log(level, "[%s] %s %s", jail, _WORDS[action], network.text, extra={"fields": fields})
-    if why := ", ".join(filter(None, (reason, by and f"by {by}"))):
-        _bans.info("[%s] %s: %s", jail, network.text, why, extra={"text_only": True})
+    text, why = network.text, ", ".join(filter(None, (reason, by and f"by {by}")))
+    second = f"[{jail}] {text}: {why}" if why else ""
+    extra = {"fields": fields, "second_line": second}
+    _bans.log(level, "[%s] %s %s", jail, _WORDS[action], text, extra=extra)
 
 
 def _is_shown(reason: str) -> bool:

@@ -101,7 +101,7 @@ async def test_where_nothing_was_noted_nothing_is_written(queue: CommitQueue, da
 
 async def test_of_a_batch_only_what_must_survive_is_noted(queue: CommitQueue, database: Telling) -> None:
     kept = (
-        Failure("smtp", ONE, 1.0, "line"),
+        Failure("imap", ONE, 1.0, "line"),
         ban(),
         Extended(ban(until=9.0)),
         FailuresCleared("smtp", TWO),
@@ -111,6 +111,14 @@ async def test_of_a_batch_only_what_must_survive_is_noted(queue: CommitQueue, da
     queue.handle(Batch((*others, *kept)))
     await queue.commit()
     assert database.transactions == [list(kept)]
+
+
+async def test_a_failure_that_no_longer_counts_is_not_written(queue: CommitQueue, database: Telling) -> None:
+    counts = Failure("smtp", TWO, 3.0, "line")
+    queue.handle(Batch((Failure("smtp", ONE, 1.0, "line"), Failure("smtp", TWO, 1.0, "line"), ban())))
+    queue.handle(Batch((FailuresCleared("smtp", TWO), counts)))
+    await queue.commit()
+    assert database.transactions == [[ban(), FailuresCleared("smtp", TWO), counts]]
 
 
 async def test_a_hook_is_called_behind_the_commit_of_what_was_noted_before(
