@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sidecar.model import Ban, Instant, Origin, Seconds
+from sidecar.model import ADOPTED, Ban, Instant, Origin, Seconds
 from sidecar.network import Network
 
 # Start, end (infinite: never), failures, number of bans including this one, index of the kind.
@@ -30,6 +30,11 @@ class _Kind(NamedTuple):
     dry: bool
     by: str
     jumped: Seconds
+
+    @property
+    def adopted(self) -> bool:
+        """See `Ban.adopted`, for bans that were never counted."""
+        return self.origin == "import" and self.reason.startswith(ADOPTED)
 
 
 class Standing(NamedTuple):
@@ -100,6 +105,14 @@ class Packing:
             due = None if until is None else until + self._jumped - jumped
             found.append(Standing(one, at, until, due, failures, times, jail, origin, reason, dry, by))
         return found
+
+    def endless(self, packed: bytes, jail: str) -> bool:
+        """Whether one of these packed bans is of this jail, without an end, and neither dry nor adopted."""
+        for _, end, _, times, number in _ONE.iter_unpack(packed):
+            kind = self._kinds[number]
+            if end == math.inf and kind.jail == jail and not kind.dry and not (times == 0 and kind.adopted):
+                return True
+        return False
 
     def numbers(self, wanted: Callable[[str, str], bool]) -> frozenset[bytes]:
         """The kinds whose jail and reason are `wanted`, as the last bytes of a packed ban."""

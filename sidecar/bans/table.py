@@ -102,6 +102,12 @@ class BanTable:
         """The bans of exactly this network."""
         return self._packing.read(self._bans.get(network, b""))
 
+    def is_endless(self, network: Network, jail: str) -> bool:
+        """Whether the ban of exactly this network for this jail is enforced for ever, so that no other ban of
+        the jail can change it."""
+        packed = self._bans.get(network)
+        return packed is not None and self._packing.endless(packed, jail)
+
     def _standing(self, network: Network, jail: str) -> Standing | None:
         packed = self._bans.get(network)
         if packed is None:

@@ -212,6 +212,8 @@ class DecisionEngine:
                 return (refused._replace(line=line), FailuresCleared(spec.name, network))
             if outcome is not None:
                 return (FailuresCleared(spec.name, network),)
+        if self.register.table.is_endless(network, spec.name):
+            return (FailuresCleared(spec.name, network),)
         reason = f"{counted(threshold.failures, 'failure')} in {spec.findtime:g} s"
         times = self.register.earlier(network, spec.name).times + 1
         ban = Ban(

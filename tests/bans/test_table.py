@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar.bans.guard import Guard
 from sidecar.bans.table import BanTable
-from sidecar.model import Ban, Extended
+from sidecar.model import ADOPTED, Ban, Extended
 from sidecar.network import Network, PrefixSet
 
 WHO = Network.parse("203.0.113.7")
@@ -52,6 +52,33 @@ def test_a_dry_run_never_changes_a_real_ban_and_a_real_ban_replaces_a_dry_one() 
     trial = BanTable([ban(until=None, dry=True)])
     assert trial.ban(ban(until=10.0)) == ban(until=10.0)
     assert trial.stands(WHO)
+
+
+ADOPTED_BAN = Ban(WHO, "a", 0.0, None, "import", f"{ADOPTED}route", times=0)
+
+
+@given(
+    st.lists(
+        st.builds(ban, jail=st.sampled_from("ab"), until=st.sampled_from([5.0, None]), dry=st.booleans())
+    ),
+    st.booleans(),
+    st.builds(ban, until=st.sampled_from([5.0, 9.0, None]), dry=st.booleans()),
+)
+def test_where_a_ban_is_endless_no_other_of_its_jail_changes_anything(
+    before: list[Ban], adopted: bool, further: Ban
+) -> None:
+    table = BanTable([ADOPTED_BAN] if adopted else [])
+    for one in before:
+        table.ban(one)
+    if table.is_endless(WHO, "a"):
+        assert table.ban(further) is None
+    assert not table.is_endless(WHO, "c")
+
+
+def test_a_ban_with_an_end_a_dry_one_and_one_of_a_route_alone_are_not_endless() -> None:
+    assert BanTable([ban(until=None)]).is_endless(WHO, "a")
+    for one in (ban(until=9.0), ban(until=None, dry=True), ADOPTED_BAN):
+        assert not BanTable([one]).is_endless(WHO, "a")
 
 
 def test_a_ban_of_a_network_covers_its_addresses() -> None:
