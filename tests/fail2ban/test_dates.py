@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from sidecar.fail2ban.dates.datepatterns import DEFAULTS, Template
 from sidecar.fail2ban.dates.detector import DateDetector
 from sidecar.fail2ban.dates.moments import fixed_offset
 from sidecar.model import ConfigError
@@ -102,3 +103,19 @@ def test_of_any_line_only_its_date_is_cut_and_a_line_without_one_is_whole(line: 
         assert math.isfinite(moment)
     # The same line is dated in the same way, also with the pattern and the position of the last line.
     assert detector.cut(line, NOW) == (moment, text)
+
+
+@pytest.mark.parametrize("template", DEFAULTS, ids=lambda template: template.pattern)
+def test_no_date_of_a_default_pattern_is_passed_over(template: Template) -> None:
+    @given(st.from_regex(template.regex))
+    def every_date(line: str) -> None:
+        assume(template.regex.search(line))
+        thorough = DateDetector(UTC)
+        thorough._only_defaults = False
+        assert DateDetector(UTC).cut(line, NOW) == thorough.cut(line, NOW) != (None, line)
+
+    every_date()
+
+
+def test_a_pattern_of_an_administrator_may_look_like_anything() -> None:
+    assert DateDetector(UTC, ["^%Y/%m/%d"]).cut("2026/02/03 x", NOW) == (at(2026, 2, 3), " x")
