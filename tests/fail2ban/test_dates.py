@@ -119,3 +119,12 @@ def test_no_date_of_a_default_pattern_is_passed_over(template: Template) -> None
 
 def test_a_pattern_of_an_administrator_may_look_like_anything() -> None:
     assert DateDetector(UTC, ["^%Y/%m/%d"]).cut("2026/02/03 x", NOW) == (at(2026, 2, 3), " x")
+
+
+def test_a_pattern_that_cuts_out_a_part_of_the_date_still_dates_each_line() -> None:
+    detector = DateDetector(UTC, ["^(%Y-%m-%d) %H:%M:%S"])
+    for hour in (10, 11, 12):
+        assert detector.cut(f"2026-02-03 {hour}:00:01 x", NOW) == (
+            at(2026, 2, 3, hour, 0, 1),
+            f" {hour}:00:01 x",
+        )

@@ -21,6 +21,7 @@ FORMS = [
     ("%b %d %H:%M:%S", None),
     ("%Y-%m-%d %H:%M:%S,%f", None),
     ("%Y-%m-%d %H:%M:%S", ["%Y-%m-%d %H:%M:%S"]),
+    ("%Y-%m-%d %H:%M:%S", ["^(%Y-%m-%d) %H:%M:%S"]),
     ("%d/%b/%Y:%H:%M:%S +0230", None),
     ("%b %d, %Y %I:%M:%S %p", None),
     ("%H:%M:%S", ["^%H:%M:%S"]),

@@ -27,6 +27,7 @@ _NAMES = ("user", "request", "status", "bytes", "referer", "agent")
 # A field after the user agent, with or without a name: quoted, or a bare word, or a comma-separated list.
 _FIELD = re.compile(rf'(?:([\w-]+)=)?{_QUOTED}|(?:([\w-]+)=)?([^\s"]+(?:(?<=,) [^\s"]+)*)')
 _FORWARDED = re.compile(r"xff|forward|real_?ip|client_?ip", re.IGNORECASE)
+# A client can write a long end of a line, which is not remembered.
 _LONGEST_REPEATED = 256
 _PORT = re.compile(r"[\].]\d*:\d+$")
 # A PROXY protocol header (version 1 or 2) that a load balancer sent to a server expecting HTTP.

@@ -17,6 +17,7 @@ _MOST_REMEMBERED = 4096
 _LOOKED_AT = 14
 # Each date of a default pattern has one of these: a time, six digits in a row, or a TAI64N label.
 _LIKE_A_DATE = re.compile(r"\d:\d{1,2}:\d|\d{6}|@[0-9a-f]{24}")
+_DEFAULTS = frozenset(map(id, DEFAULTS))
 _FIXED = frozenset(id(template) for template in DEFAULTS if template.anchored)
 
 
@@ -29,13 +30,13 @@ class DateDetector:
     def __init__(self, zone: tzinfo, patterns: list[str] | None = None) -> None:
         self.zone = zone
         self._templates = expand(patterns) if patterns else list(DEFAULTS)
-        self._only_defaults = all(any(t is one for one in DEFAULTS) for t in self._templates)
+        self._only_defaults = _DEFAULTS.issuperset(map(id, self._templates))
         # The pattern that matched the last line, None if none did.
         self.template: Template | None = None
         self._match: re.Match[str] | None = None
         self._last: Template | None = None
         self._place: tuple[int, str, str] = (0, "", "")
-        self._cache: dict[str, Instant | None] = {}
+        self._cache: dict[str | tuple[str | None, ...], Instant | None] = {}
         self._minutes = Minutes()
         self._cached: tuple[Template | None, float, tzinfo] = (None, 0.0, zone)
 
@@ -108,14 +109,15 @@ class DateDetector:
             self._cache.clear()
             self._minutes.clear()
             self._cached = (template, hour, self.zone)
-        text = match.group(1)
+        # The group that is cut out of the line may hold only a part of the date.
+        text = match.group(1) if id(template) in _DEFAULTS else match.groups()
         try:
             return self._cache[text]
         except KeyError:
             pass
         if len(self._cache) > _MOST_REMEMBERED:
             self._cache.clear()
-        at = self._cache[text] = self._minutes.instant(match, self.zone, now)
+        at = self._cache[text] = self._minutes.instant(match.groupdict(), self.zone, now)
         return at
 
 
