@@ -211,8 +211,8 @@ def test_a_service_without_cpu_is_told_and_what_is_late_by_it(watch: Watch, tmp_
     with healthy(watch, tmp_path) as running:
         assert running.process is not None
         for wave in range(8):
-            flood(running, 2, [f"198.18.{wave}.{number}" for number in range(256)])
-            # It reads the lines, and is stopped before it has decided.
+            flood(running, 2, [f"198.{18 + wave}.{number >> 8}.{number & 255}" for number in range(2048)])
+            # It reads the lines, and is stopped before it has decided on all.
             time.sleep(0.03)
             running.process.send_signal(signal.SIGSTOP)
             time.sleep(1.3)

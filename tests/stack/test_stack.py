@@ -230,7 +230,7 @@ def test_the_other_compose_starts_it_too_and_its_down_leaves_nothing(stack: Stac
     if reason := compose_missing(other):
         pytest.skip(reason)
     stack.down()
-    second = Stack(ZMBAN_COMPOSE=other, ZMBAN_BUILD="no", DEMO_SECONDS="12")
+    second = Stack(ZMBAN_COMPOSE=other, ZMBAN_BUILD="no", DEMO_SECONDS="25")
     try:
         assert second.first.returncode == 0, second.first.stdout + second.first.stderr
         assert "BROKEN" not in second.first.stdout

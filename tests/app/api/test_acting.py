@@ -27,7 +27,7 @@ async def test_a_ban_by_a_session_names_the_token(client: Client, caplog: pytest
     status, found = await client.ask("POST", "/api/ban", BAN)
     assert (status, found["answers"][0]["result"]) == (200, "banned")
     assert [(ban.by, ban.origin) for ban in client.one.commit_queue.database.bans()] == [("alice", "manual")]
-    assert "by alice" in caplog.text
+    assert "x, by alice" in caplog.records[-1].__dict__["second_line"]
     assert (await client.get(f"/api/bans/{WHO}"))["bans"][0]["by"] == "alice"
     status, found = await client.ask("POST", "/api/unban", {"networks": [WHO]})
     assert (status, found["answers"][0]["result"]) == (200, "unbanned")
