@@ -89,6 +89,7 @@ def healthy(
         writer.start()
     try:
         running.start()
+        time.sleep(1.2)  # A scrape of this process: an increase is only seen from it on.
         watch.rest()
         yield running
     finally:
@@ -313,6 +314,8 @@ def test_an_attack_a_forger_and_hidden_clients_are_told(
     settings = '[trust]\nproxies = ["10.0.0.9"]\n'
     with healthy(watch, tmp_path, WEB.format(log=log), settings) as running:
         log.touch()
+        # Lines of a year ago are only read in a log that is followed already.
+        until(lambda: running.metric(f'zmban_source_up{{source="{log}"}}') == 1)
         for number in range(120):
             running.attack(f"198.18.0.{number}")
         says = "SoapEngine - handler exception: authentication failed for [bob], invalid password\n"
