@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.scan import zimbra
 from bench.scan.generate import Log, cached
@@ -67,36 +69,36 @@ def _quiet(samples: int) -> Latency:
         return Latency("nothing else happens", [attacker.sample(0.05) for _ in range(samples)])
 
 
+@contextmanager
+def _pouring(log: Path, *figures: int) -> Iterator[None]:
+    """Lines are appended to a log, see bench.scan.pour, from the first one on."""
+    size = log.stat().st_size
+    pouring = subprocess.Popen([sys.executable, "-m", "bench.scan.pour", str(log), *map(str, figures)])
+    try:
+        until(lambda: log.stat().st_size > size)
+        yield
+    finally:
+        pouring.kill()
+        pouring.wait()
+
+
 def _busy(samples: int) -> Latency:
     with attacked("") as (running, attacker):
-        command = [sys.executable, "-m", "bench.scan.pour", str(running.log), str(RATE)]
-        pouring = subprocess.Popen(command)
-        try:
-            until(lambda: running.log.stat().st_size)
+        with _pouring(running.log, RATE):
             attacker.sample(0)
             taken = [attacker.sample(0.05) for _ in range(samples)]
-        finally:
-            pouring.kill()
-            pouring.wait()
         return Latency(f"another log grows by {RATE:,} lines a second", taken)
 
 
 def _stormy() -> Latency:
     """As long as the attack lasts, a sample every 50 ms."""
     with attacked("") as (running, attacker):
-        log = running.root / "logs" / "fresh.log"
-        command = [sys.executable, "-m", "bench.scan.pour", str(log), str(STORM), str(_STORMING)]
         attacker.sample(0)
-        pouring = subprocess.Popen(command)
-        try:
-            until(lambda: log.stat().st_size > STORM)
+        with _pouring(running.root / "logs" / "fresh.log", STORM, _STORMING):
             end = time.monotonic() + _STORM_SECONDS
             taken = []
             while time.monotonic() < end:
                 taken.append(attacker.sample(0.1))
-        finally:
-            pouring.kill()
-            pouring.wait()
         return Latency(f"{STORM:,} hostile lines a second in the same log", taken)
 
 

@@ -21,7 +21,8 @@ _POOL = 20_000
 
 def main() -> None:
     """Write a few lines every 5 ms."""
-    path, rate, attackers = Path(sys.argv[1]), int(sys.argv[2]), int((*sys.argv, "0")[3])
+    path, rate = Path(sys.argv[1]), int(sys.argv[2])
+    attackers = int(sys.argv[3]) if len(sys.argv) > 3 else 0
     share = 1.0 if attackers else zimbra.QUIET.share
     chance = random.Random(7)
     pool = [zimbra.quiet(chance) for _ in range(_POOL)]

@@ -18,9 +18,6 @@ from sidecar.model import ConfigError, KernelError, SourceError, StoreError, Zmb
 # Exit codes of sysexits.h.
 USAGE, DATA, UNAVAILABLE, NO_PERMISSION, CONFIG = 64, 65, 69, 77, 78
 
-# Pydantic searches all installed packages for plugins, which takes 10 ms and would run them.
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-
 # Module and attribute of each command, which is imported only when it is called, for a fast start.
 COMMANDS = {
     "run": "sidecar.cli.run:run",
@@ -59,7 +56,12 @@ class UnavailableError(ZmbanError):
 def load_command(name: str) -> click.Command:
     """Import a command of `COMMANDS`."""
     module, _, attribute = COMMANDS[name].partition(":")
-    command: click.Command = getattr(importlib.import_module(module), attribute)
+    # Modules are no garbage: the collector would look at them again and again.
+    gc.disable()
+    try:
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+    finally:
+        gc.enable()
     return command
 
 
@@ -129,8 +131,8 @@ def _print_error(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point. Exits with a code of sysexits.h."""
-    # Objects are long-lived or freed at once: frequent garbage collection finds nothing, least at the start.
-    gc.set_threshold(100_000, 50, 100)
+    # Pydantic searches all installed packages for plugins, which takes 10 ms and would run them.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Escape characters that the terminal's encoding lacks, instead of raising UnicodeEncodeError.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

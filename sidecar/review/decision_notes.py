@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from sidecar.model import Ban, Event, Failure, Match, Refused, Unban
@@ -25,9 +24,6 @@ _MOST_SHOWN = 50
 _COUNTS = ("matches", "failures", "bans", "dry_bans", "unbans")
 # An account or a prefix with so many attacking addresses is attacked together.
 MANY = 5
-
-
-_text = lru_cache(10_000)(str)
 
 
 class DecisionNotes:
@@ -70,7 +66,7 @@ class DecisionNotes:
 
     def _failure(self, failure: Failure, account: str) -> None:
         self._of(failure.jail)["failures"] += 1
-        network = _text(failure.network)
+        network = str(failure.network)
         self._units.add(f"{failure.jail}{SEPARATOR}{network}")
         if account:
             self._attack(account.casefold()[:200], network)

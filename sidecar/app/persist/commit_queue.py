@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
@@ -148,13 +148,13 @@ class CommitQueue:
             return await self._write_noted()
 
     async def _write_noted(self) -> str | None:
-        changes, self._changes = lasting(self._changes), []
+        changes, self._changes = self._changes, []
         positions, self._positions = self._positions, {}
         hooks, self._hooks = self._hooks, []
         if changes or positions:
             begun = time.perf_counter()
             try:
-                await asyncio.to_thread(self.database.write, [*changes, *positions.values()])
+                await asyncio.to_thread(_write, self.database, changes, positions.values())
             except DamagedError as error:
                 await self._renew(error, changes)
             except StoreError as error:
@@ -260,3 +260,8 @@ class CommitQueue:
         first, longest = _EVERY_SECONDS
         self._pause = min(self._pause * 2, longest) if failed else first
         return self._pause
+
+
+def _write(database: Database, changes: Sequence[Change], positions: Iterable[Position]) -> None:
+    """Runs in a thread."""
+    database.write([*lasting(changes), *positions])

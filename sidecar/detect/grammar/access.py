@@ -58,7 +58,7 @@ def _read(text: str, trust: Trust, *, port: bool) -> LineFacts:
     # Jetty may write quotation marks of the client unescaped, so behind a trusted proxy no field is used.
     if behind and (port or not trust.is_proxy(elements[-1])):
         forwarded = _repeated if len(behind) < _LONGEST_REPEATED else _forwarded
-        chains = [[*one, *elements] for one in forwarded(behind, trust.own)] or chains
+        chains = [[*one, *elements] for one in forwarded(behind, trust.internal)] or chains
     who = _blamed(chains, fields["request"], trust)
     if who.client is None and who.relay is None:
         return NOBODY
@@ -66,7 +66,7 @@ def _read(text: str, trust: Trust, *, port: bool) -> LineFacts:
     return LineFacts(who.client, None, account, "http", fields=fields, relay=who.relay, named=who.named)
 
 
-def _forwarded(behind: str, own: PrefixSet) -> list[list[str]]:
+def _forwarded(behind: str, internal: PrefixSet) -> list[list[str]]:
     """The fields that may be the request's X-Forwarded-For; if some are named so, only these."""
     fields = list(_FIELD.finditer(behind))
     quoted = [field for field in fields if field[2] is not None]
@@ -76,7 +76,7 @@ def _forwarded(behind: str, own: PrefixSet) -> list[list[str]]:
         listed = (field[2] if field[2] is not None else field[4]).split(",")
         # The first two quoted fields may be the upstream and the server.
         servers = field not in quoted[2:] and len(fields) > 1
-        if not any(address(one) for one in listed) or _of_servers(listed, own, anywhere=servers):
+        if not any(address(one) for one in listed) or _of_servers(listed, internal, anywhere=servers):
             continue
         if not (name := field[1] or field[3]):
             nameless.append(listed)
@@ -90,7 +90,7 @@ def _forwarded(behind: str, own: PrefixSet) -> list[list[str]]:
 _repeated = lru_cache(1024)(_forwarded)
 
 
-def _of_servers(listed: list[str], own: PrefixSet, *, anywhere: bool) -> bool:
+def _of_servers(listed: list[str], internal: PrefixSet, *, anywhere: bool) -> bool:
     """Whether these are the servers that handled a request instead of clients: each has a port and is on one
     of our networks or, in the fields for servers, `anywhere`."""
     found = [(one.strip(), network) for one in listed if (network := address(one))]
@@ -98,7 +98,7 @@ def _of_servers(listed: list[str], own: PrefixSet, *, anywhere: bool) -> bool:
         # nginx writes $server_addr:$server_port without brackets for IPv6.
         return True
     return all(
-        _PORT.search(one) and (anywhere or own.covering(network) is not None) for one, network in found
+        _PORT.search(one) and (anywhere or internal.covering(network) is not None) for one, network in found
     )
 
 

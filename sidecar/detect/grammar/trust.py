@@ -48,8 +48,8 @@ class Trust:
         """Set the proxies that are trusted beside the configured ones (the host, its containers), and our own
         networks beside the private ones."""
         self._proxies = PrefixSet([*self.named, *_LOOPBACK, *proxies])
-        # Networks of our own; replaced, never changed.
-        self.own = PrefixSet([*_PRIVATE, *inside])
+        # Replaced as a whole, never changed.
+        self.internal = PrefixSet([*_PRIVATE, *inside])
 
     def trusts(self, network: Network) -> bool:
         """Whether this is a trusted proxy."""
@@ -57,7 +57,7 @@ class Trust:
 
     def inside(self, network: Network) -> bool:
         """Whether this is on one of our networks, where a peer that forwards for others may be a proxy."""
-        return self.own.covering(network) is not None
+        return self.internal.covering(network) is not None
 
     def is_proxy(self, text: str) -> bool:
         """Whether `text` is the address of a trusted proxy."""

@@ -22,7 +22,7 @@ class Minutes:
 
     def __init__(self) -> None:
         # By the parts of a date, its second as 0: the epoch in microseconds, None after the first date of a
-        # minute, -1 for a minute that cannot be used.
+        # minute, 0 for a minute that cannot be used.
         self._begins: dict[tuple[str | None, ...], int | None] = {}
 
     def clear(self) -> None:
@@ -36,26 +36,25 @@ class Minutes:
             return _moment(parts, zone, now)
         first = {**parts, "S": "0", "f": None}
         minute = tuple(first.values())
-        begin = self._begins.get(minute, -2)
-        if begin == -2:
+        if minute not in self._begins:
             # The first date of a minute is not compared: a log may have only one.
             if len(self._begins) >= _MOST_REMEMBERED:
                 self._begins.clear()
             self._begins[minute] = None
-        elif begin is None:
-            begin = self._begins[minute] = _begin(first, zone, now)
-        if begin is not None and begin > 0:
+        elif self._begins[minute] is None:
+            self._begins[minute] = _begin(first, zone, now)
+        if begin := self._begins[minute]:
             added = int(seconds) * _MICROSECONDS + int(fraction.ljust(6, "0"))
             return (begin + added) / _MICROSECONDS
         return _moment(parts, zone, now)
 
 
 def _begin(first: Parts, zone: tzinfo, now: Instant) -> int:
-    """A date in microseconds, -1 if adding seconds to it is not exact in its minute."""
+    """A date in microseconds, 0 if adding seconds to it is not exact in its minute."""
     begin = _moment(first, zone, now)
     last = _moment({**first, "S": str(_LAST)}, zone, now)
     if begin is None or last is None or last - begin != _LAST:
-        return -1
+        return 0
     return round(begin * _MICROSECONDS)
 
 

@@ -39,8 +39,14 @@ class Workers:
     ) -> None:
         self._stack.close()
 
+    def in_turn(self, path: str, count: int, work: Callable[[int], Iterable[T]]) -> Iterator[T]:
+        """Start a process at once for each of `work(0)` to `work(count - 1)`. The first results of each, the
+        second ones, and so on, until one has no more. SourceError of any of them, and, naming `path`, if one
+        is killed."""
+        return _received(path, [self.start(partial(work, number)) for number in range(count)])
+
     def start(self, work: Callable[[], Iterable[object]]) -> Connection:
-        """Start a process that sends each result of `work`. See `received`."""
+        """Start a process that sends each result of `work`, and then None."""
         here, there = self._context.Pipe(duplex=False)
         fcntl.fcntl(there.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
         one = self._context.Process(target=_send, args=(there, work), daemon=True)
@@ -52,9 +58,7 @@ class Workers:
         return here
 
 
-def received(path: str, ends: Sequence[Connection]) -> Iterator[Any]:
-    """The first results of each process, the second ones, and so on, until one has no more. SourceError of
-    any of them, and, naming `path`, if one is killed."""
+def _received(path: str, ends: Sequence[Connection]) -> Iterator[Any]:
     for end in cycle(ends):
         try:
             got = end.recv()
@@ -68,9 +72,9 @@ def received(path: str, ends: Sequence[Connection]) -> Iterator[Any]:
 
 
 def in_turn(path: str, count: int, work: Callable[[int], Iterable[T]]) -> Iterator[T]:
-    """The results of `work(0)` to `work(count - 1)`, each in a process, as `received`."""
+    """As `Workers.in_turn`, with workers of its own."""
     with Workers() as workers:
-        yield from received(path, [workers.start(partial(work, number)) for number in range(count)])
+        yield from workers.in_turn(path, count, work)
 
 
 def _send(out: Connection, work: Callable[[], Iterable[object]]) -> None:

@@ -9,7 +9,7 @@ from sidecar.detect.prefilter.prefilter import Sifted
 from sidecar.detect.scanner import Scanner
 from sidecar.host import regex_budget
 from sidecar.model import Instant, LineFacts, Match, Refused, Slow
-from sidecar.offline.scan.forked import Workers, received
+from sidecar.offline.scan.forked import Workers
 
 Told: TypeAlias = tuple[Instant, Match | Refused]
 
@@ -57,11 +57,11 @@ def matched_apart(
     with Workers() as workers:
         sifted = log(workers)
 
-        def work() -> Iterator[Any]:
+        def work(_: int) -> Iterator[Any]:
             with regex_budget.limited():
                 yield from map(_packed, matched(scanner, sifted, now))
 
-        yield from map(_unpacked, received(scanner.path, [workers.start(work)]))
+        yield from map(_unpacked, workers.in_turn(scanner.path, 1, work))
 
 
 # Named tuples are packed as plain ones, which takes a third of the time.

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from functools import partial
 from io import BufferedReader
 from itertools import chain, islice
 from typing import Protocol
 
 from sidecar.detect.prefilter.prefilter import Sifted
 from sidecar.model import SourceError
-from sidecar.offline.scan.forked import Workers, received
+from sidecar.offline.scan.forked import Workers
 from sidecar.sources.files.descriptors import open_regular
 from sidecar.sources.kinds import file_path
 from sidecar.sources.plain_blocks import is_plain, plain_blocks
@@ -32,21 +31,22 @@ class Sieve(Protocol):
 
 
 def processes(logs: Iterable[str]) -> int:
-    """The number of processes for each long log. With fewer than two, it is scanned in this process."""
-    long = sum(_size(log) > _SHORT for log in logs)
+    """The number of processes that prefilter each long log. With fewer than two, the one that
+    matches it does that too."""
+    long = sum(map(_is_long, logs))
     return min(len(os.sched_getaffinity(0)), _MOST_PROCESSES) // max(long, 1)
 
 
 def is_apart(path: str, count: int) -> bool:
     """Whether a log is matched in a process of its own, for the `count` that `processes` returned."""
-    return count > 0 and len(os.sched_getaffinity(0)) > 1 and _size(path) > _SHORT
+    return count > 0 and len(os.sched_getaffinity(0)) > 1 and _is_long(path)
 
 
-def _size(path: str) -> int:
+def _is_long(path: str) -> bool:
     try:
-        return os.stat(file_path(path)).st_size
+        return os.stat(file_path(path)).st_size > _SHORT
     except OSError:
-        return 0
+        return False
 
 
 def prefiltered(path: str, prefilter: Sieve, count: int) -> Iterator[Sifted]:
@@ -71,7 +71,7 @@ def started(path: str, prefilter: Sieve, count: int, workers: Workers) -> Iterat
         for begin, end in islice(parts, number, None, count):
             yield _together([prefilter.sift(data) for data in whole_lines(file, begin, end)])
 
-    return received(path, [workers.start(partial(every, number)) for number in range(count)])
+    return workers.in_turn(path, count, every)
 
 
 def _together(each: list[Sifted]) -> Sifted:
