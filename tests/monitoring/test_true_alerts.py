@@ -67,14 +67,22 @@ def watch(machine: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @contextmanager
 def healthy(
-    watch: Watch, root: Path, jails: str = "", settings: str = "", *, silent: bool = False
+    watch: Watch,
+    root: Path,
+    jails: str = "",
+    settings: str = "",
+    *,
+    log: str = "zimbra.log",
+    silent: bool = False,
 ) -> Iterator[Running]:
-    """A service over which no alert fires. A line a second is written to its log, unless it is `silent`."""
+    """A service over which no alert fires. A line a second is written to zimbra.log, unless it is `silent`;
+    `log` is the other one that its jails name."""
     # A service without a database would adopt the routes of the one before.
     for family in ("-4", "-6"):
         command = [program("ip", "iproute2"), family, "route", "flush", "table", "2520"]
         subprocess.run(command, capture_output=True, check=False)
     running = Running(root, jails)
+    running.log.with_name(log).touch()
     (root / "config/zmban.toml").write_text(settings, encoding="utf-8")
     running.by = [sys.executable, str(QUICK)]
     over = threading.Event()
@@ -312,8 +320,7 @@ def test_an_attack_a_forger_and_hidden_clients_are_told(
 ) -> None:
     log = tmp_path / "logs/mailbox.log"
     settings = '[trust]\nproxies = ["10.0.0.9"]\n'
-    with healthy(watch, tmp_path, WEB.format(log=log), settings) as running:
-        log.touch()
+    with healthy(watch, tmp_path, WEB.format(log=log), settings, log=log.name) as running:
         # Lines of a year ago are only read in a log that is followed already.
         until(lambda: running.metric(f'zmban_source_up{{source="{log}"}}') == 1)
         for number in range(120):
