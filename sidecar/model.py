@@ -5,11 +5,12 @@ Times are epoch seconds (UTC) as floats, durations are seconds; an end of `None`
 
 from __future__ import annotations
 
-import codecs
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from sidecar.network import Network
 
@@ -39,38 +40,6 @@ def plural(number: int, one: str, many: str = "") -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 failure`, `2 failures`."""
     return f"{number} {plural(number, one, many)}"
-
-
-def decoded(raw: bytes) -> tuple[str, str]:
-    """The text of a configuration file, and a warning about its encoding ("" for UTF-8). Bytes that are not
-    UTF-8 are read as Latin-1, so that one umlaut never loses a file."""
-    for name in ("utf-32", "utf-16"):
-        if raw.startswith(_MARKS[name]) or _looks_like(raw, 4 if name == "utf-32" else 2):
-            text = raw.decode(_with_byte_order(name, raw), errors="replace").removeprefix("\ufeff")
-            return (
-                text,
-                f"is {name.upper()}, as Windows saves it, which Fail2Ban does not read; save it as UTF-8",
-            )
-    try:
-        return raw.decode("utf-8-sig"), ""
-    except UnicodeDecodeError:
-        return raw.decode("latin-1"), "is not UTF-8 and is read as Latin-1; save it as UTF-8"
-
-
-_MARKS = {
-    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
-    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
-}
-
-
-def _looks_like(raw: bytes, width: int) -> bool:
-    """Whether nearly every character takes `width` bytes, all but one of them zero."""
-    return len(raw) >= 4 * width and raw.count(0) > len(raw) * (width - 1) // width * 0.9
-
-
-def _with_byte_order(name: str, raw: bytes) -> str:
-    """The encoding name, with its byte order appended if there is no byte order mark."""
-    return name if raw.startswith(_MARKS[name]) else f"{name}-{'be' if raw[0] == 0 else 'le'}"
 
 
 class ZmbanError(Exception):
@@ -190,12 +159,14 @@ class Match(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """One failure that counts against a network in a jail's window."""
+    """One failure that counts against a network in a jail's window. `kept` is False if the jail has banned
+    the network for ever already: no later failure makes a difference, and none is stored."""
 
     jail: str
     network: Network
     at: Instant
     line: str
+    kept: bool = True
 
 
 class FailuresCleared(NamedTuple):
@@ -276,7 +247,11 @@ class Slow(NamedTuple):
 Event: TypeAlias = Failure | FailuresCleared | Ban | Extended | Unban | Refused | Slow
 
 
-class Batch(NamedTuple):
+_E = TypeVar("_E")
+
+
+@dataclass(frozen=True)
+class Batch:
     """One publication on the bus: the events of one block of a log `source`, or of one command (""), in
     order.
 
@@ -292,7 +267,19 @@ class Batch(NamedTuple):
     read_at: Instant | None = None
     restored: bool = False
 
-    @property
-    def new(self) -> Sequence[Event | Match]:
-        """The events to count and log. If `restored`, only the unbans: the others happened earlier."""
-        return [e for e in self.events if isinstance(e, Unban)] if self.restored else self.events
+    def of(self, kind: type[_E]) -> Sequence[_E]:
+        """The events of this kind, in order."""
+        return self._by_kind.get(kind, ())
+
+    @cached_property
+    def _by_kind(self) -> dict[type, list[Any]]:
+        # Found once for all subscribers: under attack most of them want none of the events.
+        found: defaultdict[type, list[Any]] = defaultdict(list)
+        for event in self.events:
+            found[type(event)].append(event)
+        return dict(found)
+
+    @cached_property
+    def new(self) -> Batch:
+        """What to count and log. If `restored`, only the unbans: the others happened earlier."""
+        return replace(self, events=self.of(Unban)) if self.restored else self

@@ -129,7 +129,7 @@ class Network(bytes):
         return self.address if self.single else str(self)
 
     def __str__(self) -> str:
-        return f"{self.address}/{self[-1]}"
+        return "{}.{}.{}.{}/{}".format(*self[1:]) if self[0] == 4 else f"{self.address}/{self[-1]}"
 
     def __repr__(self) -> str:
         return f"Network({self})"

@@ -56,7 +56,7 @@ class Ours:
         asyncio.run(self._reconciler.make_good())
 
     def one(self) -> None:
-        self._reconciler.ban(_EXTRA)
+        assert not self._reconciler.ban([_EXTRA])
 
     def clear(self) -> None:
         with contextlib.closing(self._backend) as backend:

@@ -106,6 +106,11 @@ class Packing:
             found.append(Standing(one, at, until, due, failures, times, jail, origin, reason, dry, by))
         return found
 
+    @staticmethod
+    def begins(packed: bytes) -> list[Instant]:
+        """The start of each of these packed bans."""
+        return [one[0] for one in _ONE.iter_unpack(packed)]
+
     def endless(self, packed: bytes, jail: str) -> bool:
         """Whether one of these packed bans is of this jail, without an end, and neither dry nor adopted."""
         for _, end, _, times, number in _ONE.iter_unpack(packed):

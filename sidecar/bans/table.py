@@ -219,7 +219,9 @@ class BanTable:
 
     def reasons(self, network: Network) -> int:
         """The number of bans for which the kernel should block exactly this network."""
-        return sum(1 for _ in self._refusing(network))
+        if self._packing.any_dry or network in self._rests:
+            return sum(1 for _ in self._refusing(network))
+        return len(self._packing.begins(self._bans.get(network, b"")))
 
     def _refusing(self, network: Network) -> Iterator[Standing]:
         resting = self._rests.get(network, ())
@@ -227,8 +229,13 @@ class BanTable:
 
     def refused_since(self, network: Network) -> Instant | None:
         """The start of the earliest enforced ban of this network or of a wider one; None if there is none."""
-        reasons = (one for n in self._around(network) for one in self._refusing(n))
-        return min((one.at for one in reasons), default=None)
+        begins: list[Instant] = []
+        for one in self._around(network):
+            if self._packing.any_dry or one in self._rests:
+                begins += [standing.at for standing in self._refusing(one)]
+            elif packed := self._bans.get(one):
+                begins += self._packing.begins(packed)
+        return min(begins, default=None)
 
     def _around(self, network: Network) -> list[Network]:
         """The networks that cover this one and may have a ban, the most specific first."""

@@ -16,7 +16,7 @@ from sidecar.decide.outcome import CountIn, Outcome, Refuse, Silent
 from sidecar.decide.policies import Case, Policies, Rule
 from sidecar.decide.widen.widening import Widening
 from sidecar.detect.count import corroboration
-from sidecar.detect.count.corroboration import Corroboration
+from sidecar.detect.count.corroboration import TOGETHER, Corroboration
 from sidecar.detect.count.evidence import Evidence
 from sidecar.detect.count.password_spray import PasswordSprayDetector
 from sidecar.detect.count.window import ThresholdReached
@@ -126,8 +126,7 @@ class DecisionEngine:
 
     def decide(self, match: Match, at: Instant, now: Instant) -> Sequence[Event]:
         """The events that follow from a match at time `at`. No ban is made that would have ended already."""
-        jail = self.jails.get(match.jail)
-        # The jail may have been removed while the host name was resolved.
+        jail = self.jails.get(match.jail)  # It may have been removed while the host name was resolved.
         if jail is None or now - at >= jail.spec.findtime:
             return ()
         spec = jail.spec
@@ -171,7 +170,11 @@ class DecisionEngine:
         for rule in self._counting[name]:
             if (outcome := rule(case)) is not None:
                 return self._counted_by(outcome, case, weight)
-        failure = Failure(name, network, at, case.line)
+        kept = not self.register.table.is_endless(network, name)
+        failure = Failure(name, network, at, case.line, kept)
+        if not kept:
+            dropped = case.jail.window.drop(network)
+            return (failure, FailuresCleared(name, network)) if dropped else (failure,)
         threshold = case.jail.window.add(network, at, case.line, weight)
         if threshold is None:
             if self.gathered is not None and case.spec.shared == "counts":
@@ -212,8 +215,6 @@ class DecisionEngine:
                 return (refused._replace(line=line), FailuresCleared(spec.name, network))
             if outcome is not None:
                 return (FailuresCleared(spec.name, network),)
-        if self.register.table.is_endless(network, spec.name):
-            return (FailuresCleared(spec.name, network),)
         reason = f"{counted(threshold.failures, 'failure')} in {spec.findtime:g} s"
         times = self.register.earlier(network, spec.name).times + 1
         ban = Ban(
@@ -243,8 +244,7 @@ class DecisionEngine:
                 continue
             self._corroboration.see(network, match.source, at)
             earlier = self._earlier(jail.spec, network)
-            together = corroboration.TOGETHER
-            for then, line in jail.unconfirmed_window.take(network, at - together, at + together):
+            for then, line in jail.unconfirmed_window.take(network, at - TOGETHER, at + TOGETHER):
                 events.append(Failure(jail.spec.name, network, then, line))
                 weight = failure_weight(jail.spec, earlier, then)
                 if threshold := jail.window.add(network, then, line, weight):

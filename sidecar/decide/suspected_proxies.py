@@ -74,9 +74,13 @@ class SuspectedProxies:
 
     def handle(self, batch: Batch) -> None:
         """Record lines that were refused because a suspected proxy wrote them. A subscriber of the bus."""
-        for event in batch.events:
-            if isinstance(event, Refused) and event.reason == REASON:
-                self.relayed(event.host, event.client or "", event.at)
+        for refused in batch.of(Refused):
+            self.see(refused)
+
+    def see(self, refused: Refused) -> None:
+        """Record a line that was refused."""
+        if refused.reason == REASON:
+            self.relayed(refused.host, refused.client or "", refused.at)
 
     def relayed(self, proxy: str, client: str, at: Instant | None) -> None:
         """Record a line of a peer that names a client, "" if it names none."""

@@ -24,7 +24,7 @@ from sidecar.detect.login_notes import NoteReader
 from sidecar.detect.prefilter.prefilter import Prefilter, Sifted
 from sidecar.detect.scanner import Scanner
 from sidecar.fail2ban.jails import JailSpec
-from sidecar.model import Ban, Batch, Event, Failure, FailuresCleared, Instant, Match, Refused, Slow
+from sidecar.model import Ban, Event, Failure, FailuresCleared, Instant, Match, Refused, Slow
 from sidecar.network import Network
 from sidecar.offline.scan import parallel_scan
 from sidecar.offline.scan.log_matching import Matched, Told, matched, matched_apart
@@ -167,7 +167,7 @@ class Replay:
                 decided += expire(clock)
             if isinstance(one, Refused):
                 decided.append(one._replace(at=one.at or clock))
-                self.suspects.handle(Batch((one,)))
+                self.suspects.see(one)
                 if self._watch is not None:
                     self._watch(decided[-1:])
                 continue
@@ -182,7 +182,7 @@ class Replay:
                 elif not isinstance(event, FailuresCleared | Slow):
                     decided.append(event)
                     if isinstance(event, Refused):
-                        self.suspects.handle(Batch((event,)))
+                        self.suspects.see(event)
         kinds = Counter(map(type, decided))
         self._counts.update(matches=matches, failures=failures, bans=kinds[Ban], refused=kinds[Refused])
         return decided

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
-from sidecar.model import Ban, Event, Failure, Match, Refused, Unban
+from sidecar.model import Ban, Batch, Event, Failure, Match, Refused, Unban
 from sidecar.network import Network
 from sidecar.records import event_record
 from sidecar.review.mail.bounded_counts import BoundedCounts
@@ -32,7 +34,7 @@ class DecisionNotes:
     def __init__(self, good: Callable[[Network], int]) -> None:
         self._good = good
         self.jails: dict[str, dict[str, Any]] = {}
-        self._bans: list[dict[str, Any]] = []
+        self._bans: deque[Ban | dict[str, Any]] = deque(maxlen=2 * _MOST_BANS)
         self._framed: list[dict[str, Any]] = []
         self._good_users: dict[str, dict[str, Any]] = {}
         # Account: number of failures, and the networks they came from.
@@ -40,24 +42,23 @@ class DecisionNotes:
         self._units = BoundedCounts(_MOST_UNITS)
         self.number = 0
 
-    def take(self, events: Iterable[Event | Match]) -> None:
-        """Note the events of one batch, in order."""
-        match: Match | None = None
-        for event in events:
-            kind = type(event)
-            self.number += 1
-            if kind is Match:
-                match = event  # type: ignore[assignment]
-                self._of(event.jail)["matches"] += 1  # type: ignore[union-attr]
-            elif isinstance(event, Failure):
-                account = match.facts.account if match is not None and match.facts is not None else ""
-                self._failure(event, account if match is not None and match.jail == event.jail else "")
-            elif isinstance(event, Ban):
-                self._ban(event)
-            elif isinstance(event, Unban):
-                self._of(event.jail)["unbans"] += 1
-            elif isinstance(event, Refused):
-                self._refused(event)
+    def take(self, batch: Batch) -> None:
+        """Note the events of one batch."""
+        self.number += len(batch.events)
+        self._count("matches", batch.of(Match))
+        if failures := batch.of(Failure):
+            self._count("failures", failures)
+            for failure, account in _with_accounts(batch.events):
+                self._failure(failure, account)
+        for ban in batch.of(Ban):
+            self._ban(ban)
+        self._count("unbans", batch.of(Unban))
+        for refused in batch.of(Refused):
+            self._refused(refused)
+
+    def _count(self, what: str, events: Iterable[Match | Failure | Unban]) -> None:
+        for jail, number in Counter(map(attrgetter("jail"), events)).items():
+            self._of(jail)[what] += number
 
     def _of(self, jail: str) -> dict[str, Any]:
         if jail not in self.jails:
@@ -65,7 +66,6 @@ class DecisionNotes:
         return self.jails[jail]
 
     def _failure(self, failure: Failure, account: str) -> None:
-        self._of(failure.jail)["failures"] += 1
         network = str(failure.network)
         self._units.add(f"{failure.jail}{SEPARATOR}{network}")
         if account:
@@ -91,11 +91,7 @@ class DecisionNotes:
 
     def _ban(self, ban: Ban) -> None:
         self._of(ban.jail)["dry_bans" if ban.dry else "bans"] += 1
-        record = event_record(ban) | {"reason": ban.reason, "origin": ban.origin}
-        record["evidence"] = [line[:600] for line in record["evidence"][-3:]]
-        self._bans.append(record)
-        if len(self._bans) > 2 * _MOST_BANS:
-            del self._bans[:_MOST_BANS]
+        self._bans.append(ban)
         if self._good(ban.network):
             self._note_good(ban.network, ban.jail)["banned"] = not ban.dry
 
@@ -109,7 +105,8 @@ class DecisionNotes:
     def found(self, maxretry: Mapping[str, int]) -> dict[str, Any]:
         """For the report. `maxretry` of each jail decides what a near miss is: a network with at least one
         failure less in the day, without a ban, also if they were too far apart for a ban."""
-        banned = {f"{one['jail']}{SEPARATOR}{one['network']}" for one in self._bans}
+        bans = list(map(_record, self._bans))
+        banned = {f"{one['jail']}{SEPARATOR}{one['network']}" for one in bans}
         units = [(key.split(SEPARATOR), number) for key, number, _ in self._units.by_count(_MOST_UNITS)
                  if key not in banned]  # fmt: skip
         near = [
@@ -125,14 +122,14 @@ class DecisionNotes:
         ]  # fmt: skip
         good = [dict(one) for one in self._good_users.values()]
         return {
-            "jails": self.jails, "bans": self._bans[-_MOST_BANS:], "near_misses": near[:_MOST_SHOWN],
+            "jails": self.jails, "bans": bans[-_MOST_BANS:], "near_misses": near[:_MOST_SHOWN],
             "accounts": accounts, "good_users": good, "framed": self._framed,
         }  # fmt: skip
 
     def dumped(self) -> dict[str, Any]:
         """As JSON."""
         return {
-            "jails": self.jails, "bans": self._bans[-_MOST_BANS:], "framed": self._framed,
+            "jails": self.jails, "bans": list(map(_record, self._bans))[-_MOST_BANS:], "framed": self._framed,
             "number": self.number, "good_users": self._good_users, "units": self._units.dumped(),
             "accounts": {key: [number, list(networks)] for key, (number, networks) in self._accounts.items()},
         }  # fmt: skip
@@ -141,8 +138,28 @@ class DecisionNotes:
     def loaded(cls, read: Mapping[str, Any], good: Callable[[Network], int]) -> DecisionNotes:
         """The reverse of `dumped`. KeyError, TypeError or ValueError if it is damaged."""
         made = cls(good)
-        made.jails, made._bans, made._framed = dict(read["jails"]), list(read["bans"]), list(read["framed"])
+        made.jails, made._framed = dict(read["jails"]), list(read["framed"])
+        made._bans.extend(read["bans"])
         made._good_users, made.number = dict(read["good_users"]), int(read["number"])
         made._units = BoundedCounts.loaded(read["units"], _MOST_UNITS)
         made._accounts = {key: (int(n), dict.fromkeys(some)) for key, (n, some) in read["accounts"].items()}
         return made
+
+
+def _record(ban: Ban | dict[str, Any]) -> dict[str, Any]:
+    """A ban for the report; one that was loaded is a record already."""
+    if isinstance(ban, dict):
+        return ban
+    record = event_record(ban) | {"reason": ban.reason, "origin": ban.origin}
+    record["evidence"] = [line[:600] for line in record["evidence"][-3:]]
+    return record
+
+
+def _with_accounts(events: Iterable[Event | Match]) -> Iterator[tuple[Failure, str]]:
+    """Each failure with the account of the match that led to it, "" if that names none."""
+    jail = account = ""
+    for event in events:
+        if type(event) is Match:
+            jail, account = event.jail, event.facts.account if event.facts is not None else ""
+        elif type(event) is Failure:
+            yield event, account if event.jail == jail else ""

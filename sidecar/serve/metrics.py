@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter as Counted
 from collections.abc import Callable, Collection, Iterable
+from operator import attrgetter
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -27,6 +29,25 @@ _LATE = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 STAGES = ("sift", "match", "commit", "reconcile", "verify")
 RELOAD_RESULTS = ("reloaded", "refused", "failed")
 UNBAN_REASONS = ("expired", "manual", "replaced", "reload", "shrunk", "other")
+
+
+# The labels of an event.
+_JAIL, _JAIL_AND_REASON, _JAIL_AND_ORIGIN = (
+    attrgetter("jail"),
+    attrgetter("jail", "reason"),
+    attrgetter("jail", "origin"),
+)
+
+
+def _end(unban: Unban) -> str:
+    return unban.reason if unban.reason in UNBAN_REASONS else "other"
+
+
+def _count(
+    counter: Counter, labels: Callable[[Any], str | tuple[str, ...]], events: Iterable[Event | Match]
+) -> None:
+    for values, number in Counted(map(labels, events)).items():
+        counter.labels(*((values,) if isinstance(values, str) else values)).inc(number)
 
 
 class Metrics:
@@ -205,31 +226,16 @@ class Metrics:
 
     def handle(self, batch: Batch) -> None:
         """Count events. A subscriber of the bus."""
-        found = Counted(filter(None, map(self._series, batch.new)))
-        for (counter, labels), number in found.items():
-            counter.labels(*labels).inc(number)
-        if any(counter is self.unbans for counter, _ in found):
-            ends = Counted(event.reason for event in batch.new if isinstance(event, Unban) and not event.dry)
-            for reason, number in ends.items():
-                self.unban_reasons.labels(reason if reason in UNBAN_REASONS else "other").inc(number)
-
-    def _series(self, event: Event | Match) -> tuple[Counter, tuple[str, ...]] | None:
-        """The counter of an event, and its labels."""
-        match event:
-            case Match():
-                return self.matches, (event.jail,)
-            case Failure():
-                return self.failures, (event.jail,)
-            case Ban():
-                return self.dry_bans if event.dry else self.bans, (event.jail, event.origin)
-            case Unban(dry=False):
-                return self.unbans, (event.jail,)
-            case Refused():
-                return self.refused, (event.jail, event.reason)
-            case Slow():
-                return self.slow, (event.jail,)
-            case _:
-                return None
+        new = batch.new
+        unbans = [one for one in new.of(Unban) if not one.dry]
+        _count(self.matches, _JAIL, new.of(Match))
+        _count(self.failures, _JAIL, new.of(Failure))
+        _count(self.slow, _JAIL, new.of(Slow))
+        _count(self.refused, _JAIL_AND_REASON, new.of(Refused))
+        _count(self.bans, _JAIL_AND_ORIGIN, [one for one in new.of(Ban) if not one.dry])
+        _count(self.dry_bans, _JAIL_AND_ORIGIN, [one for one in new.of(Ban) if one.dry])
+        _count(self.unbans, _JAIL, unbans)
+        _count(self.unban_reasons, _end, unbans)
 
     def read(self, source: str, lines: int, size: int, lag: float, at: Instant) -> None:
         """Count one block of a log, read at `at`, `lag` seconds after it was written."""

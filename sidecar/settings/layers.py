@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from sidecar.model import Fault, decoded
+from sidecar.file_text import decoded
+from sidecar.model import Fault
 from sidecar.network import Network, meant
 from sidecar.settings.schema import SECRET, Settings, keys_of, listed
 from sidecar.settings.toml import Document, parse

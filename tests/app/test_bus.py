@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.app.bus import Bus
-from sidecar.model import Batch, Failure, Refused, Unban
+from sidecar.model import Ban, Batch, Failure, Refused, Unban
 from sidecar.network import Network
 
 WHO = Network.parse("203.0.113.7")
@@ -87,7 +87,14 @@ def test_a_batch_after_one_that_failed_goes_on_with_the_numbers() -> None:
     assert [batch.sequence for batch in ear.heard] == [1, 3]
 
 
+def test_the_events_of_a_kind_are_in_order_and_those_of_a_kind_that_is_not_there_none() -> None:
+    batch = Batch((FAILURE, REFUSED, UNBAN, FAILURE._replace(at=2.0)))
+    assert batch.of(Failure) == [FAILURE, FAILURE._replace(at=2.0)]
+    assert batch.of(Refused) == [REFUSED]
+    assert not batch.of(Ban)
+
+
 def test_of_a_restored_batch_only_unbans_are_new() -> None:
     events = (FAILURE, UNBAN, REFUSED)
-    assert list(Batch(events).new) == list(events)
-    assert list(Batch(events, restored=True).new) == [UNBAN]
+    assert list(Batch(events).new.events) == list(events)
+    assert list(Batch(events, restored=True).new.events) == [UNBAN]

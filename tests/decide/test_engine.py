@@ -52,6 +52,35 @@ def test_a_backlog_older_than_findtime_does_not_count() -> None:
     assert verdicts(engine(), "203.0.113.7", NOW - 600) == []
 
 
+def test_failures_of_a_client_that_is_banned_for_ever_are_told_and_not_kept() -> None:
+    one = engine(replace(SPEC, bantime=None))
+    for at in (NOW - 9, NOW - 8):
+        verdicts(one, "2001:db8::1", at)
+    # As if they had been read from the database: they no longer count.
+    client = Network.parse("2001:db8::/64")
+    one.restore(Failure("a", client, NOW - 7, "line"))
+    assert verdicts(one, "2001:db8::2", NOW - 2) == [
+        Failure("a", client, NOW - 2, "line at 9998", kept=False),
+        FailuresCleared("a", client),
+    ]
+    assert verdicts(one, "2001:db8::2", NOW) == [Failure("a", client, NOW, "line at 10000", kept=False)]
+    assert list(one.jails["a"].window.failures()) == []
+    # Behind an unban they count from the first one on.
+    one.register.lift(client, NOW, "manual")
+    assert [type(e) for at in (NOW, NOW) for e in verdicts(one, "2001:db8::2", at)] == [Failure, Failure, Ban]
+
+
+def test_failures_of_a_client_that_another_jail_banned_for_ever_are_kept() -> None:
+    one = engine(replace(SPEC, bantime=None))
+    client = Network.parse("203.0.113.7")
+    one.register.ban(Ban(client, "b", NOW - 9, None, "log"), NOW)
+    assert [type(e) for at in (NOW - 5, NOW) for e in verdicts(one, "203.0.113.7", at)] == [
+        Failure,
+        Failure,
+        Ban,
+    ]
+
+
 def test_failures_of_a_banned_client_extend_and_make_no_second_ban() -> None:
     one = engine()
     for at in (NOW - 9, NOW - 8):

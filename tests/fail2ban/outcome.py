@@ -12,7 +12,8 @@ from sidecar.detect.grammar import GRAMMARS
 from sidecar.fail2ban import jails
 from sidecar.fail2ban.jails import JailSpec
 from sidecar.fail2ban.syntax.tags import HOST_GROUPS
-from sidecar.model import LONGEST, Fault, decoded
+from sidecar.file_text import decoded
+from sidecar.model import LONGEST, Fault
 from sidecar.network import BITS
 from sidecar.offline.check import host_check
 from tests.steps import steps

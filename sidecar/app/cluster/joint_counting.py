@@ -47,9 +47,9 @@ class JointCounting:
             self._engine.gathered = []
             self.wake.set()
         if batch.source != SOURCE:
-            for event in batch.events:
-                if isinstance(event, Unban) and event.reason == "manual":
-                    self._over[event.jail, event.network] = None
+            for unban in batch.of(Unban):
+                if unban.reason == "manual":
+                    self._over[unban.jail, unban.network] = None
                     self.wake.set()
 
     def __len__(self) -> int:

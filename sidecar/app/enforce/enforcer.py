@@ -24,7 +24,7 @@ from sidecar.threads import run_uncancellable
 
 _log = logging.getLogger("zmban.kernel")
 
-# More entries than this at once are written in bulk.
+# More entries than this at once are left to a reconcile, which lets other tasks run in between.
 MOST_SINGLE = 1000
 # Lookups of newest bans at each check.
 _NEWEST = 8
@@ -88,14 +88,14 @@ class Enforcer:
         new: dict[Network, int] = {}
         replaced: set[Network] = set()
         ended: list[Network] = []
-        for event in batch.events:
-            if isinstance(event, Ban) and not event.dry and not event.adopted:
-                new[event.network] = new.get(event.network, 0) + 1
-            elif isinstance(event, Unban):
-                if event.reason == "replaced":
-                    replaced.add(event.network)
-                if not self._table.stands(event.network):
-                    ended.append(event.network)
+        for ban in batch.of(Ban):
+            if not ban.dry and not ban.adopted:
+                new[ban.network] = new.get(ban.network, 0) + 1
+        for unban in batch.of(Unban):
+            if unban.reason == "replaced":
+                replaced.add(unban.network)
+            if not self._table.stands(unban.network):
+                ended.append(unban.network)
         # A network that another ban refuses has its entry already. Writing it again would let packets through
         # for a moment.
         reasons = self._table.reasons
@@ -114,8 +114,10 @@ class Enforcer:
             self.mark_due(networks)
             self._background.spawn(self.reconcile())
         elif not self.suspended:
-            wanted = [n for n in networks if n not in self.exempted]
-            self._metrics.kernel_errors.inc(len(wanted) - sum(map(self._ban, wanted)))
+            failed = self._routes.ban(n for n in networks if n != CANARY and n not in self.exempted)
+            for network, error in failed.items():
+                _log.error("ban %s: %s", network, error)
+            self._metrics.kernel_errors.inc(len(failed))
 
     def _let_in(self, networks: list[Network]) -> None:
         self._writer.held.difference_update(networks)
@@ -126,19 +128,10 @@ class Enforcer:
         elif not self.suspended:
             for network in networks:
                 if network != CANARY and network not in self.exempted and not self._table.stands(network):
-                    self._write(self._routes.unban, network)
-
-    def _ban(self, network: Network) -> bool:
-        return network == CANARY or self._write(self._routes.ban, network)
-
-    def _write(self, write: Callable[[Network], None], network: Network) -> bool:
-        """Write one entry. Errors are logged; the next reconcile retries."""
-        try:
-            write(network)
-        except KernelError as error:
-            _log.error("%s %s: %s", write.__name__, network, error)
-            return False
-        return True
+                    try:
+                        self._routes.unban(network)
+                    except KernelError as error:
+                        _log.error("unban %s: %s", network, error)
 
     def mend(self, changed: Mapping[Network, Entry | None]) -> None:
         """Restore entries that another program changed, or removed (None)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 
 from sidecar.app.enforce.enforcer import Enforcer
@@ -30,12 +30,15 @@ class LeakDetector:
         """Count failures of clients that the kernel should have refused."""
         if not batch.live or self._enforcer.dry or self._enforcer.suspended:
             return
-        for event in batch.events:
-            if isinstance(event, Failure):
-                begun = self._table.refused_since(event.network)
-                if begun is not None and event.at > max(begun, self._started) + _GRACE:
-                    self._metrics.still_seen.labels(event.jail).inc()
-                    self._seen.append((time.monotonic(), event))
+        seen = [one for one in batch.of(Failure) if self._bypassed(one)]
+        for jail, number in Counter(one.jail for one in seen).items():
+            self._metrics.still_seen.labels(jail).inc(number)
+        now = time.monotonic()
+        self._seen.extend((now, one) for one in seen[-_MOST_REMEMBERED:])
+
+    def _bypassed(self, failure: Failure) -> bool:
+        begun = self._table.refused_since(failure.network)
+        return begun is not None and failure.at > max(begun, self._started) + _GRACE
 
     def reasons(self) -> Iterator[str]:
         """Why bans are not enforced, if banned clients were seen recently."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sidecar.app.enforce.proof import CANARY
@@ -56,15 +56,19 @@ class Reconciler:
         self.writer.due |= self.exempted ^ exempted
         self.exempted = exempted
 
-    def ban(self, network: Network) -> None:
-        """Refuse this network now. KernelError."""
-        if network in self._unknown:
-            # An earlier process wrote it. Writing it again would let packets through for a moment.
-            self._unknown.discard(network)
-        elif self._cuts_off(network):
-            raise KernelError(str(self._backend.fault(network, Entry.BAN, 0)))
-        else:
-            self.writer.ban(network)
+    def ban(self, networks: Iterable[Network]) -> dict[Network, KernelError]:
+        """Refuse these networks now. Returns those that were not written."""
+        failed: dict[Network, KernelError] = {}
+        new: list[Network] = []
+        for network in networks:
+            if network in self._unknown:
+                # An earlier process wrote it. Writing it again would let packets through for a moment.
+                self._unknown.discard(network)
+            elif self._cuts_off(network):
+                failed[network] = KernelError(str(self._backend.fault(network, Entry.BAN, 0)))
+            else:
+                new.append(network)
+        return failed | self.writer.ban(new)
 
     def unban(self, network: Network) -> None:
         """Let this network in now. KernelError."""

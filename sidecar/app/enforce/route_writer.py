@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import errno
 import threading
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from sidecar.kernel.backend import Difference, Entry, EntryList
 from sidecar.kernel.plan import Step, steps
@@ -58,30 +58,41 @@ class RouteWriter:
             self._stopped = stopped
             self.settled = ()
 
-    def ban(self, network: Network) -> None:
-        """Refuse this network now. KernelError if a foreign route is in the way."""
-        with self._single(network) as writes:
-            if not writes:
-                return
+    def ban(self, networks: Sequence[Network]) -> dict[Network, KernelError]:
+        """Refuse these networks now. Returns those that were not written, for example because a foreign route
+        is in the way; they are due."""
+        with self._latch:
+            self.generation += 1
+            if self._stopped or not networks:
+                return {}
+            try:
+                codes = self._backend.write(Entry.BAN, networks)
+            except KernelError as error:
+                failed = dict.fromkeys(networks, error)
+            else:
+                failed = dict(self._added(codes))
+            self.due.update(failed)
+            return failed
+
+    def _added(self, codes: Mapping[Network, int]) -> Iterator[tuple[Network, KernelError]]:
+        """Write refused bans in place of other entries of ours, where there are any."""
+        for network, code in codes.items():
             # The entry of a ban that has just ended still exists. Writing it again would let packets through
             # for a moment.
-            standing = self._backend.write(Entry.BAN, [network]).get(network, 0)
-            if standing and not (standing == errno.EEXIST and network in self.held):
+            if code == errno.EEXIST and network in self.held:
+                continue
+            try:
                 self._backend.add(network)
+            except KernelError as error:
+                yield network, error
 
     def unban(self, network: Network) -> None:
-        """Let this network in now."""
-        with self._single(network) as writes:
-            if writes:
-                self._backend.remove(network)
-
-    @contextlib.contextmanager
-    def _single(self, network: Network) -> Iterator[bool]:
-        """Guard one write; yields False if nothing may be written. A failed write is due."""
+        """Let this network in now. After a KernelError it is due."""
         with self._latch:
             self.generation += 1
             try:
-                yield not self._stopped
+                if not self._stopped:
+                    self._backend.remove(network)
             except KernelError:
                 self.due.add(network)
                 raise

@@ -47,13 +47,7 @@ class Rates:
 
     def handle(self, batch: Batch) -> None:
         """Count what happens now."""
-        bans = failures = 0
-        for event in batch.new:
-            kind = type(event)
-            if kind is Failure:
-                failures += 1
-            elif kind is Ban:
-                bans += 1
+        bans, failures = len(batch.new.of(Ban)), len(batch.new.of(Failure))
         if bans or failures:
             self.bans += bans
             self.failures += failures

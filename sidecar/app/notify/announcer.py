@@ -84,16 +84,16 @@ class Announcer:
         if not wanted:
             return
         now, digest = time.time(), "digest" in wanted
-        for event in batch.new:
-            if isinstance(event, Ban):
-                if digest:
-                    self._digest.count(event)
-                if wording.is_wide(event.network):
-                    self._noted.add("wide-ban", self._noted.wide, event)
-                elif self._logins.accounts(event.network.unit(), now):
-                    self._noted.add("known-good-ban", self._noted.good, event)
-            elif isinstance(event, Refused) and event.reason == "brake":
-                self._noted.add("brake", self._noted.brakes, event)
+        for ban in batch.new.of(Ban):
+            if digest:
+                self._digest.count(ban)
+            if wording.is_wide(ban.network):
+                self._noted.add("wide-ban", self._noted.wide, ban)
+            elif self._logins.accounts(ban.network.unit(), now):
+                self._noted.add("known-good-ban", self._noted.good, ban)
+        for refused in batch.new.of(Refused):
+            if refused.reason == "brake":
+                self._noted.add("brake", self._noted.brakes, refused)
 
     async def collect(self) -> None:
         """Turn what was noted into messages. Never raises: no error here may end the service."""

@@ -16,9 +16,11 @@ from sidecar.app.persist.recovery import Store
 from sidecar.model import (
     Ban,
     Batch,
+    Event,
     Extended,
     Failure,
     FailuresCleared,
+    Match,
     Position,
     Seconds,
     StoreError,
@@ -42,7 +44,7 @@ _RETURN_SECONDS = 2.0
 Key = tuple[str, int]
 Hook: TypeAlias = Callable[[], None]
 T = TypeVar("T")
-_KEPT = (Failure, FailuresCleared, Ban, Extended, Unban)
+_STORED = {FailuresCleared, Ban, Extended, Unban}
 
 
 class CommitQueue:
@@ -77,7 +79,7 @@ class CommitQueue:
 
     def handle(self, batch: Batch) -> None:
         """Note the changes of a batch. A subscriber of the bus."""
-        self.add([event for event in batch.events if isinstance(event, _KEPT)])
+        self.add(filter(_is_stored, batch.events))  # type: ignore[arg-type]  # of _STORED, or a failure
 
     def after_commit(self, hook: Hook) -> None:
         """Commit soon, and call `hook` afterwards: all changes noted before it are then committed, or their
@@ -260,6 +262,10 @@ class CommitQueue:
         first, longest = _EVERY_SECONDS
         self._pause = min(self._pause * 2, longest) if failed else first
         return self._pause
+
+
+def _is_stored(event: Event | Match) -> bool:
+    return event.kept if type(event) is Failure else type(event) in _STORED
 
 
 def _write(database: Database, changes: Sequence[Change], positions: Iterable[Position]) -> None:

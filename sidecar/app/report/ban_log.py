@@ -18,6 +18,7 @@ logging.addLevelName(NOTICE, "NOTICE")
 # Maximum number of events of one batch that are logged one by one. Bans by a log are all logged: a block of
 # 64 KiB leads to some hundred at most, and `recidive` must find each.
 _MOST_LOGGED = 100
+_NOT_LOGGED = {Failure, Match, FailuresCleared}
 # Refused bans of whole prefixes.
 _WIDEN = "widen-"
 
@@ -27,7 +28,7 @@ class BanLog:
 
     def handle(self, batch: Batch) -> None:
         """Log the new events."""
-        log_events(batch.new)
+        log_events(batch.new.events)
 
 
 def log_events(events: Iterable[Event | Match]) -> None:
@@ -36,7 +37,7 @@ def log_events(events: Iterable[Event | Match]) -> None:
         for event in events:
             _log_event(event)
         return
-    worth = [e for e in events if not isinstance(e, Failure | Match | FailuresCleared)]
+    worth = [e for e in events if type(e) not in _NOT_LOGGED]
     shown = [e for e in worth if not isinstance(e, Refused) or _is_shown(e.reason)]
     left = _MOST_LOGGED
     for event in shown:

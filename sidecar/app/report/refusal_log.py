@@ -37,9 +37,7 @@ class RefusalLog:
 
     def handle(self, batch: Batch) -> None:
         """Record the refusals to show."""
-        for event in batch.events:
-            if not isinstance(event, Refused):
-                continue
+        for event in batch.of(Refused):
             if event.reason == "framed":
                 self.framed.append(event)
             elif event.reason == "report-only":

@@ -134,10 +134,14 @@ class Window:
         """The number of failures of a network."""
         return len(self._seen.get(network, b"")) // _SIZE
 
+    def drop(self, network: Network) -> bool:
+        """Drop the failures of exactly this network. Returns whether there were any."""
+        return self._seen.pop(network, None) is not None
+
     def forget(self, network: Network) -> bool:
         """Drop the failures of all networks inside `network`. Returns whether there were any."""
         if network.single:
-            return self._seen.pop(network, None) is not None
+            return self.drop(network)
         inside = [n for n in self._seen if network.covers(n)]
         for one in inside:
             del self._seen[one]

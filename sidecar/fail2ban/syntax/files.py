@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sidecar.fail2ban.syntax import hints, ini
 from sidecar.fail2ban.syntax.interpolation import LostReferenceError, Values
-from sidecar.model import Fault, decoded
+from sidecar.file_text import decoded
+from sidecar.model import Fault
 
 # Limits against include loops and files that are no configuration.
 _MOST_FILES = 500

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sidecar.host import regex_budget
-from sidecar.model import Event, Instant, Match, SourceError
+from sidecar.model import Batch, Event, Instant, Match, SourceError
 from sidecar.offline.log_replay import Replay
 from sidecar.offline.review import trials
 from sidecar.offline.review.file_counting import FileCounting, Progress
@@ -62,7 +62,7 @@ class FileReport:
         """What the enabled jails decide over these files."""
         run = Replay.of(self._readers.loaded, self._readers.zone, self._now)
         notes = DecisionNotes(run.accounts)
-        run.on_events(lambda events: notes.take(e for e in events if self._is_of_the_day(e)))
+        run.on_events(lambda events: notes.take(Batch([e for e in events if self._is_of_the_day(e)])))
         by_path = {path: self._readers.jails(log) for path, log in logs.items() if log}
         with regex_budget.limited():
             for _ in run.events({p: jails for p, jails in by_path.items() if jails}, name=logs.get):

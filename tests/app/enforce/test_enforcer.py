@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,20 +26,33 @@ WHO, OTHER = Network.parse("203.0.113.7"), Network.parse("203.0.113.8")
 
 
 class Memory(DryRunBackend):
-    """Enforces, and remembers which entries were added one by one; `refusing` makes every write fail."""
+    """Enforces, and remembers which entries were added one by one, and how many by each write; `refusing`
+    makes every write fail, those of the `foreign` networks fail always."""
 
     enforces = True
 
     def __init__(self) -> None:
         super().__init__()
         self.single: list[Network] = []
+        self.writes: list[int] = []
         self.refusing = False
+        self.foreign: set[Network] = set()
 
     def write(self, entry: Entry, networks: Sequence[Network]) -> Mapping[Network, int]:
         if self.refusing:
             raise KernelError("no buffer space")
         self.single += networks if len(networks) == 1 else ()
-        return super().write(entry, networks)
+        self.writes.append(len(networks))
+        free = [network for network in networks if network not in self.foreign]
+        return {
+            **dict.fromkeys(self.foreign.intersection(networks), errno.EEXIST),
+            **super().write(entry, free),
+        }
+
+    def add(self, network: Network, entry: Entry = Entry.BAN) -> None:
+        if network in self.foreign:
+            raise KernelError("another program's route is there")
+        super().add(network, entry)
 
     def remove(self, network: Network) -> None:
         if self.refusing:
@@ -229,6 +243,18 @@ async def test_a_suspension_by_another_process_is_heeded_at_the_next_reconcile(
     assert world.enforcer.suspended
     assert world.backend.present() == {}
     assert World(tmp_path).enforcer.suspended
+
+
+def test_the_bans_of_a_batch_are_written_at_once_and_each_that_is_refused_is_counted(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    some = many(50)
+    world.backend.foreign = {some[7], some[9]}
+    world.ban(*(ban(network) for network in some))
+    assert world.backend.writes == [50]
+    assert world.backend.banned() == {*some} - world.backend.foreign
+    assert (world.errors(), world.enforcer.due) == (2, 2)
+    assert f"ban {some[7]}: another program's route is there" in caplog.text
 
 
 async def test_a_write_that_fails_is_counted_and_repaired_by_the_next_reconcile(world: World) -> None:

@@ -110,4 +110,13 @@ def test_a_client_under_a_wider_ban_has_been_refused_since_that_began() -> None:
     table = BanTable([Ban(Network.parse("203.0.113.0/24"), "manual", 5.0, None, "manual")])
     table.ban(Ban(Network.parse("203.0.113.7"), "smtp", 9.0, None, "log"))
     assert table.refused_since(Network.parse("203.0.113.7")) == 5.0
+    # Without the wider one, by its own; without both, not at all.
+    table.rest([(Network.parse("203.0.113.0/24"), "manual")])
+    assert table.refused_since(Network.parse("203.0.113.7")) == 9.0
+    table.rest([(Network.parse("203.0.113.0/24"), "manual"), (Network.parse("203.0.113.7"), "smtp")])
+    assert table.refused_since(Network.parse("203.0.113.7")) is None
+    table.ban(Ban(Network.parse("203.0.113.7"), "dry", 3.0, None, "log", dry=True))
+    assert table.refused_since(Network.parse("203.0.113.7")) is None
+    table.rest(())
+    assert table.refused_since(Network.parse("203.0.113.7")) == 5.0
     assert table.refused_since(Network.parse("203.0.114.7")) is None

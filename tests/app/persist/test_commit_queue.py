@@ -107,7 +107,11 @@ async def test_of_a_batch_only_what_must_survive_is_noted(queue: CommitQueue, da
         FailuresCleared("smtp", TWO),
         Unban(ONE, "smtp", 9.0, "expired"),
     )
-    others = (Match("smtp", "203.0.113.1", 1.0, "line"), Refused("203.0.113.1", "smtp", 1.0, "ignored"))
+    others = (
+        Match("smtp", "203.0.113.1", 1.0, "line"),
+        Refused("203.0.113.1", "smtp", 1.0, "ignored"),
+        Failure("smtp", ONE, 1.0, "line", kept=False),
+    )
     queue.handle(Batch((*others, *kept)))
     await queue.commit()
     assert database.transactions == [list(kept)]

@@ -67,11 +67,9 @@ class PeerDecisions:
 
     def handle(self, batch: Batch) -> None:
         """Give back the quota of bans that ended. A subscriber of the bus."""
-        if not self._made:
-            return
-        for event in batch.events:
-            if isinstance(event, Unban) and (peer := self._made.pop(_key(event), None)) is not None:
-                peer.quota.release(event.network)
+        for unban in batch.of(Unban):
+            if (peer := self._made.pop(_key(unban), None)) is not None:
+                peer.quota.release(unban.network)
 
     def take(self, peer: Peer, batch: SignedBatch, *, at_once: bool) -> None:
         """Apply a batch. `at_once`: it was read from what the peer decided earlier."""
