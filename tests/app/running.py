@@ -71,10 +71,10 @@ class Running:
             command = [*self.by, str(ZMBAN), *self._common, "run", *places, *options]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
-    def ready(self) -> None:
+    def ready(self, seconds: float = 15.0) -> None:
         """Wait until the service is ready. On failure shows why, and its log."""
         try:
-            until(lambda: self.get("/readyz")[0] == 200)
+            until(lambda: self.get("/readyz")[0] == 200, seconds)
         except AssertionError:
             raise AssertionError(f"{self.get('/readyz')}\n{self.said()[-3000:]}") from None
 
