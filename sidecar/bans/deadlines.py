@@ -24,15 +24,22 @@ class Deadlines:
         self._soon: list[tuple[Instant, Network]] = []
         self._reached = 0
 
-    def add(self, due: Instant, network: Network) -> None:
-        """Schedule a check of this network."""
+    def add(self, due: Instant, network: Network, before: Instant | None = None) -> None:
+        """Schedule a check of this network. `before` is the deadline that this one replaces."""
         hour = int(due // _HOUR)
         if hour <= self._reached:
             heapq.heappush(self._soon, (due, network))
+        elif before is not None and before // _HOUR == hour:
+            # It is scheduled for this hour: a ban may be extended by each line of its client.
+            return
         elif hour in self._hours:
             self._hours[hour].append(network)
         else:
             self._hours[hour] = [network]
+
+    def __len__(self) -> int:
+        """The number of scheduled checks."""
+        return len(self._soon) + sum(map(len, self._hours.values()))
 
     def over(self, now: Instant) -> Iterator[Network]:
         """The networks whose deadline has passed, once per deadline."""

@@ -39,7 +39,7 @@ class BanTable:
 
     def _put(self, ban: Ban) -> None:
         network, jail, packed = ban.network, ban.jail, self._packing.pack(ban)
-        reasons = self._bans.get(network)
+        reasons, before = self._bans.get(network), None
         if reasons is None:
             self._bans[network] = packed
             if network[-1] not in self._lengths[network[0]]:
@@ -50,11 +50,12 @@ class BanTable:
                 if one.jail != jail:
                     others.append(one.packed)
                 else:
+                    before = one.due
                     self._tally(network, jail, dry=one.dry)[jail] -= 1
             self._bans[network] = b"".join((*others, packed))
         self._tally(network, jail, dry=ban.dry)[jail] += 1
         if ban.until is not None:
-            self._deadlines.add(ban.until, network)
+            self._deadlines.add(ban.until, network, before)
 
     def _tally(self, network: Network, jail: str, *, dry: bool) -> Counter[str]:
         """The counter that includes a ban."""
