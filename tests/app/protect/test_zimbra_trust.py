@@ -21,6 +21,12 @@ from tests.sources.test_docker import NETWORKS, container
 PROXY = "198.51.100.10"
 
 
+@pytest.fixture(autouse=True)
+def _engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may have no Docker: what it would say is set by the tests."""
+    monkeypatch.setattr(docker_engine, "SOCKET", tmp_path)
+
+
 @pytest.mark.kernel
 async def test_what_zimbra_said_is_believed_over_its_restart_and_asked_again_until_it_answers(
     host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
