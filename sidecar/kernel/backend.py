@@ -214,10 +214,10 @@ class BanBackend(EntryList, Protocol):
         """Announcements of what other programs change; None if the backend has none."""
         return None
 
-    def flush(self, *, everywhere: bool = True) -> int:
+    def flush(self, bans: Sequence[Network] = (), *, everywhere: bool = True) -> int:
         """Remove all entries, and everything that `attach` and `ensure_ingress` made. With `everywhere` also
-        what earlier runs left that had other settings. Returns how many entries were removed from the
-        kernel."""
+        what earlier runs left that had other settings. `bans` go first, in this order: that in which they
+        were written is the fastest. Returns how many entries were removed from the kernel."""
 
     def close(self) -> None:
         """Release sockets; entries stay."""

@@ -79,7 +79,7 @@ class DryRunBackend(BanBackend):
         """Never."""
         return False
 
-    def flush(self, *, everywhere: bool = True) -> int:
+    def flush(self, bans: Sequence[Network] = (), *, everywhere: bool = True) -> int:
         """Entries in memory are not counted: they were never in the kernel."""
         self._entries, self._attached = {}, False
         return self._flush_left() if everywhere else 0

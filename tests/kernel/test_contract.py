@@ -86,7 +86,7 @@ class Firewall(BanBackend):
         around = [one for one in self.entries if one.covers(network)] if self.hooked else []
         return bool(around) and self.entries[max(around, key=lambda one: one.length)] is BAN
 
-    def flush(self, *, everywhere: bool = True) -> int:
+    def flush(self, bans: Sequence[Network] = (), *, everywhere: bool = True) -> int:
         removed, self.entries, self.hooked = len(self.entries), {}, False
         return removed
 

@@ -56,6 +56,18 @@ def add_foreign(host: Namespace, number: str) -> list[str]:
     return host.routes(number)
 
 
+def test_a_flush_deletes_the_known_bans_and_all_others_and_nothing_foreign(
+    host: Namespace, table: RoutingTable
+) -> None:
+    before = add_foreign(host, "2520")
+    put(table, {**many(2500), **many(20, 6), FOUR: EXEMPT})
+    # One is not there, and two are routes of others.
+    others = (Network.parse("198.51.100.1"), Network.parse("2001:db8:a::/64"))
+    known = [*many(2000), *many(5, 6), SIX, *others]
+    assert table.flush(known) == 2521
+    assert host.routes("2520") == before
+
+
 def test_foreign_routes_in_the_same_table_outlive_reconcile_and_flush(
     host: Namespace, table: RoutingTable
 ) -> None:

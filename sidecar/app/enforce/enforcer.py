@@ -288,5 +288,5 @@ class Enforcer:
         """Close the backend; with `flush` remove all entries of zmban first."""
         with self._attachment.gate:
             if flush:
-                self._backend.flush(everywhere=False)
+                self._backend.flush(list(self._table.refused()), everywhere=False)
             self._backend.close()

@@ -113,13 +113,13 @@ class RouteBackend(BanBackend):
         """Announcements of rtnetlink and nftables."""
         return RouteChanges((self._fast.port, self._bulk.port), self._bulk.table)
 
-    def flush(self, *, everywhere: bool = True) -> int:
+    def flush(self, bans: Sequence[Network] = (), *, everywhere: bool = True) -> int:
         """Everywhere means also the default table and main, in which an earlier run may have written. A table
         that cannot be flushed does not keep the others; the last KernelError is raised at the end."""
         removed, failed = 0, None
         try:
             if not everywhere:
-                return self._bulk.flush()
+                return self._bulk.flush(bans)
             for name in dict.fromkeys((self._settings.table, TABLE, _MAIN)):
                 try:
                     # By a socket of its own: it does not wait for a dump of `_bulk`.

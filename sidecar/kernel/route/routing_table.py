@@ -176,15 +176,20 @@ class RoutingTable(EntryList):
         """Whether a blackhole, ours or not, refuses this single address."""
         return self._netlink.lookup(network) == errno.EINVAL
 
-    def flush(self) -> int:
-        """Delete our rules and routes; the rules first, which lifts all bans at once. Returns how many routes
-        were deleted."""
+    def flush(self, bans: Sequence[Network] = ()) -> int:
+        """Delete our rules and routes; the rules first, which lifts all bans at once, then these bans, then
+        what a dump lists. Returns how many routes were deleted.
+
+        A million routes take half the time in the order in which they were written: the kernel finds them
+        beside each other in memory.
+        """
         with self._lock:
             for version in () if self._main else self.versions:
                 for rule in self._our_rules(version):
                     self._netlink.delete_rule(rule)
+            removed = len(bans) - len(self.erase(Entry.BAN, bans))
             where = self._table, self._types, self._protocol
-            removed = sum(self._netlink.sweep(version, *where) for version in self.versions)
+            removed += sum(self._netlink.sweep(version, *where) for version in self.versions)
             # The sweep leaves messages of an odd shape; of several routes on one prefix one goes at a time.
             for _ in range(_ROUNDS):
                 gone = sum(self._erased(entry, self.present()) for entry in self._types.values())
