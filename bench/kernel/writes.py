@@ -48,9 +48,9 @@ class Ours:
     name = "zmban"
 
     def __init__(self, wanted: dict[Network, Entry], _: Path) -> None:
-        bans = BanTable(Ban(network, "smtp", 1.0, None, "log") for network in wanted)
+        self._bans = BanTable(Ban(network, "smtp", 1.0, None, "log") for network in wanted)
         self._backend = registry.make(KernelSettings())
-        self._reconciler = Reconciler(self._backend, bans)
+        self._reconciler = Reconciler(self._backend, self._bans)
 
     def add(self) -> None:
         asyncio.run(self._reconciler.make_good())
@@ -60,7 +60,7 @@ class Ours:
 
     def clear(self) -> None:
         with contextlib.closing(self._backend) as backend:
-            backend.flush(everywhere=False)
+            backend.flush(list(self._bans.refused()), everywhere=False)
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,6 @@ class Deadlines:
         else:
             self._hours[hour] = [network]
 
-    def __len__(self) -> int:
-        """The number of scheduled checks."""
-        return len(self._soon) + sum(map(len, self._hours.values()))
-
     def over(self, now: Instant) -> Iterator[Network]:
         """The networks whose deadline has passed, once per deadline."""
         hour = int(now // _HOUR)

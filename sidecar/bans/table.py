@@ -220,22 +220,18 @@ class BanTable:
 
     def reasons(self, network: Network) -> int:
         """The number of bans for which the kernel should block exactly this network."""
-        if self._packing.any_dry or network in self._rests:
-            return sum(1 for _ in self._refusing(network))
-        return len(self._packing.begins(self._bans.get(network, b"")))
+        return len(self._begins(network))
 
-    def _refusing(self, network: Network) -> Iterator[Standing]:
-        resting = self._rests.get(network, ())
-        return (one for one in self._read(network) if not one.dry and one.jail not in resting)
+    def _begins(self, network: Network) -> list[Instant]:
+        """The start of each ban for which the kernel should block exactly this network."""
+        if self._packing.any_dry or network in self._rests:
+            resting = self._rests.get(network, ())
+            return [one.at for one in self._read(network) if not one.dry and one.jail not in resting]
+        return self._packing.begins(self._bans.get(network, b""))
 
     def refused_since(self, network: Network) -> Instant | None:
         """The start of the earliest enforced ban of this network or of a wider one; None if there is none."""
-        begins: list[Instant] = []
-        for one in self._around(network):
-            if self._packing.any_dry or one in self._rests:
-                begins += [standing.at for standing in self._refusing(one)]
-            elif packed := self._bans.get(one):
-                begins += self._packing.begins(packed)
+        begins = (begin for one in self._around(network) for begin in self._begins(one))
         return min(begins, default=None)
 
     def _around(self, network: Network) -> list[Network]:

@@ -18,11 +18,11 @@ def test_a_ban_that_each_line_extends_is_scheduled_once_an_hour_and_ends_with_it
     table = BanTable([ban(DAY)])
     for second in range(1, 2 * 3600):
         table.ban(ban(DAY + second))
-    assert len(table._deadlines) == 2
+    assert [len(scheduled) for scheduled in table._deadlines._hours.values()] == [1, 1]
     last = DAY + 2 * 3600 - 1
     assert table.expire(last - 1) == []
     assert [(unban.network, unban.at) for unban in table.expire(last)] == [(WHO, last)]
-    assert len(table) == len(table._deadlines) == 0
+    assert len(table) == len(table._deadlines._hours) == len(table._deadlines._soon) == 0
 
 
 def test_each_ban_of_a_network_ends_at_its_time_although_the_other_is_extended_within_its_hour() -> None:

@@ -34,7 +34,7 @@ class LeakDetector:
         for jail, number in Counter(one.jail for one in seen).items():
             self._metrics.still_seen.labels(jail).inc(number)
         now = time.monotonic()
-        self._seen.extend((now, one) for one in seen[-_MOST_REMEMBERED:])
+        self._seen.extend((now, one) for one in seen)
 
     def _bypassed(self, failure: Failure) -> bool:
         begun = self._table.refused_since(failure.network)

@@ -126,7 +126,7 @@ class RouteBackend(BanBackend):
                     with contextlib.closing(
                         RoutingTable(name, preference=self._settings.preference)
                     ) as table:
-                        removed += table.flush()
+                        removed += table.flush(bans if name == self._settings.table else ())
                 except KernelError as error:
                     _log.error("table %s: %s", name, error)
                     failed = error
